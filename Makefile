@@ -1,0 +1,45 @@
+# Thin: every goal calls the `pantheon` command. `make help` lists the goals.
+# On the command line: make tier-zeus up NAME=demo PORT_OFFSET=100. In the environment the same settings are called PANTHEON_NAME,
+# PANTHEON_PORT_OFFSET … (bare names there belong to others: WSL, for one, sets NAME).
+
+SHELL := /bin/sh
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+SETTINGS := NAME ENGINE DATA TARGET VARIANT PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE
+# $(value) and not $(NAME): quotes and dollar signs in a value must survive make.
+$(foreach s,$(SETTINGS),$(if $(filter command%,$(origin $s)),$(eval override export PANTHEON_$s := $$(value $s))))
+
+TIER_GOALS := $(filter tier-%,$(MAKECMDGOALS))
+TIER := $(patsubst tier-%,%,$(firstword $(TIER_GOALS)))
+VERBS := up run predict status logs down destroy doctor runs approve hold
+DONE := $(filter $(VERBS) test,$(MAKECMDGOALS))
+
+.PHONY: help test check bench lock format $(VERBS) $(TIER_GOALS)
+
+help:
+	@bin/pantheon help
+
+# `make tier-zeus up`: the tier is a goal that says which, the verb does the work. Alone, the tier tells its story.
+ifneq ($(TIER_GOALS),)
+$(TIER_GOALS):
+	@$(if $(filter-out 1,$(words $(TIER_GOALS))),echo "One tier at a time: $(TIER_GOALS)." >&2; exit 2,$(if $(DONE),:,bin/pantheon tier "$*"))
+
+$(VERBS):
+	@bin/pantheon $@ $(TIER)
+
+# The whole suite; with a tier (`make tier-zeus test`) a smoke test of the deployment that is up.
+test:
+	@$(if $(TIER),bin/pantheon test $(TIER),bin/dev test)
+
+check:
+	@bin/dev check
+
+bench:
+	@bin/dev bench
+
+format:
+	@bin/dev format
+
+lock:
+	@bin/lock

@@ -1,0 +1,147 @@
+"""A deployment: its state folder, its settings in layers, its secrets, and the engine that it runs on."""
+
+import os
+import re
+import secrets
+import string
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pantheon.cli import show
+from pantheon.engines import Engine
+from pantheon.errors import PantheonError
+from pantheon.tiers import ROOT, Tier
+from pantheon.workflow.run import read_json, write_json
+
+FOLDERS = ("state", "runs", "models", "data", "extensions", "logs", "volumes")
+RESERVED = {"envs", "uv"}
+SECRETS = ("button_token",)  # grows with the tiers: one file a secret
+
+
+def home() -> Path:
+    """Where deployments and environments live: ``PANTHEON_HOME``, else ``.pantheon`` in the clone."""
+    return Path(os.environ.get("PANTHEON_HOME") or ROOT / ".pantheon").absolute()
+
+
+@dataclass
+class Settings:
+    """What a deployment remembers between commands; ``state/deployment.json``, which its services watch.
+
+    Attributes:
+        tier: the tier it is at; empty before the first ``up``.
+        engine: ``local`` or ``compose``: sticky, so that starting Docker does not flip a deployment.
+        port_offset: added to every port, so that two deployments can be up side by side.
+        dataset: the name of the dataset that is trained on and served.
+        approval: ``auto`` or ``required``.
+        trials, seed: parameters of the runs; None takes the workflow's default.
+    """
+
+    name: str = "pantheon"
+    tier: str = ""
+    engine: str = ""
+    port_offset: int = 0
+    dataset: str = "robots"
+    approval: str = "auto"
+    trials: int | None = None
+    seed: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Deployment:
+    """One deployment by its name."""
+
+    def __init__(self, name: str) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name) or name in RESERVED:
+            raise PantheonError(
+                f"NAME={name} cannot name a deployment.",
+                "Use small letters, digits and hyphens, at most 31, for example NAME=demo.",
+            )
+        self.name = name
+        self.state = home() / name
+        self.file = self.state / "state" / "deployment.json"
+        self.settings = self._read()
+
+    def _read(self) -> Settings:
+        raw = read_json(self.file) if self.file.exists() else {}
+        known = {f.name for f in fields(Settings)}
+        return Settings(**({k: v for k, v in raw.items() if k in known} | {"name": self.name}))
+
+    @property
+    def exists(self) -> bool:
+        return self.file.exists()
+
+    def must_exist(self) -> "Deployment":
+        """Raises PantheonError where nothing was ever brought up under this name."""
+        if not self.exists:
+            raise PantheonError(f"there is no deployment {self.name!r}.", "Bring one up: make tier-persephone up")
+        return self
+
+    def update(self, **given: Any) -> None:
+        """Take the settings that were given (None: not given) and write them down."""
+        for key, value in given.items():
+            if value is not None:
+                setattr(self.settings, key, value)
+        self.make_folders()
+        if not self.file.exists() or read_json(self.file) != asdict(self.settings):
+            write_json(self.file, asdict(self.settings))
+
+    def make_folders(self) -> None:
+        for name in FOLDERS:
+            (self.state / name).mkdir(parents=True, exist_ok=True)
+        folder = self.state / "secrets"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for name in SECRETS:
+            make_secret(folder / name)
+
+    def engine(self, tier: Tier, choice: str = "") -> Engine:
+        """The engine for this deployment at ``tier``.
+
+        Raises:
+            PantheonError: the engine asked for is unknown or not built yet.
+        """
+        name = choice or self.settings.engine or "local"
+        if name == "compose" or name == "helm":
+            raise PantheonError(f"ENGINE={name} is not built yet.", "Use ENGINE=local, or leave ENGINE out.")
+        if name != "local":
+            raise PantheonError(f"there is no engine {name!r}.", "The engines: local, compose, helm.")
+        from pantheon.cli.envs import folder_of
+        from pantheon.engines.local import LocalEngine
+
+        return LocalEngine(
+            name=self.name,
+            state=self.state,
+            compose_file=tier.compose_file,
+            root=ROOT,
+            environments=folder_of,
+            port_offset=self.settings.port_offset,
+            echo=show.echo,
+        )
+
+    def why_engine(self, choice: str = "") -> str:
+        """One line: which engine, and why."""
+        if choice:
+            return f"engine: {choice}, as asked by ENGINE={choice}"
+        if self.settings.engine:
+            return f"engine: {self.settings.engine}, the one that this deployment has"
+        return "engine: local, processes of this machine"
+
+    def store(self) -> Any:
+        from pantheon.store.folder import FolderStore
+
+        return FolderStore(self.state / "models")
+
+    def has_model(self, alias: str = "champion") -> bool:
+        """Whether a model of the chosen dataset has that alias."""
+        return (self.state / "models" / self.settings.dataset / "aliases" / f"{alias}.json").exists()
+
+
+def make_secret(path: Path) -> None:
+    """A generated secret in a file of mode 0600; one that is there is kept. Alphanumeric, so that it fits a URL."""
+    value = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w") as file:
+        file.write(value)

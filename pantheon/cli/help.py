@@ -1,0 +1,35 @@
+"""The one page of ``make help``."""
+
+TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
+
+  [bold]make tier-NAME VERB[/]      for example: make tier-persephone up
+  [bold]make tier-NAME[/]           the tier's story
+
+[bold]Verbs[/]
+  up        bring the tier up, or grow to it in place; runs the workflow once if no model is there
+  run       train again, to a model that the gate lets through or not
+  predict   ask the deployed model:  ROW='{"robot-age": 5, "rust-level": 9, "battery": "low"}'
+  status    services, addresses, memory, the model
+  logs      what the services said:  SERVICE=button  FOLLOW=1
+  runs      the runs so far
+  approve   deploy the challenger (after APPROVAL=required);  hold NOTE='why' keeps it back
+  down      stop the services; never deletes data
+  destroy   stop and delete the deployment; asks, or CONFIRM=yes
+  doctor    is this machine fit, and what to do about it
+  test      a smoke test of the deployment that is up
+
+[bold]Settings[/] (make tier-daedalus up DATA=churn.csv TARGET=churned)
+  DATA=         robots (default), breast_cancer, wine, diabetes, or your CSV, Parquet or Excel file
+  TARGET=       the column of your file to predict
+  NAME=         the deployment (default pantheon); two can be up, with PORT_OFFSET=100
+  ENGINE=       local (compose and helm: not built yet)
+  APPROVAL=     auto (default) or required: a person approves
+  TRIALS= SEED= of the search;  RUN=0 starts without a first run;  JSON=1 prints JSON
+
+[bold]For its developers[/]
+  make check    lint, types, fast tests
+  make test     every test
+  make bench    the figures, measured here
+  make lock     lock requirements/*.in anew
+
+[bold]Tiers[/]: [bold]make tier-NAME[/] for each; bin/pantheon tier lists them. Without make: bin/pantheon --help"""

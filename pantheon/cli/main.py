@@ -1,0 +1,347 @@
+"""``pantheon``: the verbs, the same on every engine. Only what a verb needs is imported, when it runs."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from pantheon.errors import PantheonError
+
+app = typer.Typer(
+    name="pantheon",
+    help="Nine ML-platform architectures, one ML workflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; without it, the tier that the deployment is at")]
+Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment")]
+EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="local, compose or helm")]
+Offset = Annotated[int | None, typer.Option("--port-offset", envvar="PANTHEON_PORT_OFFSET", help="added to every port")]
+Data = Annotated[str, typer.Option("--data", envvar="PANTHEON_DATA", help="a bundled dataset, or a CSV, Parquet or Excel file")]
+Target = Annotated[str, typer.Option("--target", envvar="PANTHEON_TARGET", help="the column to predict")]
+Approval = Annotated[str | None, typer.Option("--approval", envvar="PANTHEON_APPROVAL", help="auto, or required: a person decides")]
+Trials = Annotated[int | None, typer.Option("--trials", envvar="PANTHEON_TRIALS", help="tuning trials for each family of models")]
+Seed = Annotated[int | None, typer.Option("--seed", envvar="PANTHEON_SEED", help="seed of every random choice")]
+Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
+Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note kept with the decision")]
+
+
+def opened(name: str, must_exist: bool = True) -> Any:
+    from pantheon.cli.deployment import Deployment
+
+    deployment = Deployment(name or "pantheon")
+    return deployment.must_exist() if must_exist else deployment
+
+
+def parts(name: str, tier: str, engine: str = "") -> Any:
+    """An existing deployment, its tier and its engine."""
+    from pantheon.cli.up import tier_of
+
+    deployment = opened(name)
+    chosen = tier_of(deployment, tier or deployment.settings.tier)
+    return deployment, chosen, deployment.engine(chosen, engine)
+
+
+@app.command()
+def up(
+    tier: TierName = "",
+    name: Name = "pantheon",
+    engine: EngineName = "",
+    data: Data = "",
+    target: Target = "",
+    port_offset: Offset = None,
+    approval: Approval = None,
+    trials: Trials = None,
+    seed: Seed = None,
+    run: Annotated[bool, typer.Option("--run/--no-run", envvar="PANTHEON_RUN", help="run the workflow once if no model is there")] = True,
+    as_json: Json = False,
+) -> None:
+    """Bring a tier up, or grow the deployment to it in place; again: nothing to do."""
+    from pantheon.cli import show
+    from pantheon.cli import up as upping
+
+    deployment = opened(name, must_exist=False)
+    chosen = upping.tier_of(deployment, tier)
+    if port_offset is not None and not 0 <= port_offset <= 40000:
+        raise PantheonError(f"PORT_OFFSET={port_offset} leads outside the ports there are.", "Use 0 to 40000.")
+    if approval not in (None, "auto", "required"):
+        raise PantheonError(f"APPROVAL={approval} is not known.", "Use APPROVAL=auto or APPROVAL=required.")
+    for key, value in {"port_offset": port_offset, "approval": approval, "trials": trials, "seed": seed}.items():
+        if value is not None:
+            setattr(deployment.settings, key, value)
+    found = upping.up(deployment, chosen, engine, data, target, run)
+    show.print_json(found) if as_json else upping.show_status(found)
+    if found.get("outcome", {}).get("decision") == "refused":
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    tier: TierName = "",
+    name: Name = "pantheon",
+    data: Data = "",
+    target: Target = "",
+    approval: Approval = None,
+    trials: Trials = None,
+    seed: Seed = None,
+    resume: Annotated[str, typer.Option("--resume", help="go on with this run, or `latest`, where it stopped")] = "",
+    as_json: Json = False,
+) -> None:
+    """Run the workflow, stage by stage, to a model that the gate lets through or not."""
+    from pantheon.cli import envs, show, workflow
+
+    deployment, chosen, engine = parts(name, tier)
+    given = {"approval": approval, "trials": trials, "seed": seed}
+    for key, value in given.items():
+        if value is not None:
+            setattr(deployment.settings, key, value)  # for this run; `up` is what changes the deployment
+    envs.make(["workflow"])
+    dataset = workflow.prepare_dataset(deployment, engine, data, target)
+    outcome = workflow.run(deployment, engine, chosen, dataset, again=resume)
+    if outcome["decision"] == "promoted" and deployment.settings.dataset != dataset.name and not resume:
+        opened(name).update(dataset=dataset.name)
+    workflow.show_outcome(outcome, chosen.name)
+    if as_json:
+        show.print_json(outcome)
+    if outcome["decision"] == "refused":
+        raise typer.Exit(1)
+
+
+@app.command()
+def stage(
+    stage: Annotated[str, typer.Argument(help="load_data, clean_data, split_data, preprocess …")],
+    run: Annotated[str, typer.Option("--run", help="the run's id, or `latest`")],
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Run one stage on a run's folder."""
+    from pantheon.cli import envs, show, workflow
+
+    _, _, engine = parts(name, "")
+    envs.make(["workflow"])
+    last: dict[str, Any] = {}
+    workflow.Task(engine)(["stage", stage, "--run", run], last.update)
+    if as_json:
+        show.print_json(last)
+    else:
+        words = workflow.summary_words(last.get("summary", {}))
+        show.out.print(f"{show.MARKS['done']} {stage}  {show.seconds(last.get('seconds', 0.0))}  {words}")
+
+
+@app.command()
+def predict(
+    tier: TierName = "",
+    row: Annotated[str, typer.Option("--row", envvar="PANTHEON_ROW", help="a JSON object, a list of them, or - for standard input")] = "",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Ask the model that is deployed."""
+    from pantheon.cli import predict as predicting
+    from pantheon.cli import show
+
+    rows = predicting.read_rows(row)
+    deployment, chosen, engine = parts(name, "")
+    answer = predicting.predict(engine.address("button"), rows, chosen.name)
+    show.print_json(answer) if as_json else predicting.show_answer(answer)
+
+
+@app.command()
+def status(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) -> None:
+    """Each service in human words, with address, memory and uptime."""
+    from pantheon.cli import show
+    from pantheon.cli import up as upping
+
+    deployment, chosen, engine = parts(name, "")
+    found = upping.status(deployment, chosen, engine)
+    show.print_json(found) if as_json else upping.show_status(found)
+
+
+@app.command()
+def logs(
+    tier: TierName = "",
+    service: Annotated[str, typer.Option("--service", envvar="PANTHEON_SERVICE", help="of this service only")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", envvar="PANTHEON_FOLLOW", help="go on until Ctrl-C")] = False,
+    tail: Annotated[int, typer.Option("--tail", help="lines of each service to begin with")] = 100,
+    name: Name = "pantheon",
+) -> None:
+    """What the services have said."""
+    _, _, engine = parts(name, "")
+    for line in engine.logs(service or None, follow=follow, tail=tail):
+        sys.stdout.write(line.rstrip("\n") + "\n")
+        sys.stdout.flush()
+
+
+@app.command()
+def down(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) -> None:
+    """Stop the services; never deletes data."""
+    from pantheon.cli import show
+
+    deployment, _, engine = parts(name, "")
+    engine.down()
+    if as_json:
+        show.print_json({"name": deployment.name, "stopped": True})
+    else:
+        show.say(f"{deployment.name} is stopped. Data, models and runs stay; again: make tier-{deployment.settings.tier} up")
+
+
+@app.command()
+def destroy(
+    tier: TierName = "",
+    name: Name = "pantheon",
+    confirm: Annotated[str, typer.Option("--confirm", envvar="PANTHEON_CONFIRM", help="yes: do not ask")] = "",
+) -> None:
+    """Stop the services and delete the deployment: data, models, runs, secrets. Asks first."""
+    import shutil
+
+    from pantheon.cli import show
+
+    deployment, chosen, engine = parts(name, "")
+    if confirm != "yes":
+        if not sys.stdin.isatty():
+            raise PantheonError(
+                f"destroy deletes every model and run of {deployment.name!r}.", f"If you mean it: make tier-{chosen.name} destroy CONFIRM=yes"
+            )
+        if typer.prompt(f"Delete all of {deployment.state}? Type the deployment's name") != deployment.name:
+            raise PantheonError("nothing was deleted.", status=1)
+    engine.down()
+    shutil.rmtree(deployment.state)
+    show.say(f"{deployment.name} is gone.")
+
+
+@app.command()
+def doctor(
+    tier: TierName = "", name: Name = "pantheon", engine: EngineName = "", port_offset: Offset = None, as_json: Json = False
+) -> None:
+    """Is this machine fit for a tier: Python, ports, memory, disk; and what to do about it."""
+    from pantheon.cli import doctor as checks
+    from pantheon.cli import show
+    from pantheon.cli.up import tier_of
+
+    deployment = opened(name, must_exist=False)
+    chosen = tier_of(deployment, tier or deployment.settings.tier or "persephone")
+    if port_offset is not None:
+        deployment.settings.port_offset = port_offset
+    runs_on = deployment.engine(chosen, engine)
+    ours = any(s.state not in ("stopped", "waiting") for s in runs_on.status())
+    findings = checks.look(chosen, deployment.state, runs_on.ports(), ours, deployment.settings.port_offset)
+    if as_json:
+        show.print_json(checks.as_json(findings))
+    else:
+        shown = show.table("", "what", "found", "what to do")
+        for f in findings:
+            shown.add_row(show.MARKS["healthy" if f.ok else "failed"], f.what, f.found, "" if f.ok else f.cure)
+        show.out.print(shown)
+    if not all(f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def test(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) -> None:
+    """A smoke test of the deployment that is up: its services, its page, a prediction from its own example."""
+    from pantheon.cli import show, smoke
+
+    _, chosen, engine = parts(name, "")
+    results = smoke.smoke(engine, chosen.name)
+    if as_json:
+        show.print_json(results)
+    else:
+        for result in results:
+            show.out.print(f"{show.MARKS['done' if result['ok'] else 'failed']} {result['check']}  [dim]{result['found']}[/]")
+        passed = sum(r["ok"] for r in results)
+        show.out.print(f"{passed} passed, {len(results) - passed} failed")
+    if not all(r["ok"] for r in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def runs(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) -> None:
+    """The runs so far, newest first."""
+    from pantheon.cli import runs as listing
+    from pantheon.cli import show
+
+    found = listing.all_runs(opened(name).state)
+    show.print_json(found) if as_json else listing.show_runs(found)
+
+
+@app.command()
+def approve(tier: TierName = "", name: Name = "pantheon", note: Note = "", as_json: Json = False) -> None:
+    """Deploy the challenger."""
+    decide("approve", name, note, as_json)
+
+
+@app.command()
+def hold(tier: TierName = "", name: Name = "pantheon", note: Note = "", as_json: Json = False) -> None:
+    """Keep the challenger from being deployed, with a note that says why."""
+    decide("hold", name, note, as_json)
+
+
+def decide(verb: str, name: str, note: str, as_json: bool) -> None:
+    import getpass
+
+    from pantheon.cli import show, workflow
+
+    deployment, _, engine = parts(name, "")
+    said: dict[str, Any] = {}
+    arguments = [verb, "--model", deployment.settings.dataset, "--by", getpass.getuser(), "--note", note]
+    workflow.Task(engine)(arguments, said.update)
+    done = "is deployed" if verb == "approve" else "is held"
+    show.print_json(said) if as_json else show.say(f"{said['model']} version {said['version']} {done}.")
+
+
+@app.command()
+def tier(tier: TierName = "", as_json: Json = False) -> None:
+    """What the tiers are; with a name, that tier's story."""
+    from dataclasses import asdict
+
+    from pantheon import tiers
+    from pantheon.cli import show
+
+    chosen = [tiers.find(tier)] if tier else tiers.all_tiers()
+    if as_json:
+        show.print_json([asdict(t) | {"folder": t.folder.name} for t in chosen])
+        return
+    shown = show.table("#", "tier", "adds", "")
+    for t in chosen:
+        shown.add_row(str(t.number), t.name, t.adds, "" if t.built else "not built yet")
+    show.out.print(shown)
+    if tier:
+        show.out.print(f"\n{chosen[0].title}. {chosen[0].story}")
+        if chosen[0].built:
+            show.out.print(f"\n  make tier-{tier} up")
+
+
+@app.command("help")
+def help_() -> None:
+    """The goals of make, in one page."""
+    from pantheon.cli import show
+    from pantheon.cli.help import TEXT
+
+    show.out.print(TEXT, markup=True)
+
+
+def main() -> None:
+    """Run the command line; every error of ours is one line with the way out, never a traceback."""
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except PantheonError as error:
+        fail(f"{error}", error.status)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        fail("interrupted.", 130)
+    except BrokenPipeError:  # `pantheon logs | head`
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the argument parser's own errors
+            fail(f"{error.format_message()} See: bin/pantheon --help", 2)
+        raise
+
+
+def fail(message: str, status: int) -> None:
+    sys.stderr.write(f"pantheon: {message}\n")
+    sys.exit(status)

@@ -1,0 +1,67 @@
+"""The runs of a deployment, as their folders tell it."""
+
+import fcntl
+from pathlib import Path
+from typing import Any
+
+from pantheon.cli import show
+from pantheon.workflow.run import Run, read_json
+
+
+def state_of(run: Run) -> str:
+    """``done``, ``failed``, ``interrupted`` or ``running``; a run that says it runs but that nobody holds was killed."""
+    if run.path("outcome.json").exists():
+        return "done"
+    states = {stage["state"] for stage in run.stages().values()}
+    if "failed" in states:
+        return "failed"
+    if is_held(run):
+        return "running"
+    return "interrupted"
+
+
+def is_held(run: Run) -> bool:
+    """Whether a process works in the run's folder now: it holds the lock of ``graph.exclusive``."""
+    lock = run.folder / ".lock"
+    if not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def all_runs(state: Path) -> list[dict[str, Any]]:
+    """Every run, newest first: id, dataset, tier, state, seconds, decision, version, reason."""
+    found = []
+    for run in Run.all(state):
+        asked, stages = run.asked, run.stages()
+        outcome = read_json(run.path("outcome.json")) if run.path("outcome.json").exists() else {}
+        failed = next((f"{s['stage']}: {s['error']}" for s in stages.values() if s["state"] == "failed"), "")
+        found.append(
+            {
+                "id": run.id,
+                "created": asked["created"],
+                "dataset": asked["dataset"],
+                "tier": asked["tier"],
+                "state": state_of(run),
+                "seconds": round(sum(s.get("seconds", 0.0) for s in stages.values()), 3),
+                "decision": outcome.get("decision", ""),
+                "version": outcome.get("version"),
+                "reason": outcome.get("reason", failed),
+            }
+        )
+    return found
+
+
+def show_runs(found: list[dict[str, Any]]) -> None:
+    if not found:
+        show.say("no runs yet: bin/pantheon run")
+        return
+    shown = show.table("run", "dataset", "tier", "state", "work", "outcome")
+    for r in found:
+        outcome = f"{r['decision']} {r['version'] or ''} {r['reason']}".strip()
+        shown.add_row(r["id"], r["dataset"], r["tier"], f"{show.MARKS.get(r['state'], '·')} {r['state']}", show.seconds(r["seconds"]), outcome)
+    show.out.print(shown)

@@ -1,0 +1,97 @@
+"""How the command line speaks: progress and messages on standard error, results (or ``--json``) on standard output."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True)
+
+MARKS = {
+    "healthy": "[green]✓[/]", "running": "[green]✓[/]", "completed": "[green]✓[/]", "done": "[green]✓[/]",
+    "failed": "[red]✗[/]", "restarting": "[yellow]↻[/]", "interrupted": "[yellow]■[/]", "stopped": "[dim]■[/]",
+}  # fmt: skip
+
+
+def say(message: str) -> None:
+    err.print(message)
+
+
+def echo(command: list[str]) -> None:
+    """Show an outside command before it runs, so that people learn it."""
+    import shlex
+
+    err.print(f"[dim]$ {shlex.join(command)}[/]", markup=True) if not any("[" in c for c in command) else err.print(
+        "$ " + shlex.join(command), markup=False, style="dim"
+    )
+
+
+def print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, default=str) + "\n")
+
+
+def table(*columns: str) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def seconds(value: float) -> str:
+    """A duration for people: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(int(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+class Steps:
+    """A line for each thing that ended, and on a terminal one live line with what is running now and for how long."""
+
+    def __init__(self) -> None:
+        self._status: Any = None
+        self._running: dict[str, float] = {}
+
+    def start(self, name: str) -> None:
+        self._running.setdefault(name, time.monotonic())
+        self._draw()
+
+    def end(self, name: str, state: str = "done", note: str = "", took: float | None = None) -> None:
+        began = self._running.pop(name, None)
+        if took is None:
+            took = time.monotonic() - began if began is not None else 0.0
+        err.print(f"  {MARKS.get(state, '·')} {name:<24} [dim]{seconds(took):>8}[/]  {note}")
+        self._draw()
+
+    def _draw(self) -> None:
+        if not err.is_terminal:
+            return
+        if self._status is None:
+            self._status = err.status("")
+            self._status.start()
+        names = ", ".join(self._running)
+        self._status.update(f"[dim]{names} …[/]" if names else "")
+
+    def close(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+@contextmanager
+def steps() -> Iterator[Steps]:
+    shown = Steps()
+    try:
+        yield shown
+    finally:
+        shown.close()

@@ -1,0 +1,171 @@
+"""What runs inside the workflow's environment: ``python -m pantheon.tasks VERB``.
+
+Every engine starts these as one-offs of the ``workflow`` service, so a run is the same in a process, a container and a pod.
+Events go to standard output, one JSON object a line; the command line draws its progress from them. The state folder is
+``STATE_DIR``.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pantheon.errors import PantheonError
+from pantheon.workflow import graph
+from pantheon.workflow.run import Params, Run, read_json, write_json
+
+_print = threading.Lock()
+
+
+def report(event: dict[str, Any]) -> None:
+    """One event to whoever started us; stages in two threads never mix their lines."""
+    with _print:
+        print(json.dumps(event), flush=True)
+
+
+def state_folder() -> Path:
+    folder = os.environ.get("STATE_DIR")
+    if not folder or not Path(folder).is_dir():
+        raise PantheonError("STATE_DIR does not name a deployment's state folder.", "Start with `make tier-persephone up`.")
+    return Path(folder)
+
+
+def open_store(state: Path) -> Any:
+    """The deployment's model store: a folder, until the tiers that bring S3."""
+    from pantheon.store.folder import FolderStore
+
+    return FolderStore(state / "models")
+
+
+def fix_threads(params: Params) -> None:
+    """Before any numeric library is imported: the same number of threads everywhere adds floats in the same order."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+        os.environ[name] = str(params.threads)
+
+
+def infer(args: argparse.Namespace) -> None:
+    """Work out the spec of a user's file and write it to ``data/NAME.toml``, unless one is there for the same target."""
+    from pantheon.workflow.infer import infer_spec
+    from pantheon.workflow.run import atomic
+
+    spec = infer_spec(Path(args.file), args.target, args.name)
+    with atomic(Path(args.out)) as part:
+        part.write_text(spec.dump(), encoding="utf-8")
+    columns = [{"name": c.name, "type": c.type, "role": c.role, "why": c.why} for c in spec.columns]
+    report({"event": "spec", "task": spec.task, "target": spec.target, "path": args.out, "columns": columns})
+
+
+def run(args: argparse.Namespace) -> None:
+    """A new run, or the rest of one that was interrupted or failed."""
+    state = state_folder()
+    if args.run:
+        current = Run.find(state, args.run)
+    else:
+        spec = Path(args.spec).read_text(encoding="utf-8")
+        params = Params.read(json.loads(args.params))
+        current = Run.create(state, spec, args.dataset, params, tier=args.tier, runner=args.runner)
+    asked = current.asked
+    fix_threads(current.params)
+    report({"event": "run", "run": current.id, "dataset": asked["dataset"], "runner": asked["runner"]})
+    with graph.exclusive(current):
+        in_thread(lambda: graph.RUNNERS[asked["runner"]](current, open_store(state), report), current)
+    report({"event": "outcome", "run": current.id, **read_json(current.path("outcome.json"))})
+
+
+def stage(args: argparse.Namespace) -> None:
+    """One stage of a run that is there."""
+    state = state_folder()
+    current = Run.find(state, args.run)
+    fix_threads(current.params)
+    with graph.exclusive(current):
+        in_thread(lambda: graph.run_stage(args.name, current, open_store(state), report), current)
+
+
+def decide(args: argparse.Namespace) -> None:
+    """A person's word on the challenger: approve or hold."""
+    state = state_folder()
+    store = open_store(state)
+    model = args.model or read_json(state / "state" / "deployment.json")["dataset"]
+    record = (store.approve if args.verb == "approve" else store.hold)(model, by=args.by, note=args.note)
+    if args.verb == "approve":
+        write_json(state / "state" / "serving.json", {"model": model})
+    report({"event": args.verb, "model": model, "version": record.version, "note": args.note})
+
+
+def in_thread(work: Any, current: Run) -> None:
+    """Run ``work`` in a thread while this one waits for signals: Ctrl-C then ends even a fit that is deep in C at once.
+
+    What the interrupted stages had half-written is removed; their records say ``interrupted``.
+    """
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - handed over to the main thread, raised there
+            failure.append(error)
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        for name, record in current.stages().items():
+            if record["state"] == "running":
+                current.mark(name, **{k: v for k, v in record.items() if k != "stage"} | {"state": "interrupted"})
+        for part in current.folder.rglob(".*.part"):
+            part.unlink(missing_ok=True) if part.is_file() else None
+        report({"event": "interrupted", "run": current.id})
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    thread = threading.Thread(target=target, name="work", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.2)
+    if failure:
+        raise failure[0]
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="pantheon.tasks", description=__doc__)
+    verbs = top.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("infer")
+    one.add_argument("--file", required=True)
+    one.add_argument("--target", required=True)
+    one.add_argument("--name", required=True)
+    one.add_argument("--out", required=True)
+    one.set_defaults(call=infer)
+    one = verbs.add_parser("run")
+    one.add_argument("--run", default="")
+    one.add_argument("--spec", default="")
+    one.add_argument("--dataset", default="")
+    one.add_argument("--tier", default="")
+    one.add_argument("--runner", default="graph", choices=sorted(graph.RUNNERS))
+    one.add_argument("--params", default="{}")
+    one.set_defaults(call=run)
+    one = verbs.add_parser("stage")
+    one.add_argument("name")
+    one.add_argument("--run", required=True)
+    one.set_defaults(call=stage)
+    for verb in ("approve", "hold"):
+        one = verbs.add_parser(verb)
+        one.add_argument("--model", default="")
+        one.add_argument("--by", default="")
+        one.add_argument("--note", default="")
+        one.set_defaults(call=decide)
+    return top
+
+
+def main() -> None:
+    args = parser().parse_args()
+    try:
+        args.call(args)
+    except PantheonError as error:
+        report({"event": "error", "cause": error.cause, "cure": error.cure, "status": error.status})
+        sys.exit(error.status)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,8 @@ help:
 # `make tier-zeus up`: the tier is a goal that says which, the verb does the work. Alone, the tier tells its story.
 ifneq ($(TIER_GOALS),)
 $(TIER_GOALS):
-	@$(if $(filter-out 1,$(words $(TIER_GOALS))),echo "One tier at a time: $(TIER_GOALS)." >&2; exit 2,$(if $(DONE),:,bin/pantheon tier "$*"))
+	@$(if $(filter-out 1,$(words $(TIER_GOALS))),echo "One tier at a time: $(TIER_GOALS)." >&2; exit 2,$(if $(DONE),:,bin/pantheon tier "$(TIER)"))
+endif
 
 $(VERBS):
 	@bin/pantheon $@ $(TIER)

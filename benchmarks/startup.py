@@ -1,4 +1,4 @@
-"""How long a stranger waits: a fresh clone with empty caches to a pressed button, an `up` with nothing to do, an `up` from `down`."""
+"""How long one waits: from a fresh clone and empty caches to a pressed button; for a second `up`; from `down`."""
 
 import json
 import os
@@ -52,7 +52,9 @@ def bench(repeats: int = 5) -> dict[str, Any]:
                 timed(["make", "-s", "tier-persephone", "down"], cwd=clone, env=env)
                 from_down.append(timed(up, cwd=clone, env=env))
         finally:
-            subprocess.run(["make", "-s", "tier-persephone", "down"], cwd=clone, env=env, capture_output=True, check=False)
+            subprocess.run(
+                ["make", "-s", "tier-persephone", "down"], cwd=clone, env=env, capture_output=True, check=False
+            )
     return {
         "fresh clone to a pressed button, s": {"value": fresh, "bar": 60, "answer": answer},
         "up, already up, s": {"value": statistics.median(again), "bar": 1.5},

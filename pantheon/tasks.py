@@ -1,8 +1,8 @@
 """What runs inside the workflow's environment: ``python -m pantheon.tasks VERB``.
 
 Every engine starts these as one-offs of the ``workflow`` service, so a run is the same in a process, a container and a pod.
-Events go to standard output, one JSON object a line; the command line draws its progress from them. The state folder is
-``STATE_DIR``.
+Events go to standard output, one JSON object a line; the command line draws its progress from them. The state
+folder is ``STATE_DIR``.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def report(event: dict[str, Any]) -> None:
 def state_folder() -> Path:
     folder = os.environ.get("STATE_DIR")
     if not folder or not Path(folder).is_dir():
-        raise PantheonError("STATE_DIR does not name a deployment's state folder.", "Start with `make tier-persephone up`.")
+        raise PantheonError(
+            "STATE_DIR does not name a deployment's state folder.", "Start with `make tier-persephone up`."
+        )
     return Path(folder)
 
 
@@ -48,7 +50,7 @@ def fix_threads(params: Params) -> None:
 
 
 def infer(args: argparse.Namespace) -> None:
-    """Work out the spec of a user's file and write it to ``data/NAME.toml``, unless one is there for the same target."""
+    """Work out the spec of a user's file and write it to ``data/NAME.toml``."""
     from pantheon.workflow.infer import infer_spec
     from pantheon.workflow.run import atomic
 

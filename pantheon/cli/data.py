@@ -1,4 +1,4 @@
-"""``DATA=``: a bundled dataset by its name, or the user's own file, brought into the deployment with an editable spec."""
+"""``DATA=``: a bundled dataset by its name, or the user's own file, brought into the deployment with a spec."""
 
 import difflib
 import os
@@ -36,7 +36,9 @@ def spec_of(state: Path, name: str) -> Path:
         return own
     if name in bundled():
         return bundled()[name]
-    raise PantheonError(f"there is no dataset {name!r}.", f"Bundled: {', '.join(bundled())}; or give DATA=your.csv TARGET=column.")
+    raise PantheonError(
+        f"there is no dataset {name!r}.", f"Bundled: {', '.join(bundled())}; or give DATA=your.csv TARGET=column."
+    )
 
 
 def choose(state: Path, data: str, target: str) -> Dataset:
@@ -50,7 +52,8 @@ def choose(state: Path, data: str, target: str) -> Dataset:
         known = tomllib.loads(spec.read_text(encoding="utf-8"))["target"]["column"]
         if target and target != known:
             raise PantheonError(
-                f"{data} predicts {known!r}, not {target!r}.", f"Leave TARGET out, or give the file itself: DATA=… TARGET={target}"
+                f"{data} predicts {known!r}, not {target!r}.",
+                f"Leave TARGET out, or give the file itself: DATA=… TARGET={target}",
             )
         return Dataset(data, spec)
     file = Path(data).expanduser()
@@ -72,15 +75,21 @@ def check_file(file: Path, data: str) -> None:
         siblings = [p.name for p in file.parent.glob("*")] if file.parent.is_dir() else []
         near = difflib.get_close_matches(file.name, siblings, n=1) or difflib.get_close_matches(data, bundled(), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
-        raise PantheonError(f"{data}: there is no such file.", f"{hint}DATA= takes a file or one of: {', '.join(bundled())}.")
+        raise PantheonError(
+            f"{data}: there is no such file.", f"{hint}DATA= takes a file or one of: {', '.join(bundled())}."
+        )
     if file.is_dir():
-        raise PantheonError(f"{data} is a folder, not a file.", "Give one CSV, Parquet or Excel file: DATA=folder/file.csv")
+        raise PantheonError(
+            f"{data} is a folder, not a file.", "Give one CSV, Parquet or Excel file: DATA=folder/file.csv"
+        )
     if not os.access(file, os.R_OK):
         raise PantheonError(f"{data} cannot be read by this user.", f"Check its mode: ls -l {data}")
     if file.stat().st_size == 0:
         raise PantheonError(f"{data} is empty.", "Give a file with a header line and rows.")
     if file.suffix.lower() not in SUFFIXES:
-        raise PantheonError(f"{data}: files ending in {file.suffix or 'nothing'!r} are not read.", f"Known: {' '.join(SUFFIXES)}")
+        raise PantheonError(
+            f"{data}: files ending in {file.suffix or 'nothing'!r} are not read.", f"Known: {' '.join(SUFFIXES)}"
+        )
 
 
 def bring(file: Path, copy: Path) -> Path:

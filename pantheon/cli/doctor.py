@@ -51,13 +51,17 @@ def disk(folder: Path, needed_mb: int) -> Finding:
 
 def python() -> Finding:
     version = platform.python_version()
-    return Finding("python", sys.version_info[:2] == (3, 11), version, "Python 3.11 is needed: rm -r .pantheon/envs and run again.")
+    return Finding(
+        "python", sys.version_info[:2] == (3, 11), version, "Python 3.11 is needed: rm -r .pantheon/envs and run again."
+    )
 
 
 def machine() -> Finding:
     system = f"{platform.system()} {platform.machine()}"
     fit = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
-    return Finding("machine", fit, system, "The local engine runs on Linux x86-64 and arm64.", fatal=platform.system() != "Linux")
+    return Finding(
+        "machine", fit, system, "The local engine runs on Linux x86-64 and arm64.", fatal=platform.system() != "Linux"
+    )
 
 
 def ports(wanted: dict[str, int], ours: bool, offset: int) -> list[Finding]:
@@ -72,7 +76,11 @@ def ports(wanted: dict[str, int], ours: bool, offset: int) -> list[Finding]:
     found = []
     for service, port in wanted.items():
         holder = None if ours else who_holds(port)
-        cure = f"Stop it, or choose other ports: PORT_OFFSET={free_offset([p - offset for p in wanted.values()])}" if holder else ""
+        cure = (
+            f"Stop it, or choose other ports: PORT_OFFSET={free_offset([p - offset for p in wanted.values()])}"
+            if holder
+            else ""
+        )
         text = f"held by {holder}" if holder else ("in use by this deployment" if ours else "free")
         found.append(Finding(f"port {port} ({service})", holder is None, text, cure, fatal=True))
     return found

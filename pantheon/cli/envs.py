@@ -33,5 +33,7 @@ def make(names: list[str]) -> None:
             done = subprocess.run([ROOT / "bin" / "bootstrap", name], capture_output=True, text=True, check=False)
             if done.returncode:
                 steps.end(step, "failed")
-                raise PantheonError(done.stderr.strip().removeprefix("pantheon: ")[-2000:] or f"{step} failed.", status=1)
+                raise PantheonError(
+                    done.stderr.strip().removeprefix("pantheon: ")[-2000:] or f"{step} failed.", status=1
+                )
             steps.end(step)

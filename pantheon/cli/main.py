@@ -21,10 +21,16 @@ TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; without
 Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment")]
 EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="local, compose or helm")]
 Offset = Annotated[int | None, typer.Option("--port-offset", envvar="PANTHEON_PORT_OFFSET", help="added to every port")]
-Data = Annotated[str, typer.Option("--data", envvar="PANTHEON_DATA", help="a bundled dataset, or a CSV, Parquet or Excel file")]
+Data = Annotated[
+    str, typer.Option("--data", envvar="PANTHEON_DATA", help="a bundled dataset, or a CSV, Parquet or Excel file")
+]
 Target = Annotated[str, typer.Option("--target", envvar="PANTHEON_TARGET", help="the column to predict")]
-Approval = Annotated[str | None, typer.Option("--approval", envvar="PANTHEON_APPROVAL", help="auto, or required: a person decides")]
-Trials = Annotated[int | None, typer.Option("--trials", envvar="PANTHEON_TRIALS", help="tuning trials for each family of models")]
+Approval = Annotated[
+    str | None, typer.Option("--approval", envvar="PANTHEON_APPROVAL", help="auto, or required: a person decides")
+]
+Trials = Annotated[
+    int | None, typer.Option("--trials", envvar="PANTHEON_TRIALS", help="tuning trials for each family of models")
+]
 Seed = Annotated[int | None, typer.Option("--seed", envvar="PANTHEON_SEED", help="seed of every random choice")]
 Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
 Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note kept with the decision")]
@@ -57,7 +63,9 @@ def up(
     approval: Approval = None,
     trials: Trials = None,
     seed: Seed = None,
-    run: Annotated[bool, typer.Option("--run/--no-run", envvar="PANTHEON_RUN", help="run the workflow once if no model is there")] = True,
+    run: Annotated[
+        bool, typer.Option("--run/--no-run", envvar="PANTHEON_RUN", help="run the workflow once if no model is there")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Bring a tier up, or grow the deployment to it in place; again: nothing to do."""
@@ -135,7 +143,9 @@ def stage(
 @app.command()
 def predict(
     tier: TierName = "",
-    row: Annotated[str, typer.Option("--row", envvar="PANTHEON_ROW", help="a JSON object, a list of them, or - for standard input")] = "",
+    row: Annotated[
+        str, typer.Option("--row", envvar="PANTHEON_ROW", help="a JSON object, a list of them, or - for standard input")
+    ] = "",
     name: Name = "pantheon",
     as_json: Json = False,
 ) -> None:
@@ -144,7 +154,7 @@ def predict(
     from pantheon.cli import show
 
     rows = predicting.read_rows(row)
-    deployment, chosen, engine = parts(name, "")
+    _, chosen, engine = parts(name, "")
     answer = predicting.predict(engine.address("button"), rows, chosen.name)
     show.print_json(answer) if as_json else predicting.show_answer(answer)
 
@@ -164,7 +174,9 @@ def status(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) 
 def logs(
     tier: TierName = "",
     service: Annotated[str, typer.Option("--service", envvar="PANTHEON_SERVICE", help="of this service only")] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", envvar="PANTHEON_FOLLOW", help="go on until Ctrl-C")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", envvar="PANTHEON_FOLLOW", help="go on until Ctrl-C")
+    ] = False,
     tail: Annotated[int, typer.Option("--tail", help="lines of each service to begin with")] = 100,
     name: Name = "pantheon",
 ) -> None:
@@ -185,7 +197,9 @@ def down(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) ->
     if as_json:
         show.print_json({"name": deployment.name, "stopped": True})
     else:
-        show.say(f"{deployment.name} is stopped. Data, models and runs stay; again: make tier-{deployment.settings.tier} up")
+        show.say(
+            f"{deployment.name} is stopped. Data, models and runs stay; again: make tier-{deployment.settings.tier} up"
+        )
 
 
 @app.command()
@@ -203,7 +217,8 @@ def destroy(
     if confirm != "yes":
         if not sys.stdin.isatty():
             raise PantheonError(
-                f"destroy deletes every model and run of {deployment.name!r}.", f"If you mean it: make tier-{chosen.name} destroy CONFIRM=yes"
+                f"destroy deletes every model and run of {deployment.name!r}.",
+                f"If you mean it: make tier-{chosen.name} destroy CONFIRM=yes",
             )
         if typer.prompt(f"Delete all of {deployment.state}? Type the deployment's name") != deployment.name:
             raise PantheonError("nothing was deleted.", status=1)
@@ -214,7 +229,11 @@ def destroy(
 
 @app.command()
 def doctor(
-    tier: TierName = "", name: Name = "pantheon", engine: EngineName = "", port_offset: Offset = None, as_json: Json = False
+    tier: TierName = "",
+    name: Name = "pantheon",
+    engine: EngineName = "",
+    port_offset: Offset = None,
+    as_json: Json = False,
 ) -> None:
     """Is this machine fit for a tier: Python, ports, memory, disk; and what to do about it."""
     from pantheon.cli import doctor as checks
@@ -250,7 +269,9 @@ def test(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) ->
         show.print_json(results)
     else:
         for result in results:
-            show.out.print(f"{show.MARKS['done' if result['ok'] else 'failed']} {result['check']}  [dim]{result['found']}[/]")
+            show.out.print(
+                f"{show.MARKS['done' if result['ok'] else 'failed']} {result['check']}  [dim]{result['found']}[/]"
+            )
         passed = sum(r["ok"] for r in results)
         show.out.print(f"{passed} passed, {len(results) - passed} failed")
     if not all(r["ok"] for r in results):

@@ -24,7 +24,9 @@ def read_rows(text: str) -> list[Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise PantheonError(f"ROW is not JSON ({error.msg} at character {error.pos + 1}): {text[:80]}", f"For example: {example}") from None
+        raise PantheonError(
+            f"ROW is not JSON ({error.msg} at character {error.pos + 1}): {text[:80]}", f"For example: {example}"
+        ) from None
     return value if isinstance(value, list) else [value]
 
 
@@ -39,7 +41,9 @@ def ask(address: str, path: str, tier: str, body: bytes | None = None) -> tuple[
         PantheonError: nothing answers there; or the service refused: its words.
     """
     request = urllib.request.Request(address + path, body, {"Content-Type": "application/json"})  # noqa: S310 - our loopback
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a company's proxy has no way to our loopback
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({})
+    )  # a company's proxy has no way to our loopback
     try:
         with opener.open(request, timeout=30) as answer:
             return json.load(answer), answer.headers.get("X-Model-Version")

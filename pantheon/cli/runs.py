@@ -9,7 +9,7 @@ from pantheon.workflow.run import Run, read_json
 
 
 def state_of(run: Run) -> str:
-    """``done``, ``failed``, ``interrupted`` or ``running``; a run that says it runs but that nobody holds was killed."""
+    """``done``, ``failed``, ``interrupted`` or ``running``; one that says it runs but that nobody holds was killed."""
     if run.path("outcome.json").exists():
         return "done"
     states = {stage["state"] for stage in run.stages().values()}
@@ -63,5 +63,12 @@ def show_runs(found: list[dict[str, Any]]) -> None:
     shown = show.table("run", "dataset", "tier", "state", "work", "outcome")
     for r in found:
         outcome = f"{r['decision']} {r['version'] or ''} {r['reason']}".strip()
-        shown.add_row(r["id"], r["dataset"], r["tier"], f"{show.MARKS.get(r['state'], '·')} {r['state']}", show.seconds(r["seconds"]), outcome)
+        shown.add_row(
+            r["id"],
+            r["dataset"],
+            r["tier"],
+            f"{show.MARKS.get(r['state'], '·')} {r['state']}",
+            show.seconds(r["seconds"]),
+            outcome,
+        )
     show.out.print(shown)

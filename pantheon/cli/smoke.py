@@ -25,7 +25,10 @@ def smoke(engine: Engine, tier: str) -> list[dict[str, Any]]:
             results.append({"check": name, "ok": False, "found": str(error)})
 
     for service in engine.status():
-        check(f"{service.name} is up", lambda s=service: expect(s.state in ("healthy", "running", "completed"), s.why or s.state))  # type: ignore[misc]
+        check(
+            f"{service.name} is up",
+            lambda s=service: expect(s.state in ("healthy", "running", "completed"), s.why or s.state),
+        )  # type: ignore[misc]
     check("the model's signature", lambda: f"{len(ask(address, '/signature', tier)[0]['inputs'])} inputs")
     check("a prediction from its own example", lambda: predict_example(address, tier))
     check("a bad request is refused", lambda: refused(address, tier))

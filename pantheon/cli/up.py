@@ -117,7 +117,11 @@ def show_status(found: dict[str, Any]) -> None:
     show.out.print(title, style="bold")
     show.out.print(shown)
     model = found["model"]
-    words = f"version {model['version']}, since {model['since']}" if model else "none yet: make tier-" + found["tier"] + " run"
+    words = (
+        f"version {model['version']}, since {model['since']}"
+        if model
+        else "none yet: make tier-" + found["tier"] + " run"
+    )
     show.out.print(f"model     {found['dataset']}, {words}")
     show.out.print(f"state     {workflow.relative_text(found['state'])}  (secrets/ holds the credentials, mode 0600)")
     show.out.print(f"page      {found['page']}")

@@ -50,7 +50,9 @@ class Task:
             raise KeyboardInterrupt
         if status:
             last = "\n".join(self.noise[-15:])
-            raise PantheonError(f"the workflow ended with status {status}.\n{last}", "Try again; all of it: --verbose", 1)
+            raise PantheonError(
+                f"the workflow ended with status {status}.\n{last}", "Try again; all of it: --verbose", 1
+            )
 
 
 def prepare_dataset(deployment: Deployment, engine: Engine, data: str, target: str) -> datasets.Dataset:
@@ -81,7 +83,9 @@ def infer(engine: Engine, chosen: datasets.Dataset) -> None:
     for column in found[0]["columns"]:
         shown.add_row(column["name"], column["type"], column["role"], column["why"])
     show.err.print(shown)
-    show.say(f"{found[0]['task']} of {found[0]['target']!r}. To change what was worked out, edit {relative(chosen.spec)}")
+    show.say(
+        f"{found[0]['task']} of {found[0]['target']!r}. To change what was worked out, edit {relative(chosen.spec)}"
+    )
 
 
 def relative(path: Path) -> str:
@@ -95,7 +99,7 @@ def summary_words(summary: dict[str, Any]) -> str:
     """A stage's summary as a short note: ``rows 5,000 · columns 7``."""
     words = []
     for key, value in list(summary.items())[:4]:
-        if isinstance(value, bool) or isinstance(value, str | int):
+        if isinstance(value, bool | str | int):
             shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
         elif isinstance(value, float):
             shown = f"{value:.4g}"
@@ -105,7 +109,9 @@ def summary_words(summary: dict[str, Any]) -> str:
     return " · ".join(words)
 
 
-def run(deployment: Deployment, engine: Engine, tier: Tier, dataset: datasets.Dataset, again: str = "") -> dict[str, Any]:
+def run(
+    deployment: Deployment, engine: Engine, tier: Tier, dataset: datasets.Dataset, again: str = ""
+) -> dict[str, Any]:
     """Run the whole workflow, or go on with run ``again``, and show it stage by stage.
 
     Returns:

@@ -72,12 +72,12 @@ def now() -> str:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that becomes ``path`` when the block ends well, and vanishes when it does not."""
+    """A temporary path beside ``path`` that becomes ``path`` when the block ends well, and else vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.part")
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     finally:
         if part.is_dir():
             shutil.rmtree(part)
@@ -132,7 +132,9 @@ class Run:
         """
         path = self.path(name)
         if not path.exists():
-            raise PantheonError(f"{name} is missing from run {self.id}.", f"Run `pantheon stage {stage} --run {self.id}` first.")
+            raise PantheonError(
+                f"{name} is missing from run {self.id}.", f"Run `pantheon stage {stage} --run {self.id}` first."
+            )
         return path
 
     @contextmanager
@@ -162,7 +164,14 @@ class Run:
             (part / "spec.toml").write_text(spec, encoding="utf-8")
             write_json(
                 part / "run.json",
-                {"id": folder.name, "created": now(), "dataset": dataset, "tier": tier, "runner": runner, "params": asdict(params)},
+                {
+                    "id": folder.name,
+                    "created": now(),
+                    "dataset": dataset,
+                    "tier": tier,
+                    "runner": runner,
+                    "params": asdict(params),
+                },
             )
             try:
                 part.rename(folder)  # fails where another process took the same name: the folder there is not empty

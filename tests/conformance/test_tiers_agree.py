@@ -1,0 +1,85 @@
+"""The spine: same data, parameters and seed give the same labels, and metrics equal to 1e-9, at every tier."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pantheon.tiers import all_tiers
+from tests.conftest import make_pantheon
+
+pytestmark = pytest.mark.slow
+BUILT = [tier.name for tier in all_tiers() if tier.built]
+
+
+@pytest.fixture(scope="module", params=["robots", "wine", "diabetes"])
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Per tier and try: the metrics of a run, and the answers of its model to the held-out rows."""
+    found: dict[str, dict[str, Any]] = {}
+    made = make_pantheon(tmp_path_factory.mktemp("conformance"), TRIALS="2")
+    try:
+        for tier in [*BUILT, BUILT[0]]:
+            made("up", tier, "--no-run", "--data", request.param)
+            outcome = made("run", "--json").json
+            run = made.state / "runs" / outcome["run"]
+            found[f"{tier}, run {outcome['run']}"] = {
+                "runner": json.loads((run / "run.json").read_text())["runner"],
+                "metrics": json.loads((run / "metrics.json").read_text()),
+                "answers": answers(run),
+            }
+        yield found
+    finally:
+        made("down")
+
+
+def answers(run: Path) -> list[np.ndarray]:
+    """What the run's ONNX model says to its held-out rows."""
+    import onnxruntime
+
+    from pantheon.workflow.matrix import test_matrix
+
+    session = onnxruntime.InferenceSession(run / "bundle" / "model.onnx")
+    return session.run(None, {"features": test_matrix(run)})
+
+
+def test_tiers_run_differently(results: dict[str, Any]) -> None:
+    assert {r["runner"] for r in results.values()} == {"script", "graph"}
+
+
+def test_metrics_agree_to_1e_9(results: dict[str, Any]) -> None:
+    first, *others = results.values()
+    for other in others:
+        assert list(differences(first["metrics"], other["metrics"])) == []
+
+
+def test_labels_are_the_same(results: dict[str, Any]) -> None:
+    first, *others = (r["answers"] for r in results.values())
+    for other in others:
+        for one, two in zip(first, other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-9)
+
+
+def differences(one: Any, two: Any, where: str = "") -> Any:
+    """Every place where two metrics files differ by more than 1e-9."""
+    if isinstance(one, dict) and isinstance(two, dict) and set(one) == set(two):
+        for key in one:
+            yield from differences(one[key], two[key], f"{where}/{key}")
+    elif isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+        for index, (a, b) in enumerate(zip(one, two, strict=True)):
+            yield from differences(a, b, f"{where}/{index}")
+    elif isinstance(one, float) and isinstance(two, int | float):
+        if abs(one - two) > 1e-9:
+            yield where, one, two
+    elif one != two:
+        yield where, one, two
+
+
+def test_a_different_seed_is_seen(results: dict[str, Any]) -> None:
+    """The comparison can fail: one changed figure is found."""
+    first = next(iter(results.values()))["metrics"]
+    changed = json.loads(json.dumps(first))
+    name = next(iter(changed["held_out"]))
+    changed["held_out"][name] += 1e-6
+    assert [place for place, *_ in differences(first, changed)] == [f"/held_out/{name}"]

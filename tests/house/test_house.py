@@ -1,0 +1,83 @@
+"""The house keeps its own rules: no package host in git, pinned requirements, ports that do not clash, true READMEs."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pantheon.tiers import all_tiers
+from tests.conftest import ROOT
+
+TRACKED = [ROOT / name for name in subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()]
+TEXTS = {
+    path: path.read_text(errors="replace") for path in TRACKED if path.is_file() and path.suffix not in (".png", ".ico")
+}
+
+
+def test_no_package_hosts_name_is_in_the_repository() -> None:
+    hosts = re.compile(r"(?:pypi|files\.pythonhosted|registry\.npmjs|deb\.debian)\.(?:org|com)")
+    assert {str(p): m.group() for p, text in TEXTS.items() if (m := hosts.search(text)) and p != Path(__file__)} == {}
+
+
+def test_every_requirement_is_pinned_with_a_hash() -> None:
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        blocks = re.split(r"\n(?=\S)", lock.read_text().strip())
+        pinned = [b for b in blocks if not b.startswith("#")]
+        assert pinned
+        for block in pinned:
+            assert re.match(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+", block), block
+            assert "--hash=sha256:" in block, block
+
+
+def test_no_environment_has_what_another_does_not_agree_with() -> None:
+    """One version of a package in all environments: the development lock is the constraint of the others."""
+    versions: dict[str, set[str]] = {}
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        for name, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", lock.read_text(), flags=re.M):
+            versions.setdefault(name, set()).add(version)
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
+
+
+def test_every_requirement_says_why() -> None:
+    for source in (ROOT / "requirements").glob("*.in"):
+        assert source.read_text().startswith("# "), source.name
+
+
+def test_published_ports_are_on_loopback_and_never_clash() -> None:
+    default = re.compile(r"\$\{([A-Z0-9_]+_PORT):-(\d+)\}")
+    ports: dict[str, str] = {}
+    for path in (ROOT / "compose").glob("*.yaml"):
+        text = path.read_text()
+        for name, port in default.findall(text):
+            assert ports.setdefault(port, name) == name, f"{name} and {ports[port]} both take {port}"
+        for service in yaml.safe_load(text)["services"].values():
+            assert all(str(p).startswith("127.0.0.1:") for p in service.get("ports", []))
+
+
+def test_a_file_has_one_job() -> None:
+    """About 300 lines; more than 400 is a file with two jobs."""
+    long = {str(p.relative_to(ROOT)): text.count("\n") for p, text in TEXTS.items() if p.suffix == ".py"}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}
+
+
+def test_the_table_of_tiers_in_the_readme_is_true() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for tier in all_tiers():
+        (row,) = re.findall(rf"^\| {tier.number} \|.*$", readme, flags=re.M)
+        assert tier.title in row
+        assert tier.adds in row
+        assert ("not built yet" in row) is not tier.built
+
+
+@pytest.mark.parametrize("name", ["README.md", *[f"tiers/{t.folder.name}/README.md" for t in all_tiers() if t.built]])
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not link.startswith("http"):
+            assert (page.parent / link).exists(), f"{name}: {link}"
+
+
+def test_the_changelog_speaks_of_the_version() -> None:
+    assert "## " in (ROOT / "CHANGELOG.md").read_text()

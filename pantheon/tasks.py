@@ -1,6 +1,6 @@
 """What runs inside the workflow's environment: ``python -m pantheon.tasks VERB``.
 
-Every engine starts these as one-offs of the ``workflow`` service, so a run is the same in a process, a container and a pod.
+Every engine starts these as one-offs of the ``workflow`` service: the same in a process, a container and a pod.
 Events go to standard output, one JSON object a line; the command line draws its progress from them. The state
 folder is ``STATE_DIR``.
 """

@@ -1,0 +1,191 @@
+"""A user's own estimators and features: small files in the deployment's ``extensions`` folder.
+
+    from sklearn.ensemble import ExtraTreesClassifier
+    from pantheon.workflow.extensions import candidate, feature
+
+    @candidate("extra_trees", task="classification", space={"max_depth": (3, 12), "min_samples_leaf": (1, 20)})
+    def extra_trees(seed, max_depth=8, **params):
+        return ExtraTreesClassifier(100, max_depth=max_depth, random_state=seed, **params)
+
+    @feature("rust_per_year")
+    def rust_per_year(columns):
+        return columns["rust-level"] / (columns["robot-age"] + 1)
+
+A candidate is any scikit-learn estimator that skl2onnx converts. Its function gets ``seed`` and what the search chose
+of ``space``: ``(1, 9)`` whole numbers, ``(0.1, 1.0)`` numbers, ``(0.001, 1.0, "log")`` numbers by order of magnitude,
+``["a", "b"]`` choices. Missing values are filled before it, unless ``missing=True``; ``scale=True`` has columns scaled.
+A feature's function is called once, with names in place of rows: what it computes is written into the model as ONNX,
+so none of the user's code runs while serving.
+"""
+
+import hashlib
+import linecache
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pantheon.errors import PantheonError
+from pantheon.workflow.expressions import Column, Columns, Tree
+
+F = TypeVar("F", bound=Callable[..., Any])
+Space = Mapping[str, Any]
+TASKS = ("classification", "regression")
+
+
+@dataclass(frozen=True)
+class OwnCandidate:
+    """An estimator that a user registered."""
+
+    name: str
+    tasks: tuple[str, ...]
+    build: Callable[..., Any]
+    space: Space
+    scale: bool
+    missing: bool
+    file: Path
+
+
+@dataclass(frozen=True)
+class OwnFeature:
+    """A feature that a user registered."""
+
+    name: str
+    compute: Callable[[Columns], Column]
+    file: Path
+
+
+@dataclass
+class Extensions:
+    """What the files of one folder registered, and the checksum of each file."""
+
+    candidates: dict[str, OwnCandidate] = field(default_factory=dict)
+    features: dict[str, OwnFeature] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+_current = threading.local()
+_loaded: dict[tuple[str, str], Extensions] = {}
+_lock = threading.Lock()
+
+
+def _register(kind: str, name: str, entry: Callable[[Path], Any]) -> None:
+    found: Extensions | None = getattr(_current, "extensions", None)
+    if found is None:  # the file was imported by hand, in a notebook perhaps: nothing to register with
+        return
+    table: dict[str, Any] = getattr(found, kind)
+    if name in table:
+        raise ValueError(f"{name!r} is registered twice")
+    table[name] = entry(_current.file)
+
+
+def _check(name: object) -> str:
+    if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
+        raise ValueError(f"{name!r} is not a name: use letters, digits, dashes and underscores")
+    return name
+
+
+def candidate(
+    name: str, *, task: str = "classification", space: Space | None = None, scale: bool = False, missing: bool = False
+) -> Callable[[F], F]:
+    """Register an estimator for ``task`` ("classification", "regression" or "both"); see the module."""
+    _check(name)
+    if task not in (*TASKS, "both"):
+        raise ValueError(f"task is classification, regression or both, not {task!r}")
+    for key, choice in (space or {}).items():
+        numbers = [part for part in choice if isinstance(part, int | float)] if isinstance(choice, tuple | list) else []
+        rest = choice[2:] if isinstance(choice, tuple) else ()
+        if not choice or (isinstance(choice, tuple) and (len(numbers) != 2 or rest not in ((), ("log",)))):
+            raise ValueError(f"space[{key!r}] is (low, high), (low, high, 'log') or a list of choices, not {choice!r}")
+    if name in ("baseline", "linear", "random_forest", "hist_gradient_boosting"):
+        raise ValueError(f"{name!r} is the name of a candidate that is there already")
+    tasks = TASKS if task == "both" else (task,)
+
+    def decorate(build: F) -> F:
+        _register("candidates", name, lambda file: OwnCandidate(name, tasks, build, dict(space or {}), scale, missing, file))
+        return build
+
+    return decorate
+
+
+def feature(name: str) -> Callable[[F], F]:
+    """Register a feature: a function from the dataset's columns to one of its own; see the module."""
+    _check(name)
+
+    def decorate(compute: F) -> F:
+        _register("features", name, lambda file: OwnFeature(name, compute, file))
+        return compute
+
+    return decorate
+
+
+def load(folder: Path) -> Extensions:
+    """Everything that ``folder/*.py`` register, in the order of their names; nothing when there is no such folder.
+
+    Raises:
+        PantheonError: a file does not run; names file and line.
+    """
+    merged = Extensions()
+    for file in sorted(folder.glob("*.py")) if folder.is_dir() else []:
+        try:
+            text = file.read_bytes()
+        except OSError as error:
+            raise PantheonError(f"the extension {file} cannot be read: {error.strerror}.") from None
+        digest = hashlib.sha256(text).hexdigest()
+        with _lock:
+            key = (str(file), digest)
+            if key not in _loaded:
+                _loaded[key] = _execute(file, text)
+            found = _loaded[key]
+        for kind in ("candidates", "features"):
+            table = getattr(merged, kind)
+            for name, entry in getattr(found, kind).items():
+                if name in table:
+                    raise PantheonError(f"{file} registers {name!r}, which {table[name].file} does too.", "Rename one of them.")
+                table[name] = entry
+        merged.files[file.name] = digest
+    return merged
+
+
+def _execute(file: Path, text: bytes) -> Extensions:
+    module = types.ModuleType(f"pantheon_extension_{file.stem}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # so that objects of the user's classes can be written to the run's folder
+    found = Extensions()
+    _current.extensions, _current.file = found, file
+    linecache.checkcache(str(file))
+    try:
+        exec(compile(text, str(file), "exec"), module.__dict__)  # noqa: S102  # the user's own file, in their own run
+    except Exception as error:
+        raise extension_error(file, error) from error
+    finally:
+        _current.extensions = None
+    return found
+
+
+def extension_error(file: Path, error: BaseException, what: str = "") -> PantheonError:
+    """The user's error with file and line, as one sentence."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    line = lines[-1] if lines else getattr(error, "lineno", None)
+    message = str(error.msg) if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+    where = f"{file}, line {line}" if line else str(file)
+    return PantheonError(f"{where}: {what}{type(error).__name__}: {message}.", "Correct the file, or move it out of extensions/.")
+
+
+def trace(own: OwnFeature, inputs: list[dict[str, Any]]) -> Tree:
+    """A user's feature as an expression.
+
+    Raises:
+        PantheonError: the function fails on columns, or gives something else than one.
+    """
+    try:
+        value = own.compute(Columns(inputs))
+        if not isinstance(value, Column):
+            raise TypeError(f"{own.name} must give a column, not {type(value).__name__}")
+    except Exception as error:
+        raise extension_error(own.file, error, f"the feature {own.name!r} fails: ") from error
+    return value.tree

@@ -1,0 +1,104 @@
+"""How models are fitted side by side without the schedule changing what comes out.
+
+Every fit and prediction runs on one thread of OpenMP and BLAS, so that sums are added in the same order everywhere, and
+`threads` of them run at once in one pool of the process. Two stages that run beside each other share that pool, so
+two cores never get four fits. Forests release Python's lock while they grow; measured on 2 cores at 3,200 rows, two at
+once take as long as one.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import cache
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+from pantheon.workflow import interrupt
+
+T = TypeVar("T")
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=threads, thread_name_prefix="fit")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    import sklearn.ensemble  # noqa: F401  # the controller knows the libraries that are loaded when it is made
+    import sklearn.linear_model  # noqa: F401
+
+    return ThreadpoolController()
+
+
+class _OneThread:
+    """BLAS on one thread for as long as anybody is inside; its setting belongs to the whole process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.limit = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.limit = _controller().limit(limits=1, user_api="blas")
+                self.limit.__enter__()  # type: ignore[attr-defined]
+            self.inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.limit.__exit__(None, None, None)  # type: ignore[attr-defined]
+
+
+_blas = _OneThread()
+
+
+@contextmanager
+def openmp(threads: int) -> Iterator[None]:
+    """``threads`` OpenMP threads for what this thread calls (with libgomp that setting is the thread's own)."""
+    with _blas, _controller().limit(limits=threads, user_api="openmp"):
+        yield
+
+
+def _one(task: Callable[[], T]) -> T:
+    interrupt.check()
+    with openmp(1):
+        return task()
+
+
+def side_by_side(tasks: Sequence[Callable[[], T]], threads: int) -> list[T]:
+    """Call every task, ``threads`` of this process at once, each on one thread; their results in the order of ``tasks``.
+
+    The first error ends it: tasks not yet begun are dropped, those running are waited for. Ctrl-C too.
+    """
+    futures: list[Future[T]] = [_pool(threads).submit(_one, task) for task in tasks]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        for future in futures:
+            if future.done():
+                future.result()  # raises the first error, in the order of the tasks
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+
+
+def in_threads(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Call every task in a thread of its own. For what only waits for fits: a search that asks for one trial after another."""
+    with ThreadPoolExecutor(max_workers=max(1, len(tasks)), thread_name_prefix="search") as pool:
+        futures = [pool.submit(task) for task in tasks]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            stopped = interrupt.stop.is_set()
+            interrupt.stop.set()  # the others end after the fit they are in
+            wait(futures)
+            if not stopped:
+                interrupt.stop.clear()
+            raise

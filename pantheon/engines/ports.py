@@ -10,7 +10,9 @@ HIGHEST = 65535
 def is_free(port: int) -> bool:
     """Whether a server could listen on 127.0.0.1:``port`` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a connection in TIME_WAIT looks like a holder
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # else a connection in TIME_WAIT looks like a holder
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

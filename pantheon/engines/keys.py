@@ -1,0 +1,133 @@
+"""What the local engine does with each key of a Compose service: honours it, ignores it, or refuses it.
+
+``python -m pantheon.engines.keys`` prints the table of docs/compose-keys.md; a test holds the two together.
+"""
+
+HONOURED = {
+    "command": "a string is split as a shell would; no shell runs it",
+    "depends_on": "all three conditions; `required: false` too; `restart: true` is refused",
+    "entrypoint": "stands before `command`",
+    "env_file": "read by Compose itself",
+    "environment": "and nothing else of your shell but PATH, HOME, LANG, TZ, proxies and certificate files",
+    "expose": "the port is checked before the start, as those of `ports` are",
+    "extends": "resolved by Compose itself",
+    "healthcheck": "CMD, CMD-SHELL, NONE; before the first success it is probed every `start_interval` (0.1 s if not given) "
+    "and a failure counts once an `interval`",
+    "image": "`pantheon/NAME` is the environment made from `requirements/NAME.txt`; another image needs `x-local`",
+    "ports": "TCP on 127.0.0.1, the same number inside and outside; `app_protocol` becomes the address's scheme",
+    "profiles": "a service with profiles is not started by `up`, only used by tasks",
+    "restart": "`no`, `always`, `unless-stopped`, `on-failure[:N]`, with back-off",
+    "secrets": "from files of mode 0600 in the deployment's `secrets` folder, "
+    "at `${SECRETS_DIR:-/run/secrets}/NAME` or without a `target`",
+    "stop_grace_period": "then SIGKILL",
+    "stop_signal": "to the main process",
+    "volumes": "source and target must be the same folder here: interpolate both; a named volume `x` stands at `${X_DIR:-…}`",
+    "working_dir": "must be a folder of this machine: interpolate it; the deployment's state folder if not given",
+}
+
+IGNORED = {
+    "annotations": "",
+    "attach": "",
+    "blkio_config": "",
+    "build": "the environment stands for the image",
+    "cap_drop": "a process has the rights of the user who starts it",
+    "cgroup": "",
+    "cgroup_parent": "",
+    "container_name": "",
+    "cpu_count": "",
+    "cpu_percent": "",
+    "cpu_period": "",
+    "cpu_quota": "",
+    "cpu_rt_period": "",
+    "cpu_rt_runtime": "",
+    "cpu_shares": "",
+    "cpus": "",
+    "cpuset": "",
+    "develop": "",
+    "domainname": "",
+    "group_add": "",
+    "hostname": "",
+    "init": "the supervisor reaps orphans",
+    "isolation": "",
+    "label_file": "",
+    "labels": "",
+    "logging": "logs go to `logs/SERVICE.log`, 8 MB and one older file of the same size at most",
+    "mac_address": "",
+    "mem_limit": "memory is shown by `status`, not limited",
+    "mem_reservation": "",
+    "mem_swappiness": "",
+    "memswap_limit": "",
+    "networks": "all services meet on 127.0.0.1",
+    "oom_kill_disable": "",
+    "oom_score_adj": "",
+    "pids_limit": "",
+    "platform": "",
+    "pull_policy": "",
+    "pull_refresh_after": "",
+    "read_only": "",
+    "runtime": "",
+    "security_opt": "",
+    "shm_size": "",
+    "stdin_open": "",
+    "storage_opt": "",
+    "tmpfs": "the machine's own folders are used",
+    "tty": "",
+    "ulimits": "",
+    "user": "the one who starts it; `x-local: {user: unprivileged}` for programs that refuse root",
+    "userns_mode": "",
+    "uts": "",
+}
+
+REFUSED = {
+    "cap_add": "a process cannot be given more rights than its starter has",
+    "configs": "use a bind of a folder that is the same on both sides",
+    "credential_spec": "",
+    "deploy": "write `mem_limit` and `restart` at the service",
+    "device_cgroup_rules": "",
+    "devices": "",
+    "dns": "",
+    "dns_opt": "",
+    "dns_search": "",
+    "external_links": "",
+    "extra_hosts": "",
+    "gpus": "",
+    "ipc": "",
+    "links": "use `depends_on` and `${X_HOST:-x}`",
+    "models": "",
+    "network_mode": "",
+    "pid": "",
+    "post_start": "use a one-off service and `service_completed_successfully`",
+    "pre_stop": "",
+    "privileged": "",
+    "provider": "",
+    "scale": "one process a service",
+    "sysctls": "",
+    "use_api_socket": "",
+    "volumes_from": "",
+}
+
+LOCAL = {
+    "command": "what to run here instead of `entrypoint` and `command`",
+    "environment": "variables on top of the service's own",
+    "environment_name": "which of `requirements/*.txt` to run in, instead of the image's",
+    "health_url": "probe this `http://` address without starting a process, instead of `healthcheck.test`",
+    "user": "`unprivileged`: in a user namespace of its own when root starts it (PostgreSQL refuses root)",
+    "volumes": "`ignore`: the service does without its volumes here",
+}
+
+
+def table() -> str:
+    """The table of docs/compose-keys.md, Markdown."""
+    kinds = (("honoured", HONOURED), ("ignored", IGNORED), ("refused", REFUSED))
+    rows = sorted((key, kind, note) for kind, notes in kinds for key, note in notes.items())
+    lines = [
+        "| key of a service | local engine | |",
+        "|---|---|---|",
+        *(f"| `{key}` | {kind} | {note} |" for key, kind, note in rows),
+    ]
+    lines += ["", "| key of `x-local` | |", "|---|---|", *(f"| `{key}` | {note} |" for key, note in LOCAL.items())]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

@@ -148,7 +148,7 @@ class Reader:
             if spec.split.by == "time" and column.type not in ("date", "number", "integer"):
                 raise self.error("split", 0, "column", f"names {column.name!r}, a {column.type}, not a date or number")
         if not spec.features:
-            raise self.error("", 0, "columns", "has no feature; give at least one column role = \"feature\"")
+            raise self.error("", 0, "columns", 'has no feature; give at least one column role = "feature"')
 
     def check_source(self, source: Source) -> None:
         self.one_of(source.kind, KINDS, ("source", 0, "kind"))

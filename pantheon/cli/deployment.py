@@ -118,6 +118,17 @@ class Deployment:
             echo=show.echo,
         )
 
+    def address(self, engine: Engine, service: str) -> str:
+        """Where a service of the deployment listens.
+
+        Raises:
+            PantheonError: the tier has no such service.
+        """
+        for planned in engine.planned():
+            if planned.name == service:
+                return planned.address
+        raise PantheonError(f"{self.settings.tier} has no service {service!r}.")
+
     def why_engine(self, choice: str = "") -> str:
         """One line: which engine, and why."""
         if choice:

@@ -64,29 +64,27 @@ def machine() -> Finding:
     )
 
 
-def ports(wanted: dict[str, int], ours: bool, offset: int) -> list[Finding]:
+def ports(wanted: dict[int, str], ours: bool, offset: int) -> list[Finding]:
     """One finding a port: free, ours, or taken by whom, and which ``PORT_OFFSET`` is free.
 
     Args:
-        wanted: port by service name, offset included.
+        wanted: service name by port, offset included.
         ours: this deployment is up, so a holder may be ourselves.
     """
     from pantheon.engines.ports import free_offset, who_holds
 
     found = []
-    for service, port in wanted.items():
+    for port, service in wanted.items():
         holder = None if ours else who_holds(port)
         cure = (
-            f"Stop it, or choose other ports: PORT_OFFSET={free_offset([p - offset for p in wanted.values()])}"
-            if holder
-            else ""
+            f"Stop it, or choose other ports: PORT_OFFSET={free_offset([p - offset for p in wanted])}" if holder else ""
         )
         text = f"held by {holder}" if holder else ("in use by this deployment" if ours else "free")
         found.append(Finding(f"port {port} ({service})", holder is None, text, cure, fatal=True))
     return found
 
 
-def look(tier: Tier, state: Path, wanted: dict[str, int], ours: bool, offset: int) -> list[Finding]:
+def look(tier: Tier, state: Path, wanted: dict[int, str], ours: bool, offset: int) -> list[Finding]:
     """Everything that ``up`` needs of the machine."""
     return [python(), machine(), memory(tier.memory_mb), disk(state, tier.disk_mb), *ports(wanted, ours, offset)]
 

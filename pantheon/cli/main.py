@@ -154,8 +154,8 @@ def predict(
     from pantheon.cli import show
 
     rows = predicting.read_rows(row)
-    _, chosen, engine = parts(name, "")
-    answer = predicting.predict(engine.address("button"), rows, chosen.name)
+    deployment, chosen, engine = parts(name, "")
+    answer = predicting.predict(deployment.address(engine, "button"), rows, chosen.name)
     show.print_json(answer) if as_json else predicting.show_answer(answer)
 
 
@@ -246,7 +246,8 @@ def doctor(
         deployment.settings.port_offset = port_offset
     runs_on = deployment.engine(chosen, engine)
     ours = any(s.state not in ("stopped", "waiting") for s in runs_on.status())
-    findings = checks.look(chosen, deployment.state, runs_on.ports(), ours, deployment.settings.port_offset)
+    wanted = {port: each.name for each in runs_on.planned() if not each.task for port in each.ports}
+    findings = checks.look(chosen, deployment.state, wanted, ours, deployment.settings.port_offset)
     if as_json:
         show.print_json(checks.as_json(findings))
     else:
@@ -263,8 +264,8 @@ def test(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) ->
     """A smoke test of the deployment that is up: its services, its page, a prediction from its own example."""
     from pantheon.cli import show, smoke
 
-    _, chosen, engine = parts(name, "")
-    results = smoke.smoke(engine, chosen.name)
+    deployment, chosen, engine = parts(name, "")
+    results = smoke.smoke(engine, deployment.address(engine, "button"), chosen.name)
     if as_json:
         show.print_json(results)
     else:

@@ -23,13 +23,9 @@ def say(message: str) -> None:
     err.print(message)
 
 
-def echo(command: list[str]) -> None:
+def echo(command: str) -> None:
     """Show an outside command before it runs, so that people learn it."""
-    import shlex
-
-    err.print(f"[dim]$ {shlex.join(command)}[/]", markup=True) if not any("[" in c for c in command) else err.print(
-        "$ " + shlex.join(command), markup=False, style="dim"
-    )
+    err.print(f"$ {command}", markup=False, style="dim")
 
 
 def print_json(value: Any) -> None:

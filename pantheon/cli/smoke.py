@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pantheon.cli.predict import ask
-from pantheon.engines import Engine
+from pantheon.engines import Engine, ServiceStatus
 from pantheon.errors import PantheonError
 
 
-def smoke(engine: Engine, tier: str) -> list[dict[str, Any]]:
+def smoke(engine: Engine, address: str, tier: str) -> list[dict[str, Any]]:
     """Ask every part that the tier has.
 
     Returns:
         One ``{"check", "ok", "found"}`` for each check, in order; a check that fails does not stop the next.
     """
-    address = engine.address("button")
     results = []
 
     def check(name: str, look: Callable[[], str]) -> None:
@@ -25,14 +25,15 @@ def smoke(engine: Engine, tier: str) -> list[dict[str, Any]]:
             results.append({"check": name, "ok": False, "found": str(error)})
 
     for service in engine.status():
-        check(
-            f"{service.name} is up",
-            lambda s=service: expect(s.state in ("healthy", "running", "completed"), s.why or s.state),
-        )  # type: ignore[misc]
+        check(f"{service.name} is up", partial(is_up, service))
     check("the model's signature", lambda: f"{len(ask(address, '/signature', tier)[0]['inputs'])} inputs")
     check("a prediction from its own example", lambda: predict_example(address, tier))
     check("a bad request is refused", lambda: refused(address, tier))
     return results
+
+
+def is_up(service: ServiceStatus) -> str:
+    return expect(service.state in ("healthy", "running", "completed"), service.why or service.state)
 
 
 def expect(ok: bool, found: str) -> str:

@@ -39,9 +39,10 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     engine = deployment.engine(tier, engine_name)
     show.say(f"{tier.title}: {tier.adds}")
     show.say(deployment.why_engine(engine_name))
-    envs.make([*engine.environments(), "workflow"])
+    planned = engine.planned()
+    envs.make([each.environment for each in planned])
     running = [s for s in engine.status() if s.state not in ("stopped", "waiting")]
-    wanted = engine.ports()
+    wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:
         looked = doctor.look(tier, deployment.state, wanted, False, deployment.settings.port_offset)
         for finding in doctor.refuse_if_unfit(looked):
@@ -71,7 +72,7 @@ def show_difference(before: str, tier: Tier, running: list[str], engine: Engine)
     """What growing (or going back) will change, before it does."""
     old = find(before)
     word = "growing" if tier.number > old.number else "going back"
-    services = set(engine.ports()) | {s.name for s in engine.status()}
+    services = {each.name for each in engine.planned() if not each.task}
     added, kept = sorted(services - set(running)), sorted(services & set(running))
     show.say(f"{word} in place: {old.name} → {tier.name}; nothing is lost")
     show.say(f"  adds    {', '.join(added) or 'no service: ' + tier.adds}")
@@ -80,7 +81,6 @@ def show_difference(before: str, tier: Tier, running: list[str], engine: Engine)
 
 def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]:
     """The deployment, its services and its model, for people and for ``--json``."""
-    offset = deployment.settings.port_offset
     services = [
         {
             "name": s.name,
@@ -98,7 +98,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]
         "name": deployment.name,
         "tier": tier.name,
         "engine": engine.name,
-        "page": f"http://127.0.0.1:{8080 + offset}",
+        "page": deployment.address(engine, "button"),
         "dataset": deployment.settings.dataset,
         "model": {"version": champion.version, "since": champion.since} if champion else None,
         "state": str(deployment.state),

@@ -39,6 +39,25 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """One service as the tier's files define it, whether it runs or not.
+
+    Attributes:
+        name: the service's name in the compose model.
+        environment: the environment (``requirements/NAME.txt``) or image that it runs in.
+        ports: what it publishes on 127.0.0.1.
+        address: the first of them for people, such as ``http://127.0.0.1:8080``; empty for none.
+        task: it is run by ``run_task`` alone, ``up`` does not start it.
+    """
+
+    name: str
+    environment: str
+    ports: tuple[int, ...] = ()
+    address: str = ""
+    task: bool = False
+
+
+@dataclass(frozen=True)
 class Event:
     """A service changed its state.
 
@@ -64,6 +83,9 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """``local``, ``compose`` or ``helm``."""
+
+    def planned(self) -> list[Planned]:
+        """Every service of the tier in start order, tasks included."""
 
     def up(self, on_event: OnEvent | None = None) -> None:
         """Start what is missing, restart what changed, stop what is no longer defined; return when all is healthy.

@@ -10,22 +10,11 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from pantheon.workflow.forms import DATES, TIMES, nulls, parse_date, plain_number
 from pantheon.workflow.spec import Column, Source, Target, Value, label_key
 
 KINDS = ("missing", "trimmed", "case", "number mark", "other form", "unreadable", "outside")
 """What may be found in a cell; the last two are unreadable in the sense of the spec, and become missing."""
-
-DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d")
-TIMES = (
-    "%Y-%m-%d %H:%M:%S%.f",
-    "%Y-%m-%dT%H:%M:%S%.f",
-    "%Y-%m-%d %H:%M",
-    "%Y-%m-%dT%H:%M",
-    "%Y-%m-%dT%H:%M:%S%.fZ",
-    "%Y-%m-%d %H:%M:%S%.f%#z",
-    "%Y-%m-%dT%H:%M:%S%.f%#z",
-)
-SPACES = "[ \u00a0\u202f\u2009]"
 
 
 @dataclass
@@ -130,7 +119,7 @@ class Cells:
         if self.kind == "date":
             if raw.dtype != pl.String:
                 return self.inside(raw.cast(self.dtype, strict=False))
-            return self.inside(self.parse_date(raw, column.format or DATES[0]))
+            return self.inside(parse_date(raw, column.format or DATES[0], self.dtype))
         return raw.zip_with(raw.is_in(column.categories), nulls(pl.String(), len(raw)))
 
     def inside(self, values: pl.Series) -> pl.Series:
@@ -148,15 +137,6 @@ class Cells:
             return values
         frame = pl.DataFrame({"v": values, "k": keep})
         return frame.select(pl.when("k").then("v").alias(name)).to_series()
-
-    def parse_date(self, texts: pl.Series, form: str) -> pl.Series:
-        """Texts in one format as dates of this column's type."""
-        if any(code in form for code in ("%H", "%I", "%T", "%R", "%+")):
-            times = texts.str.to_datetime(form, time_unit="ms", strict=False, exact=True)
-            if times.dtype != pl.Datetime("ms"):
-                times = times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-            return times.cast(self.dtype)
-        return texts.str.to_date(form, strict=False, exact=True).cast(self.dtype)
 
     def close(self, texts: pl.Series) -> list[pl.Series]:
         """Distinct texts, looked at closely: the columns ``value`` (null where it has none) and ``kind``."""
@@ -200,8 +180,8 @@ class Cells:
             forms = (self.column.format, *DATES, *TIMES) if self.column.format else (*DATES, *TIMES)
             values = nulls(self.dtype, len(bare))
             for form in forms:
-                values = values.zip_with(values.is_not_null(), self.parse_date(bare, form))
-            first = self.parse_date(bare, forms[0])
+                values = values.zip_with(values.is_not_null(), parse_date(bare, form, self.dtype))
+            first = parse_date(bare, forms[0], self.dtype)
             return values, _text(first.is_null(), "other form")
         plain = plain_number(bare, self.source.decimal, self.source.thousands)
         numbers = plain.cast(pl.Float64, strict=False)
@@ -224,25 +204,6 @@ class Cells:
                 continue
         numbers = plain_number(bare, self.source.decimal, self.source.thousands).cast(pl.Float64, strict=False)
         return pl.Series([by_value.get(number) if number is not None else None for number in numbers], dtype=pl.String)
-
-
-def plain_number(texts: pl.Series, decimal: str, thousands: str) -> pl.Series:
-    """Numbers as Python writes them: no marks between thousands, a point. Null where such a mark stands elsewhere."""
-    plain = texts
-    if thousands:
-        mark = SPACES if thousands.isspace() else "[.]" if thousands == "." else thousands.replace("'", "['\u2019]")
-        has_mark = plain.str.contains(mark)
-        grouped = plain.str.contains(rf"^[+-]?\d{{1,3}}({mark}\d{{3}})+([{decimal}]\d*)?$")
-        none = nulls(pl.String(), len(plain))
-        plain = plain.zip_with(grouped | ~has_mark, none)
-        plain = plain.str.replace_all(mark, "")
-    if decimal == ",":
-        plain = plain.str.replace(",", ".", literal=True)
-    return plain
-
-
-def nulls(dtype: pl.DataType, length: int) -> pl.Series:
-    return pl.Series([None], dtype=dtype).new_from_index(0, length)
 
 
 def _dtype(column: Column, kind: str) -> pl.DataType:

@@ -1,8 +1,10 @@
 """load_data: the source as `data/raw.parquet`, every cell as it stands there; text where the source is text."""
 
 import hashlib
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +38,16 @@ def load_data(run: Run) -> dict[str, Any]:
         writing(run.folder),
         located(spec.source, run.folder, run.state) as path,
         ThreadPoolExecutor(1) as beside,
+        tempfile.TemporaryDirectory(prefix=".load-", dir=run.folder) as scratch,
         run.output("data/raw.parquet") as part,
     ):
         form = readers.file_format(path, spec.source.format)
         digest = beside.submit(sha256, path)  # releases the GIL: as good as free beside the reading
-        if form == "csv":
-            header = load_csv(path, spec, part, run.folder)
-        else:
-            header = load_table(path, form, spec, part)
-        rows = pl.scan_parquet(part).select(pl.len()).collect().item()
+        source = replace(spec.source, format=form)
+        frame = frame_of(path, source, Path(scratch))
+        header = frame.collect_schema().names()
+        check_columns(path, spec, header)
+        rows = load(frame, path, source, part)
         if rows == 0:
             raise PantheonError(f"{path} has a header and no rows.", "Give a file with rows.")
         report = {
@@ -79,42 +82,68 @@ def check_columns(path: Path, spec: Spec, header: list[str]) -> None:
             raise PantheonError(f"{path} has no {what} {column.name!r}.", cure)
 
 
-def load_csv(path: Path, spec: Spec, part: Path, folder: Path) -> list[str]:
-    """A CSV file, streaming, as texts; gives the header. Another encoding than UTF-8 is rewritten first."""
-    source = spec.source
+def frame_of(path: Path, source: Source, scratch: Path) -> pl.LazyFrame:
+    """The source's file as a lazy frame: a CSV file as texts, blank cells null.
+
+    Args:
+        path: the file.
+        source: its format must be given, and how it is written.
+        scratch: a folder for a copy in UTF-8, where the file has another encoding.
+
+    Raises:
+        PantheonError: a bad header, a wrong encoding, a damaged file.
+    """
+    if source.format == "excel":
+        return readers.read_excel(path, source.sheet).lazy()
+    if source.format == "parquet":
+        frame = pl.scan_parquet(path, glob=False)
+        try:
+            frame.collect_schema()
+        except pl.exceptions.PolarsError:
+            raise damaged(path) from None
+        return frame
     header = readers.csv_header(path, source)
-    check_columns(path, spec, header)
     if readers.is_utf8(source.encoding):
-        sink_csv(path, path, source, header, part)
-        return header
-    text = part.with_suffix(".utf8")
-    try:
-        with text.open("wb") as file:
-            readers.transcode(path, source.encoding, file)
-        sink_csv(text, path, source, header, part)
-    finally:
-        text.unlink(missing_ok=True)
-    return header
+        return readers.scan_csv(path, source, header)
+    copy = scratch / "utf-8.csv"
+    with copy.open("wb") as file:
+        readers.transcode(path, source.encoding, file)
+    return readers.scan_csv(copy, source, header)
 
 
-def sink_csv(text: Path, path: Path, source: Source, header: list[str], part: Path) -> None:
-    """``text`` is ``path`` in UTF-8; errors speak of ``path``."""
+def load(frame: pl.LazyFrame, path: Path, source: Source, part: Path) -> int:
+    """Write the frame to ``part``; gives the rows. Errors speak of ``path``."""
     try:
-        sink(readers.scan_csv(text, source, header), part)
+        sink(frame, part)
     except pl.exceptions.ComputeError as error:
-        if "utf-8" in str(error):
+        if source.format == "parquet" and "underlying IO" not in str(error):
+            raise damaged(path) from None
+        if source.format == "csv" and "utf-8" in str(error):
             raise not_utf8(path) from None
-        fault = readers.fault(path, source, header)
+        fault = readers.fault(path, source, frame.collect_schema().names()) if source.format == "csv" else None
         if fault is None:
             raise
         raise fault from None
-    # Polars fills a short row with nulls. It says nothing, but the last column tells that there may be one, and the
-    # number of separators whether there is.
-    last = pl.scan_parquet(part).select(pl.len(), pl.col(header[-1]).null_count().alias("blank")).collect()
-    if last["blank"].item() and readers.separators(text, source) < (last["len"].item() + 1) * (len(header) - 1):
-        fault = readers.fault(path, source, header)
-        if fault:
-            raise fault
+    last = pl.scan_parquet(part).select(pl.len(), pl.last().null_count().alias("blank")).collect()
+    rows = int(last["len"].item())
+    if source.format == "csv" and last["blank"].item():
+        check_short(frame, path, source, rows)
+    return rows
+
+
+def check_short(frame: pl.LazyFrame, path: Path, source: Source, rows: int) -> None:
+    """Polars fills a short row with nulls and says nothing, but the number of separators in the file tells.
+
+    Raises:
+        PantheonError: names the first short line.
+    """
+    header = frame.collect_schema().names()
+    encoded = replace(source, encoding="utf-8")
+    if readers.is_utf8(source.encoding) and readers.separators(path, encoded) >= (rows + 1) * (len(header) - 1):
+        return
+    fault = readers.fault(path, source, header)  # none where blank lines made the difference
+    if fault:
+        raise fault
 
 
 def not_utf8(path: Path) -> PantheonError:
@@ -128,21 +157,8 @@ def not_utf8(path: Path) -> PantheonError:
     return readers.wrong_encoding(path, 1, "utf-8")
 
 
-def load_table(path: Path, form: str, spec: Spec, part: Path) -> list[str]:
-    """A Parquet file, streaming, or an Excel sheet; gives the header."""
-    if form == "excel":
-        frame = readers.read_excel(path, spec.source.sheet).lazy()
-    else:
-        frame = pl.scan_parquet(path, glob=False)
-    try:
-        header = frame.collect_schema().names()
-        check_columns(path, spec, header)
-        sink(frame, part)
-    except pl.exceptions.ComputeError as error:
-        if "parquet" in str(error) and "underlying IO" not in str(error):
-            raise PantheonError(f"{path} is a damaged Parquet file.", "Write it again, or give a CSV.") from None
-        raise
-    return header
+def damaged(path: Path) -> PantheonError:
+    return PantheonError(f"{path} is a damaged Parquet file.", "Write it again, or give a CSV.")
 
 
 def sink(frame: pl.LazyFrame, part: Path) -> None:

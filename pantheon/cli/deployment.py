@@ -94,8 +94,8 @@ class Deployment:
         for name in SECRETS:
             make_secret(folder / name)
 
-    def engine(self, tier: Tier, choice: str = "") -> Engine:
-        """The engine for this deployment at ``tier``.
+    def engine(self, tier: Tier, choice: str = "", loud: bool = False) -> Engine:
+        """The engine for this deployment at ``tier``; ``loud`` shows each outside command before it runs.
 
         Raises:
             PantheonError: the engine asked for is unknown or not built yet.
@@ -115,7 +115,7 @@ class Deployment:
             root=ROOT,
             environments=folder_of,
             port_offset=self.settings.port_offset,
-            echo=show.echo,
+            echo=show.echo if loud else None,
         )
 
     def address(self, engine: Engine, service: str) -> str:

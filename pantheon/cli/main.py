@@ -43,13 +43,13 @@ def opened(name: str, must_exist: bool = True) -> Any:
     return deployment.must_exist() if must_exist else deployment
 
 
-def parts(name: str, tier: str, engine: str = "") -> Any:
+def parts(name: str, tier: str, loud: bool = False) -> Any:
     """An existing deployment, its tier and its engine."""
     from pantheon.cli.up import tier_of
 
     deployment = opened(name)
     chosen = tier_of(deployment, tier or deployment.settings.tier)
-    return deployment, chosen, deployment.engine(chosen, engine)
+    return deployment, chosen, deployment.engine(chosen, loud=loud)
 
 
 @app.command()
@@ -102,7 +102,7 @@ def run(
     """Run the workflow, stage by stage, to a model that the gate lets through or not."""
     from pantheon.cli import envs, show, workflow
 
-    deployment, chosen, engine = parts(name, tier)
+    deployment, chosen, engine = parts(name, tier, loud=True)
     given = {"approval": approval, "trials": trials, "seed": seed}
     for key, value in given.items():
         if value is not None:

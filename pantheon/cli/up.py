@@ -36,7 +36,7 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     """
     before = deployment.settings.tier
     deployment.make_folders()
-    engine = deployment.engine(tier, engine_name)
+    engine = deployment.engine(tier, engine_name, loud=True)
     show.say(f"{tier.title}: {tier.adds}")
     show.say(deployment.why_engine(engine_name))
     planned = engine.planned()

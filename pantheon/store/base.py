@@ -52,7 +52,8 @@ def check_name(name: str) -> str:
     """``name`` if it can be a model's name in every store (a file name, an S3 prefix, no path of its own)."""
     if not _NAME.fullmatch(name):
         raise PantheonError(
-            f"{name!r} cannot name a model.", "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit."
+            f"{name!r} cannot name a model.",
+            "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
         )
     return name
 
@@ -65,7 +66,9 @@ def check_version(version: str) -> str:
 
 def check_alias(alias: str) -> str:
     if not _ALIAS.fullmatch(alias):
-        raise PantheonError(f"{alias!r} cannot be an alias.", "Use lower-case letters, digits and dashes: champion, challenger.")
+        raise PantheonError(
+            f"{alias!r} cannot be an alias.", "Use lower-case letters, digits and dashes: champion, challenger."
+        )
     return alias
 
 
@@ -130,7 +133,14 @@ class ModelStore(ABC):
         yield
 
     def promote(
-        self, name: str, version: str, alias: str = "champion", *, expected: str | None = ANY, by: str = "", note: str = ""
+        self,
+        name: str,
+        version: str,
+        alias: str = "champion",
+        *,
+        expected: str | None = ANY,
+        by: str = "",
+        note: str = "",
     ) -> Alias:
         """Point ``alias`` at ``version``.
 
@@ -167,7 +177,12 @@ class ModelStore(ABC):
         challenger = self.resolve_challenger(name, version)
         champion = self.alias(name, "champion")
         approved = self.promote(
-            name, challenger.version, "champion", expected=champion.version if champion else None, by=by, note=note or challenger.note
+            name,
+            challenger.version,
+            "champion",
+            expected=champion.version if champion else None,
+            by=by,
+            note=note or challenger.note,
         )
         self.drop(name, "challenger", expected=challenger.version)
         return approved
@@ -180,9 +195,13 @@ class ModelStore(ABC):
     def resolve_challenger(self, name: str, version: str | None = None) -> Alias:
         challenger = self.alias(name, "challenger")
         if challenger is None:
-            raise PantheonError(f"model {name!r} has no challenger to approve or hold.", "`pantheon run APPROVAL=required` makes one.")
+            raise PantheonError(
+                f"model {name!r} has no challenger to approve or hold.", "`pantheon run APPROVAL=required` makes one."
+            )
         if version is not None and version != challenger.version:
             raise PantheonError(
-                f"the challenger of {name} is version {challenger.version}, not {version}.", "Look at that one, then decide.", status=1
+                f"the challenger of {name} is version {challenger.version}, not {version}.",
+                "Look at that one, then decide.",
+                status=1,
             )
         return challenger

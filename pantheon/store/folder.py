@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
-from pantheon.store.base import ANY, Alias, ModelStore, Version, check_alias, check_file, check_name, check_version, sha256
+from pantheon.store.base import (
+    ANY,
+    Alias,
+    ModelStore,
+    Version,
+    check_alias,
+    check_file,
+    check_name,
+    check_version,
+    sha256,
+)
 
 MANIFEST = "manifest.json"
 _CLAIM = ".publishing"  # locked by the publisher for as long as it lives
@@ -34,7 +44,9 @@ class FolderStore(ModelStore):
         if not self.root.is_dir():
             return []
         found = (f.name for f in self.root.iterdir() if f.is_dir() and not f.name.startswith("."))
-        return sorted(name for name in found if self._numbers(name) or any((self.root / name / "aliases").glob("[a-z]*.json")))
+        return sorted(
+            name for name in found if self._numbers(name) or any((self.root / name / "aliases").glob("[a-z]*.json"))
+        )
 
     def list(self, name: str) -> list[Version]:
         return [self.describe(name, str(number)) for number in self._numbers(name)]
@@ -46,9 +58,13 @@ class FolderStore(ModelStore):
             return Version(raw["model"], raw["version"], raw["created"], raw["files"], raw["metadata"])
         except FileNotFoundError:
             known = ", ".join(str(number) for number in self._numbers(name)) or "none"
-            raise PantheonError(f"there is no version {version} of model {name!r}.", f"Versions there: {known}.") from None
+            raise PantheonError(
+                f"there is no version {version} of model {name!r}.", f"Versions there: {known}."
+            ) from None
         except (ValueError, KeyError, TypeError) as error:
-            raise PantheonError(f"{path} is damaged: {error!r}.", "Run the workflow again to publish anew.", status=1) from None
+            raise PantheonError(
+                f"{path} is damaged: {error!r}.", "Run the workflow again to publish anew.", status=1
+            ) from None
 
     def get(self, name: str, version: str) -> Path:
         folder = self._folder(name, version)
@@ -88,7 +104,9 @@ class FolderStore(ModelStore):
         except FileNotFoundError:
             return None
         except (ValueError, TypeError) as error:
-            raise PantheonError(f"{path} is damaged: {error!r}.", "Remove it and promote a version again.", status=1) from None
+            raise PantheonError(
+                f"{path} is damaged: {error!r}.", "Remove it and promote a version again.", status=1
+            ) from None
 
     def swap(self, name: str, version: str, alias: str, *, expected: str | None, by: str = "", note: str = "") -> bool:
         self.describe(name, version)  # an alias never names what is not there
@@ -168,7 +186,7 @@ class FolderStore(ModelStore):
             finally:
                 os.close(claim)
 
-    def _numbers(self, name: str) -> "list[int]":
+    def _numbers(self, name: str) -> Sequence[int]:
         model = self.root / check_name(name)
         if not model.is_dir():
             return []
@@ -210,7 +228,9 @@ def _sync(path: Path) -> None:
 
 def _replace(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON so that readers see the old file or the whole new one, even after a power cut."""
-    part = path.with_name(f".{path.name}.part")  # one writer at a time: aliases under the lock, manifests under the claim
+    part = path.with_name(
+        f".{path.name}.part"
+    )  # one writer at a time: aliases under the lock, manifests under the claim
     part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _sync(part)
     part.replace(path)

@@ -54,7 +54,9 @@ def session(model: Any, threads: int = 1) -> onnxruntime.InferenceSession:
 def ask(model: onnxruntime.InferenceSession, X: Floats) -> NDArray[np.float64]:
     """Probabilities (rows, classes) or numbers (rows,) of a session made by ``session``; in pieces, to bound memory."""
     name = model.get_outputs()[-1].name
-    pieces = [model.run([name], {"features": X[start : start + 50_000]})[0] for start in range(0, max(1, len(X)), 50_000)]
+    pieces = [
+        model.run([name], {"features": X[start : start + 50_000]})[0] for start in range(0, max(1, len(X)), 50_000)
+    ]
     found = np.concatenate(pieces).astype(np.float64)
     return found[:, 0] if name == "variable" else found
 
@@ -85,7 +87,9 @@ def enforce(result: Agreement) -> None:
     """
     if result.labels_differ:
         raise PantheonError(
-            f"the ONNX model gives another class than scikit-learn in {result.labels_differ} of {result.rows} rows.", _CURE, 1
+            f"the ONNX model gives another class than scikit-learn in {result.labels_differ} of {result.rows} rows.",
+            _CURE,
+            1,
         )
     if result.off > SHARE * result.rows:
         raise PantheonError(

@@ -21,7 +21,6 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from pantheon.errors import PantheonError
 from pantheon.workflow import extensions
 from pantheon.workflow.extensions import extension_error
 from pantheon.workflow.matrix import Floats
@@ -182,7 +181,7 @@ class Fitted:
         prepared = self.preparation.transform(X)
         if not self.missing:
             prepared = self.preparation.fill(prepared)
-        return prepared if self.scaler is None else self.scaler.transform(prepared.astype(np.float64))  # type: ignore[no-any-return]
+        return prepared if self.scaler is None else self.scaler.transform(prepared.astype(np.float64))
 
     def predict(self, X: Floats) -> NDArray[np.float64]:
         """Probabilities (rows, classes), or numbers (rows,), for the inputs' matrix."""

@@ -52,4 +52,6 @@ class CrossValidation:
 
     def all(self, candidate: Candidate, params: Mapping[str, Any]) -> list[float]:
         """The score of every fold, side by side."""
-        return side_by_side([partial(self.one, candidate, params, fold) for fold in range(len(self.splits))], self.params.threads)
+        return side_by_side(
+            [partial(self.one, candidate, params, fold) for fold in range(len(self.splits))], self.params.threads
+        )

@@ -9,7 +9,7 @@ from pantheon.workflow import interrupt
 from pantheon.workflow.candidates import BASELINE, Fitted, Prepared, candidates, fit
 from pantheon.workflow.fits import openmp, side_by_side
 from pantheon.workflow.folds import sample
-from pantheon.workflow.matrix import train_and_test
+from pantheon.workflow.matrix import save, train_and_test
 from pantheon.workflow.metrics import better
 from pantheon.workflow.preparation import Design
 from pantheon.workflow.run import Run, read_json, write_json
@@ -30,7 +30,9 @@ def choose(selection: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
             entries.append({"name": entry["name"], "params": {}, "tuned": False, "folds": entry["folds"]})
     for name, family in tuning["families"].items():
         if family["best"]:
-            entries.append({"name": name, "params": family["best"]["params"], "tuned": True, "folds": family["best"]["folds"]})
+            entries.append(
+                {"name": name, "params": family["best"]["params"], "tuned": True, "folds": family["best"]["folds"]}
+            )
     best = entries[0]
     for entry in entries[1:]:  # the first of equals: defaults before tuned ones
         if better(float(np.mean(entry["folds"][:shared])), float(np.mean(best["folds"][:shared])), greater) > 0:
@@ -61,16 +63,27 @@ def evaluate(run: Run) -> dict[str, Any]:
         fitted: Fitted = joblib.load(run.need(f"candidates/{name}.joblib", "train"))
         return fitted.predict(test.X)
 
-    tasks = [lambda: model.predict(test.X), lambda: model.predict(seen.X), *(lambda name=name: others(name) for name in families)]
+    tasks = [
+        lambda: model.predict(test.X),
+        lambda: model.predict(seen.X),
+        *(lambda name=name: others(name) for name in families),
+    ]
     answers = side_by_side(tasks, params.threads)
     with run.output("evaluation/chosen.joblib") as path:
         joblib.dump(model, path)
     with run.output("evaluation/test.npz") as path, path.open("wb") as file:
-        np.savez(file, y=test.y, **{CHOSEN: answers[0]}, **dict(zip(families, answers[2:], strict=True)))
+        save(file, {"y": test.y, CHOSEN: answers[0], **dict(zip(families, answers[2:], strict=True))})
     with run.output("evaluation/train.npz") as path, path.open("wb") as file:
-        np.savez(file, y=seen.y, **{CHOSEN: answers[1]})
-    write_json(run.path("evaluation/chosen.json"), chosen | {"metric": selection["metric"], "reproducible": tuning["reproducible"]})
-    return {"chosen": chosen["name"], "tuned": chosen["tuned"], "params": {k: _short(v) for k, v in chosen["params"].items()}}
+        save(file, {"y": seen.y, CHOSEN: answers[1]})
+    write_json(
+        run.path("evaluation/chosen.json"),
+        chosen | {"metric": selection["metric"], "reproducible": tuning["reproducible"]},
+    )
+    return {
+        "chosen": chosen["name"],
+        "tuned": chosen["tuned"],
+        "params": {k: _short(v) for k, v in chosen["params"].items()},
+    }
 
 
 def _short(value: Any) -> Any:

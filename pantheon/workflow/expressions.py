@@ -160,7 +160,9 @@ def _binary(op: str) -> Callable[[Column | float, Column | float], Column]:
     def apply(left: Column | float, right: Column | float) -> Column:
         if isinstance(left, Column):
             return left._with(op, right)
-        return Column([op, ["number", float(left)], ["number", float(right)] if not isinstance(right, Column) else right.tree])
+        return Column(
+            [op, ["number", float(left)], ["number", float(right)] if not isinstance(right, Column) else right.tree]
+        )
 
     apply.__name__ = apply.__qualname__ = op
     return apply

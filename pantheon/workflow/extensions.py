@@ -106,7 +106,9 @@ def candidate(
     tasks = TASKS if task == "both" else (task,)
 
     def decorate(build: F) -> F:
-        _register("candidates", name, lambda file: OwnCandidate(name, tasks, build, dict(space or {}), scale, missing, file))
+        _register(
+            "candidates", name, lambda file: OwnCandidate(name, tasks, build, dict(space or {}), scale, missing, file)
+        )
         return build
 
     return decorate
@@ -145,7 +147,9 @@ def load(folder: Path) -> Extensions:
             table = getattr(merged, kind)
             for name, entry in getattr(found, kind).items():
                 if name in table:
-                    raise PantheonError(f"{file} registers {name!r}, which {table[name].file} does too.", "Rename one of them.")
+                    raise PantheonError(
+                        f"{file} registers {name!r}, which {table[name].file} does too.", "Rename one of them."
+                    )
                 table[name] = entry
         merged.files[file.name] = digest
     return merged
@@ -173,7 +177,9 @@ def extension_error(file: Path, error: BaseException, what: str = "") -> Pantheo
     line = lines[-1] if lines else getattr(error, "lineno", None)
     message = str(error.msg) if isinstance(error, SyntaxError) else str(error) or type(error).__name__
     where = f"{file}, line {line}" if line else str(file)
-    return PantheonError(f"{where}: {what}{type(error).__name__}: {message}.", "Correct the file, or move it out of extensions/.")
+    return PantheonError(
+        f"{where}: {what}{type(error).__name__}: {message}.", "Correct the file, or move it out of extensions/."
+    )
 
 
 def trace(own: OwnFeature, inputs: list[dict[str, Any]]) -> Tree:

@@ -54,7 +54,9 @@ def _dates(inputs: list[dict[str, Any]]) -> list[tuple[str, Tree, str]]:
         season: Tree = ["div", _modulo(day, YEAR), ["number", YEAR]]
         found.append((f"{name}:season", season, f"the part of the year of {name}"))
     for one, other in combinations(dates[:4], 2):
-        found.append((f"{other} - {one}", ["sub", ["column", other], ["column", one]], f"the days from {one} to {other}"))
+        found.append(
+            (f"{other} - {one}", ["sub", ["column", other], ["column", one]], f"the days from {one} to {other}")
+        )
     return found
 
 
@@ -70,7 +72,11 @@ def _skewed(inputs: list[dict[str, Any]], X: Floats) -> list[tuple[str, Tree, st
         if entry["type"] not in ("number", "integer") or len(values) < 20 or values.min() < 0:
             continue
         spread = values.std()
-        if spread > 0 and np.mean(((values - values.mean()) / spread) ** 3) > SKEW and len(np.unique(values[:1000])) > 10:
+        if (
+            spread > 0
+            and np.mean(((values - values.mean()) / spread) ** 3) > SKEW
+            and len(np.unique(values[:1000])) > 10
+        ):
             positive: Tree = ["maximum", ["column", entry["name"]], ["number", 0.0]]
             found.append((f"log {entry['name']}", ["log1p", positive], f"{entry['name']} has a long tail"))
     return found

@@ -39,8 +39,12 @@ def feature_selection(run: Run) -> dict[str, Any]:
             kept.append(place)
     if not kept:
         reasons = "; ".join(f"{entry['name']} {entry['why']}" for entry in dropped[:3])
-        raise PantheonError(f"no column can tell anything about the target: {reasons}.", "Give data with columns that vary.")
-    write_json(run.path("features/selected.json"), {"columns": [inputs[place]["name"] for place in kept], "dropped": dropped})
+        raise PantheonError(
+            f"no column can tell anything about the target: {reasons}.", "Give data with columns that vary."
+        )
+    write_json(
+        run.path("features/selected.json"), {"columns": [inputs[place]["name"] for place in kept], "dropped": dropped}
+    )
     return {"columns": len(kept), "dropped": [f"{entry['name']}: {entry['why']}" for entry in dropped][:5]}
 
 

@@ -27,7 +27,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 @cache
 def _controller() -> ThreadpoolController:
-    import sklearn.ensemble  # noqa: F401  # the controller knows the libraries that are loaded when it is made
+    import sklearn.ensemble  # the controller knows the libraries that are loaded when it is made
     import sklearn.linear_model  # noqa: F401
 
     return ThreadpoolController()

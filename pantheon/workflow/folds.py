@@ -52,7 +52,9 @@ def splits(table: Table, folds: int, seed: int, classes: int) -> list[tuple[Rows
         found = _usable(found, table.y, classes)
     if not found:
         fold = assign(table.y, table.groups, folds, seed, classes)
-        found = _usable([(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(folds)], table.y, classes)
+        found = _usable(
+            [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(folds)], table.y, classes
+        )
     if not found:
         raise PantheonError(
             f"the training part of {len(table)} rows is too small for cross-validation.",

@@ -42,7 +42,11 @@ def hyperparameter_tuning(run: Run) -> dict[str, Any]:
     return {
         "trials": sum(len(entry["trials"]) for entry in found),
         "reproducible": reproducible,
-        **{family.name: round(entry["best"]["mean"], 4) for family, entry in zip(searched, found, strict=True) if entry["best"]},
+        **{
+            family.name: round(entry["best"]["mean"], 4)
+            for family, entry in zip(searched, found, strict=True)
+            if entry["best"]
+        },
     }
 
 
@@ -73,5 +77,7 @@ def suggest(trial: optuna.Trial, name: str, choice: Any, family: Candidate) -> A
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=bool(log))
     if not low < high:
-        raise PantheonError(f"{family.own or family.name}: the space of {name!r}, {choice!r}, is empty.", "Give (low, high).")
+        raise PantheonError(
+            f"{family.own or family.name}: the space of {name!r}, {choice!r}, is empty.", "Give (low, high)."
+        )
     return trial.suggest_float(name, low, high, log=bool(log))

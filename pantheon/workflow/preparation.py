@@ -113,8 +113,8 @@ class Preparation:
         present = ~np.isnan(numbers)
         self.holes = [int(column) for column in np.flatnonzero(~present.all(axis=0))]
         self.medians = np.zeros(numbers.shape[1], np.float32)
-        for column in np.flatnonzero(present.any(axis=0)):
-            self.medians[column] = np.median(numbers[present[:, column], column])
+        for place in np.flatnonzero(present.any(axis=0)):
+            self.medians[place] = np.median(numbers[present[:, place], place])
         self.missing_categories = [place for place, _ in design.one_hot if np.isnan(X[:, place]).any()]
         self.tables, encoded = [], []
         for place, categories in design.encoded:
@@ -147,7 +147,9 @@ class Preparation:
         numbers = prepared[:, : len(self.medians)]
         empty = np.isnan(numbers)
         filled = np.where(empty, self.medians, numbers)
-        return np.concatenate([filled, prepared[:, len(self.medians) :], empty[:, self.holes].astype(np.float32)], axis=1)
+        return np.concatenate(
+            [filled, prepared[:, len(self.medians) :], empty[:, self.holes].astype(np.float32)], axis=1
+        )
 
     def _numbers(self, X: Floats) -> Floats:
         columns = {name: X[:, place] for name, place in self.design.places.items()}

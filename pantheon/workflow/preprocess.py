@@ -32,9 +32,12 @@ def preprocess(run: Run) -> dict[str, Any]:
     for part, table in tables.items():
         with run.output(f"features/{part}.npz") as path:
             table.save(path)
-    missing = {column.name: float(np.isnan(values).mean()) for column, values in zip(spec.features, train.X.T, strict=True)}
+    missing = {
+        column.name: float(np.isnan(values).mean()) for column, values in zip(spec.features, train.X.T, strict=True)
+    }
     rows = {part: len(table) for part, table in tables.items()}
     write_json(
-        run.path("features/preprocess.json"), {"inputs": signature_inputs(spec, train), "rows": rows, "missing_in_train": missing}
+        run.path("features/preprocess.json"),
+        {"inputs": signature_inputs(spec, train), "rows": rows, "missing_in_train": missing},
     )
     return {"inputs": len(spec.features), "train": rows["train"], "test": rows["test"]}

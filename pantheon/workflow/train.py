@@ -51,7 +51,9 @@ def train(run: Run) -> dict[str, Any]:
         with run.output(f"candidates/{model.name}.joblib") as path:
             joblib.dump(model, path)
         report[model.name] = {"params": model.params, "seconds": round(seconds, 3)}
-    write_json(run.path("candidates.json"), {"candidates": {name: report[name] for name in families}, "rows": len(table)})
+    write_json(
+        run.path("candidates.json"), {"candidates": {name: report[name] for name in families}, "rows": len(table)}
+    )
     return {"candidates": list(families), "columns": int(rows.matrix.shape[1]), "rows": len(table)}
 
 
@@ -68,4 +70,6 @@ def check_converts(fitted: Fitted, table: Table) -> None:
     try:
         enforce(agreement(export(fitted), X, fitted.predict(X)))
     except PantheonError as error:
-        raise PantheonError(f"{fitted.own}: the candidate {fitted.name!r} cannot be served: {error.cause}", error.cure) from error
+        raise PantheonError(
+            f"{fitted.own}: the candidate {fitted.name!r} cannot be served: {error.cause}", error.cure
+        ) from error

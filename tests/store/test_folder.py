@@ -136,7 +136,9 @@ def test_a_publisher_killed_at_any_step_leaves_a_whole_version_or_none(store: Fo
         # The next publisher is not disturbed, and cleans up.
         version = store.publish("robots", bundle, {})
         store.get("robots", version)
-        leftovers = [f for f in (store.root / "robots").iterdir() if f.name.isdecimal() and not (f / "manifest.json").exists()]
+        leftovers = [
+            f for f in (store.root / "robots").iterdir() if f.name.isdecimal() and not (f / "manifest.json").exists()
+        ]
         assert leftovers == []
         assert not list((store.root / "robots").glob("[0-9]*/.publishing"))
     else:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pantheon.engines import Event, OnEvent, ServiceStatus, compose, logs, parse, ports
+from pantheon.engines import Event, OnEvent, Planned, ServiceStatus, compose, logs, parse, ports
 from pantheon.engines.durations import words
 from pantheon.engines.files import Home, locked, read_json, write_json
 from pantheon.engines.model import COMPLETED, Service
@@ -59,13 +59,22 @@ class LocalEngine:
         self.home = Home(state.resolve())
         self.root, self.environments = root.resolve(), environments
         self.echo = echo or (lambda _: None)
+        self.resolved: dict[str, Service] | None = None
         self.place = compose.Place(
             name, self.home.state, compose_file.resolve(), port_offset, dict(os.environ), self.echo
         )
 
     def services(self) -> dict[str, Service]:
         """The resolved model in start order, services with profiles included."""
-        return parse.services(self.place, compose.resolve(self.place), self.environments)
+        if self.resolved is None:  # two calls of Compose, half a second
+            self.resolved = parse.services(self.place, compose.resolve(self.place), self.environments)
+        return self.resolved
+
+    def planned(self) -> list[Planned]:
+        return [
+            Planned(each.name, Path(each.bin).parent.name, tuple(each.ports), each.address, each.task)
+            for each in self.services().values()
+        ]
 
     def base(self) -> dict[str, str]:
         """What the user's shell gives to every process: locale, time zone, proxies, certificates; nothing else."""
@@ -157,8 +166,10 @@ class LocalEngine:
             records = {record["name"]: record for record in current["services"]}
             if current["generation"] >= generation:
                 self.tell(records.values(), told, begin, on_event)
-                self.judge(wanted, records, current["generation"] > generation)
-                if all(self.good(service, records[name], name in must_complete) for name, service in wanted.items()):
+                self.judge(wanted, records)
+                leaving = current["generation"] == generation and not records.keys() <= wanted.keys()
+                good = (self.good(service, records[name], name in must_complete) for name, service in wanted.items())
+                if not leaving and all(good):
                     return
             if not alive:
                 raise PantheonError(
@@ -180,7 +191,7 @@ class LocalEngine:
         state = record["state"]
         return bool(state == "completed" or (state in ("healthy", "running") and not must_complete))
 
-    def judge(self, wanted: dict[str, Service], records: dict[str, dict[str, Any]], superseded: bool) -> None:
+    def judge(self, wanted: dict[str, Service], records: dict[str, dict[str, Any]]) -> None:
         """Raise where waiting on is of no use."""
         for name in wanted:
             record = records.get(name)
@@ -215,13 +226,16 @@ class LocalEngine:
             with locked(self.home.change):
                 services = (read_json(self.home.desired) or {"services": []})["services"]
                 limit = begin + sum(service["stop_grace_period"] for service in services) + 15
-                if pid := self.home.supervisor():
+                pid = self.home.supervisor()
+                if pid:
                     os.kill(pid, signal.SIGTERM)
                 while self.home.supervisor():
                     self.tell(self.records(), told, begin, on_event)
                     if time.monotonic() > limit and (supervisor := find(pid)):
                         send(supervisor, signal.SIGKILL)
                     time.sleep(LOOK)
+                while pid and find(pid) and time.monotonic() < limit:  # it has let go of its lock and is about to end
+                    time.sleep(LOOK / 4)
                 self.clean()
                 self.tell(self.records(), told, begin, on_event)
         except KeyboardInterrupt:
@@ -231,14 +245,16 @@ class LocalEngine:
 
     def clean(self) -> None:
         """End what a killed supervisor left behind, and say of every service that it is stopped."""
-        left = sweep(self.home.id, [(pid, start) for pid, start in read_json(self.home.processes) or []])
+        for process in STARTED:
+            process.poll()
+        seen = [(pid, start) for pid, start in read_json(self.home.processes) or []]
+        seen += [(record["pid"], record["start"]) for record in self.records() if record["pid"]]
+        left = sweep(self.home.id, seen)
         if left:
             raise PantheonError(
                 f"Process {left[0].pid} cannot be killed.", "It hangs in the kernel; see `ps`, then try again.", 1
             )
         self.home.processes.unlink(missing_ok=True)
-        for process in STARTED:
-            process.poll()
         current = read_json(self.home.services)
         if current:
             for record in current["services"]:

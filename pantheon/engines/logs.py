@@ -26,14 +26,20 @@ def bound(path: Path) -> None:
         os.truncate(path, 0)
 
 
-def last_lines(path: Path, count: int, begin: int = 0) -> list[str]:
-    """The last ``count`` lines of ``path`` after the byte ``begin``, without line ends; none where there is no file."""
+def last_lines(path: Path, count: int, begin: int = 0, end: int | None = None) -> list[str]:
+    """The last ``count`` lines of ``path``, without line ends; none where there is no file.
+
+    Args:
+        begin: look only after this byte, where the log is still that long.
+        end: look only before this byte.
+    """
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
+            size = size if end is None else min(size, end)
             start = max(begin if begin <= size else 0, size - WINDOW)
             file.seek(start)
-            lines = file.read().decode(errors="replace").splitlines()
+            lines = file.read(size - start).decode(errors="replace").splitlines()
     except FileNotFoundError:
         return []
     return lines[-count:] if count > 0 else []
@@ -65,11 +71,19 @@ class Follower:
 
 
 def stream(paths: Mapping[str, Path], follow: bool, tail: int) -> Iterator[str]:
-    """``NAME  | line`` for the last ``tail`` lines of each of ``paths``, then for new ones until the caller stops asking."""
-    width = max(map(len, paths), default=0)
+    """``NAME  | line`` for the last ``tail`` lines of each of ``paths``, then, to ``follow``, for every new one.
+
+    What is written after this call counts as new, even before the first line is asked for.
+    """
     followers = {name: Follower(path) for name, path in paths.items()}
-    for name, path in paths.items():
-        yield from (f"{name:{width}} | {line}" for line in last_lines(path, tail))
+    return lines_of(followers, follow, tail)
+
+
+def lines_of(followers: Mapping[str, Follower], follow: bool, tail: int) -> Iterator[str]:
+    width = max(map(len, followers), default=0)
+    for name, follower in followers.items():
+        for line in last_lines(follower.path, tail, end=follower.offset):
+            yield f"{name:{width}} | {line}"
     while follow:
         fresh = [f"{name:{width}} | {line}" for name, follower in followers.items() for line in follower.lines()]
         yield from fresh

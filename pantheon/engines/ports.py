@@ -43,7 +43,7 @@ def who_holds(port: int) -> str | None:
         command = " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:
         command = ""
-    return f"pid {pid} ({command[:80] or 'its command line cannot be read'})"
+    return f"pid {pid} ({command[:160] or 'its command line cannot be read'})"
 
 
 def free_offset(ports: Iterable[int]) -> int:

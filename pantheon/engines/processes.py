@@ -14,6 +14,7 @@ from pathlib import Path
 
 TAG = "PANTHEON_TAG"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+REAPING = 5.0  # seconds to wait for init
 UNPRIVILEGED = ("unshare", "-U", "--map-user=1000", "--map-group=1000")
 RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -38,28 +39,38 @@ class Process:
         return self.pid, self.start
 
 
-def find(pid: int) -> Process | None:
-    """The living process ``pid``; None where there is none, or only its remains."""
+def read(pid: int) -> Process | None:
+    """The process ``pid`` as /proc has it, ended or not; None where there is none."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()  # the name before may hold blanks and brackets
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    process = Process(pid, int(words[1]), int(words[19]), words[0].decode())
-    return None if process.state in "ZX" else process
+    words = stat.rpartition(b")")[2].split()  # the name before may hold blanks and brackets
+    return Process(pid, int(words[1]), int(words[19]), words[0].decode())
+
+
+def find(pid: int) -> Process | None:
+    """The living process ``pid``; None where there is none, or only its remains."""
+    process = read(pid)
+    return process if process and process.state not in "ZX" else None
+
+
+def remains(pid: int, start: int) -> bool:
+    """Whether this process is still in the table of processes, even if it has ended and only waits to be reaped."""
+    process = read(pid)
+    return process is not None and process.start == start
 
 
 def table() -> dict[int, Process]:
     """Every living process by its pid."""
-    found = (find(int(name)) for name in os.listdir("/proc") if name.isdecimal())
+    found = (find(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdecimal())
     return {process.pid: process for process in found if process}
 
 
 def tag(pid: int) -> str:
     """The tag in the environment ``pid`` was started with; empty for none, or for another user's process."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = file.read()
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
     except (OSError, ProcessLookupError):
         return ""
     for entry in environment.split(b"\0"):
@@ -73,7 +84,7 @@ def memory(pids: Iterable[int]) -> int:
     total = 0
     for pid in pids:
         try:
-            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            with Path(f"/proc/{pid}/smaps_rollup").open("rb") as file:
                 total += next((int(line.split()[1]) for line in file if line.startswith(b"Pss:")), 0)
         except (OSError, ProcessLookupError):
             continue
@@ -155,9 +166,9 @@ def spawn(
         preexec_fn=prepare,
     )
     child.returncode = 0  # reaped by the caller's waitpid(-1), not by this object
-    with open(f"/proc/{child.pid}/stat", "rb") as file:  # readable even if it has ended: nobody has reaped it
-        words_of_stat = file.read().rpartition(b")")[2].split()
-    return Process(child.pid, parent, int(words_of_stat[19]), "R")
+    process = read(child.pid)
+    assert process, "nobody else reaps it"
+    return process
 
 
 class Family:
@@ -223,20 +234,30 @@ def tagged(identity: str, seen: Iterable[tuple[int, int]] = ()) -> list[Process]
 def sweep(
     identity: str, seen: Iterable[tuple[int, int]] = (), gentle: float = 1.0, limit: float = 10.0
 ) -> list[Process]:
-    """End every process of the deployment: SIGTERM, after ``gentle`` seconds SIGKILL.
+    """End every process of the deployment: SIGTERM, after ``gentle`` seconds SIGKILL; wait until init has reaped them.
+
+    A server such as PostgreSQL takes the remains of its predecessor for a rival, so they are waited for too, but not
+    for ever: in some containers nobody reaps.
+
+    Args:
+        seen: processes known to belong to the deployment, dead or alive, whatever their environment says.
 
     Returns:
-        what is still there after ``limit`` seconds; such a process hangs in the kernel.
+        what still lives after ``limit`` seconds; such a process hangs in the kernel.
     """
-    before = list(seen)
-    begin = time.monotonic()
+    victims = set(seen)
     asked: set[tuple[int, int]] = set()
-    while (left := tagged(identity, before)) and (waited := time.monotonic() - begin) < limit:
+    begin = time.monotonic()
+    while (left := tagged(identity, victims)) and (waited := time.monotonic() - begin) < limit:
+        victims |= {process.key for process in left}
         for process in left:
             if waited >= gentle:
                 send(process, signal.SIGKILL)
             elif process.key not in asked:
                 asked.add(process.key)
                 send(process, signal.SIGTERM)
+        time.sleep(0.02)
+    end = time.monotonic() + REAPING
+    while any(remains(*victim) for victim in victims) and time.monotonic() < end:
         time.sleep(0.02)
     return left

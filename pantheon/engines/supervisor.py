@@ -21,7 +21,7 @@ from pantheon.engines.probes import CommandProbe
 from pantheon.engines.processes import Family, become_reaper, memory, send
 from pantheon.engines.unit import Unit
 
-SAMPLE = 5.0  # seconds between looks at memory, logs and processes
+FIRST_SAMPLE, SAMPLE = 0.2, 5.0  # seconds between looks at memory, logs and processes: doubled after a change
 AT_ONCE = 0.01  # seconds between looks while something is being killed
 ALIVE = ("starting", "healthy", "running", "completed")
 
@@ -37,7 +37,7 @@ class Supervisor:
         self.order: list[str] = []
         self.generation = 0
         self.changed_wishes, self.ending, self.dirty = True, False, True
-        self.sample_due = 0.0
+        self.sample_due, self.pause = 0.0, FIRST_SAMPLE
 
     def run(self) -> None:
         wake, waker = os.pipe()
@@ -119,7 +119,10 @@ class Supervisor:
                 unit.stop(now)
             unit.advance(now, self.blocked(unit))
             if unit.state != before and unit.state in ("healthy", "running"):
-                self.sample_due = min(self.sample_due, now + 0.2)  # remember its processes soon, in case we are killed
+                self.pause, self.sample_due = (
+                    FIRST_SAMPLE,
+                    now + FIRST_SAMPLE,
+                )  # know its processes soon, should we be killed
 
     def needed(self, name: str) -> bool:
         """Whether a service that is still to stop needs ``name``, so that ``name`` stops later."""
@@ -193,7 +196,8 @@ class Supervisor:
             unit.changed = False
 
     def sample(self, now: float) -> None:
-        self.sample_due = now + SAMPLE
+        self.sample_due = now + self.pause
+        self.pause = min(2 * self.pause, SAMPLE)
         if not self.home.alive.exists():
             self.ending = self.changed_wishes = True  # somebody deleted the deployment under us: stop all
             self.sample_due = now

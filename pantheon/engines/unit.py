@@ -117,7 +117,7 @@ class Unit:
         return spawn(command, environment, service.working_dir or str(self.home.state), output, output, unprivileged)
 
     def start(self, now: float) -> None:
-        self.restarts += self.state == "restarting"
+        self.restarts += self.started > 0
         self.started = self.probe_due = now
         self.failures, self.healthy_since, self.next_try = 0, 0.0, 0.0
         health = self.service.health

@@ -1,0 +1,129 @@
+"""Deployments to run real processes in. After every test nothing of its deployment may be left running."""
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pantheon.engines import Engine, Event, ServiceStatus
+from pantheon.engines.local import LocalEngine
+from pantheon.engines.ports import is_free
+from pantheon.engines.processes import find, table, tag
+
+FIXTURE = Path(__file__).parent / "fixture"
+ROOT = Path(__file__).parents[2]
+PASSWORD = "moonlight4711"
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """What ``condition`` returns as soon as it is true."""
+    limit = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < limit, f"not within {seconds} s"
+        time.sleep(0.01)
+    return found
+
+
+class Deployment:
+    """One deployment in a folder of its own."""
+
+    def __init__(self, folder: Path, name: str = "test") -> None:
+        self.folder, self.name = folder, name
+        self.state = folder / name
+        self.file = folder / f"{name}.yaml"
+        self.events: list[Event] = []
+        self.echoed: list[str] = []
+        secrets = self.state / "secrets"
+        secrets.mkdir(parents=True, mode=0o700)
+        (secrets / "postgres").write_text(PASSWORD)
+        (secrets / "postgres").chmod(0o600)
+        offsets = iter(lambda: random.randrange(1000, 20000, 100), None)
+        self.offset = next(offset for offset in offsets if all(is_free(port + offset) for port in (5433, 8090, 8091)))
+
+    def engine(self, file: Path | None = None) -> Engine:
+        """An engine on the compose file ``file``; each call is as a new command line would have it."""
+        return self.local(file)
+
+    def local(self, file: Path | None = None) -> LocalEngine:
+        return LocalEngine(
+            self.name, self.state, file or self.file, ROOT, lambda _: Path(sys.prefix), self.offset, self.echoed.append
+        )
+
+    def write(self, **services: dict[str, Any]) -> Engine:
+        """An engine on a model of ``services``; ``actor`` is short for a command, and all run in this environment."""
+        for service in services.values():
+            if "actor" in service:
+                service["command"] = [sys.executable, "-S", str(FIXTURE / "actor.py"), *map(str, service.pop("actor"))]
+            service.setdefault("image", "pantheon/dev")
+        self.file.write_text(yaml.safe_dump({"name": self.name, "services": services}))
+        return self.engine()
+
+    def up(self, **services: dict[str, Any]) -> Engine:
+        engine = self.write(**services)
+        engine.up(self.events.append)
+        return engine
+
+    def status(self) -> dict[str, ServiceStatus]:
+        return {status.name: status for status in self.engine().status()}
+
+    def pid(self, service: str) -> int:
+        return self.status()[service].pid
+
+    def kill(self, service: str) -> int:
+        """kill -9 of a service's main process; its pid."""
+        pid = self.pid(service)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def kill_supervisor(self) -> None:
+        pid = self.local().home.supervisor()
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not find(pid))
+
+    def left(self) -> list[str]:
+        """Every process that has to do with the deployment: by tag, by command line, by folder."""
+        identity = self.local().home.id
+        found = []
+        for pid in table():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                folder = str(Path(f"/proc/{pid}/cwd").readlink())
+            except OSError:
+                continue
+            if pid != os.getpid() and (tag(pid).startswith(identity) or str(self.state) in command + folder):
+                found.append(f"{pid} {command}")
+        return found
+
+
+@pytest.fixture
+def deployments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Deployment]]:
+    """Makes deployments by name; takes them all down after the test and looks for what they left."""
+    monkeypatch.setenv("FIXTURE", str(FIXTURE))
+    made: list[Deployment] = []
+
+    def make(name: str) -> Deployment:
+        made.append(Deployment(tmp_path, name))
+        return made[-1]
+
+    yield make
+    for deployment in made:
+        deployment.local(FIXTURE / "compose.yaml").down()
+    assert [deployment.left() for deployment in made if deployment.left()] == []
+
+
+@pytest.fixture
+def deployment(deployments: Callable[[str], Deployment]) -> Deployment:
+    return deployments("test")
+
+
+@pytest.fixture
+def port(deployment: Deployment) -> int:
+    """A free port."""
+    return 8091 + deployment.offset

@@ -1,0 +1,211 @@
+"""``down`` leaves no process and stops in order; so does every other way in which something ends.
+
+The check itself is the ``deployments`` fixture's: after each test nothing of the deployment may be running.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pantheon.engines.files import read_json
+from pantheon.engines.processes import find
+
+from .conftest import FIXTURE, ROOT, Deployment, until
+
+ACTOR = [sys.executable, "-S", str(FIXTURE / "actor.py")]
+
+
+def pids(file: Path) -> list[int]:
+    """The pids that the actor ``family`` noted."""
+    until(file.exists)
+    return [int(word) for word in file.read_text().split()]
+
+
+def alive(file: Path) -> int:
+    return sum(find(pid) is not None for pid in pids(file))
+
+
+def test_down_ends_grandchildren_sessions_and_daemons_even_without_our_environment(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    engine = deployment.up(web={"actor": ["family", tmp_path / "pids"]})
+    assert alive(tmp_path / "pids") == 4
+    engine.down()
+    assert alive(tmp_path / "pids") == 0
+
+
+def test_a_service_that_was_killed_leaves_nothing_behind_before_it_starts_again(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.up(web={"actor": ["family", tmp_path / "pids"], "restart": "always"}, other={"actor": ["sleep"]})
+    before = pids(tmp_path / "pids")
+    (tmp_path / "pids").rename(tmp_path / "before")
+    other = deployment.pid("other")
+    deployment.kill("web")
+    after = pids(tmp_path / "pids")
+    assert not set(before) & set(after)
+    assert (alive(tmp_path / "before"), alive(tmp_path / "pids")) == (0, 4)
+    assert deployment.pid("other") == other
+
+
+@pytest.mark.parametrize("service_too", [False, True])
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_what_a_killed_supervisor_left_is_found_by_the_next_command(
+    deployment: Deployment, tmp_path: Path, verb: str, service_too: bool
+) -> None:
+    engine = deployment.up(
+        web={"actor": ["family", tmp_path / "pids"]}, deaf={"actor": ["stubborn", tmp_path / "deaf"]}
+    )
+    pids(tmp_path / "pids")
+    until(lambda: set(pids(tmp_path / "pids")) <= seen(deployment))
+    if service_too:
+        deployment.kill("web")
+    deployment.kill_supervisor()
+    (tmp_path / "pids").rename(tmp_path / "before")
+    getattr(engine, verb)()
+    assert alive(tmp_path / "before") == 0
+
+
+def seen(deployment: Deployment) -> set[int]:
+    """The pids that the supervisor has noted for the case that it is killed."""
+    return {pid for pid, _ in read_json(deployment.local().home.processes) or []}
+
+
+def test_a_service_deaf_to_its_stop_signal_is_killed_after_its_grace_period(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    engine = deployment.up(web={"actor": ["stubborn", tmp_path / "ready"], "stop_grace_period": "300ms"})
+    until((tmp_path / "ready").exists)
+    begin = time.monotonic()
+    engine.down()
+    assert 0.3 <= time.monotonic() - begin < 2
+
+
+def test_a_stopped_process_is_killed_too(deployment: Deployment) -> None:
+    engine = deployment.up(web={"actor": ["sleep"], "stop_grace_period": "100ms"})
+    os.kill(deployment.pid("web"), signal.SIGSTOP)
+    engine.down()
+
+
+def test_services_stop_before_what_they_depend_on_each_by_its_own_signal(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    engine = deployment.up(
+        database={"actor": ["polite", notes, "database"], "stop_signal": "SIGINT"},
+        api={"actor": ["polite", notes, "api"], "depends_on": ["database"], "stop_signal": "USR1"},
+        web={"actor": ["polite", notes, "web"], "depends_on": ["api", "database"]},
+    )
+    for name in ("database", "api", "web"):
+        until((tmp_path / f"notes.{name}").exists)
+    engine.down()
+    assert notes.read_text().splitlines() == ["web SIGTERM", "api SIGUSR1", "database SIGINT"]
+
+
+def test_down_where_nothing_is_up_does_nothing(deployment: Deployment) -> None:
+    deployment.engine().down()
+    assert not (deployment.state / "local").exists()
+
+
+def test_down_ends_an_up_that_waits_in_vain(deployment: Deployment) -> None:
+    deployment.write(web={"actor": ["sleep"], "healthcheck": {"test": ["CMD", "false"], "start_period": "60s"}})
+    process = command(deployment, "up")
+    until(lambda: "web" in deployment.status() and deployment.pid("web"))
+    deployment.engine().down()
+    assert process.wait(10) == 1
+    assert b"while `up` was waiting" in process.communicate()[1]
+
+
+def command(deployment: Deployment, call: str) -> "subprocess.Popen[bytes]":
+    """``engine.CALL`` in a process of its own, ready to be interrupted or killed."""
+    script = (
+        "import sys; from pathlib import Path; from pantheon.engines.local import LocalEngine\n"
+        "from pantheon.errors import PantheonError\n"
+        f"engine = LocalEngine({deployment.name!r}, Path({str(deployment.state)!r}), Path({str(deployment.file)!r}),"
+        f" Path({str(ROOT)!r}), lambda _: Path(sys.prefix), {deployment.offset})\n"
+        f"try: {f'engine.{call}()' if call.isidentifier() else call}\n"
+        "except PantheonError as error: print(error, file=sys.stderr); sys.exit(error.status)\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_ctrl_c_during_up_leaves_the_services_starting_and_says_so(deployment: Deployment, tmp_path: Path) -> None:
+    health = {"test": ["CMD", "test", "-e", str(tmp_path / "flag")], "start_period": "60s"}
+    deployment.write(web={"actor": ["sleep"], "healthcheck": health})
+    process = command(deployment, "up")
+    until(lambda: "web" in deployment.status() and deployment.pid("web"))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    assert b"go on starting in the background" in process.communicate()[1]
+    pid = deployment.pid("web")
+    (tmp_path / "flag").touch()
+    deployment.engine().up()
+    assert deployment.pid("web") == pid
+
+
+TASK = "engine.run_task('web', {command!r}, on_output=lambda line: print(line, flush=True))"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_task_ends_with_its_caller_however_that_ends(deployment: Deployment, tmp_path: Path, number: int) -> None:
+    deployment.write(web={"actor": ["sleep"], "stop_grace_period": "1s"})
+    process = command(deployment, TASK.format(command=[*ACTOR, "family", str(tmp_path / "pids")]))
+    assert len(pids(tmp_path / "pids")) == 4
+    process.send_signal(number)
+    process.communicate(timeout=10)
+    until(lambda: alive(tmp_path / "pids") == 0)
+
+
+def test_a_task_whose_launcher_is_killed_leaves_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.write(web={"actor": ["sleep"]})
+    process = command(deployment, "sys.exit(" + TASK.format(command=[*ACTOR, "family", str(tmp_path / "pids")]) + ")")
+    grandchild = find(pids(tmp_path / "pids")[0])
+    assert grandchild
+    main = find(grandchild.parent)
+    assert main
+    os.kill(main.parent, signal.SIGKILL)
+    assert process.wait(10) == 128 + signal.SIGKILL
+    # the daemon that threw our environment away cannot be told from a stranger's process once its reaper is dead
+    until(lambda: alive(tmp_path / "pids") == 1)
+    os.kill(pids(tmp_path / "pids")[3], signal.SIGKILL)
+    until(lambda: alive(tmp_path / "pids") == 0)
+
+
+def test_ctrl_c_reaches_the_task_which_may_tidy_up(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.write(web={"actor": ["sleep"]})
+    process = command(deployment, TASK.format(command=[*ACTOR, "polite", str(tmp_path / "notes"), "task"]))
+    until((tmp_path / "notes.task").exists)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert (tmp_path / "notes").read_text() == "task SIGINT\n"
+
+
+def test_a_task_that_leaves_daemons_behind_does_not_keep_them(deployment: Deployment, tmp_path: Path) -> None:
+    engine = deployment.write(web={"actor": ["sleep"]})
+    assert engine.run_task("web", [*ACTOR, "daemon", str(tmp_path / "daemon")]) == 0
+    assert find(int((tmp_path / "daemon").read_text())) is None
+
+
+def test_down_ends_a_task_under_way(deployment: Deployment, tmp_path: Path) -> None:
+    engine = deployment.up(web={"actor": ["sleep"]})
+    process = command(
+        deployment, "sys.exit(" + TASK.format(command=[*ACTOR, "stubborn", str(tmp_path / "ready")]) + ")"
+    )
+    until((tmp_path / "ready").exists)
+    engine.down()
+    assert process.wait(10) > 128
+
+
+def test_a_task_answers_with_the_exit_status_of_its_command(deployment: Deployment) -> None:
+    engine = deployment.write(web={"actor": ["sleep"]})
+    lines: list[str] = []
+    assert engine.run_task("web", ["sh", "-c", "echo one; echo two; printf three; exit 5"], on_output=lines.append) == 5
+    assert lines == ["one", "two", "three"]
+    assert engine.run_task("web", ["sh", "-c", "kill -KILL $$"]) == 128 + signal.SIGKILL
+    assert engine.run_task("web", ["no-such-program"], on_output=lines.append) == 127
+    assert lines[3:] == ["cannot be started: No such file or directory: no-such-program"]

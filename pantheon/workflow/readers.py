@@ -70,12 +70,23 @@ def file_format(path: Path, said: str = "") -> str:
     if ending or said in ("parquet", "excel"):
         kind = said or ending
         raise PantheonError(f"{path} is not a {kind} file, whatever its name says.", "Save it again, or as CSV.")
-    if b"\0" in start and not start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        if sum(start[place::2].count(0) > len(start) // 4 for place in (0, 1)) != 1:  # UTF-16 without a mark
-            raise PantheonError(f"{path} is a binary file, not a table.", "Give a CSV, Parquet or Excel file.")
-    elif start.startswith(b"PK\x03\x04") or sum(byte < 9 or 13 < byte < 32 for byte in start) > len(start) // 50:
+    if start.startswith(b"PK\x03\x04") or not (is_utf16(start) or is_text(start)):
         raise PantheonError(f"{path} is a binary file, not a table.", "Give a CSV, Parquet or Excel file.")
     return "csv"
+
+
+def is_utf16(start: bytes) -> bool:
+    """By its mark; or every second byte is 0, as for letters of the West."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    half = len(start) // 2
+    zeros = sorted(start[place::2].count(0) for place in (0, 1))
+    return zeros[0] < half // 10 and zeros[1] > half // 2
+
+
+def is_text(start: bytes) -> bool:
+    """Hardly any control characters, and no 0."""
+    return 0 not in start and sum(byte < 9 or 13 < byte < 32 for byte in start) <= len(start) // 50
 
 
 def is_utf8(encoding: str) -> bool:
@@ -178,7 +189,9 @@ def read_excel(path: Path, sheet: str) -> pl.DataFrame:
     if frame.height == 0 or frame.width == 0:
         raise PantheonError(f"{path} has an empty sheet.", "Give a sheet with a header and rows.")
     header = check_header(path, frame.row(0))
-    return frame.slice(1).rename(dict(zip(frame.columns, header, strict=True)))
+    frame = frame.slice(1).rename(dict(zip(frame.columns, header, strict=True)))
+    midnight = [name for name in header if frame[name].drop_nulls().str.ends_with(" 00:00:00").all()]
+    return frame.with_columns(pl.col(midnight).str.strip_suffix(" 00:00:00"))  # Excel has no dates without a time
 
 
 def fault(path: Path, source: Source, header: list[str]) -> PantheonError | None:

@@ -134,8 +134,9 @@ class Reader:
         for index, column in enumerate(spec.columns):
             if places[column.name] != index:
                 raise self.error("columns", index, "name", f"{column.name!r} stands there twice")
-            self.check_column(column, index)
         self.check_target(spec, places)
+        for index, column in enumerate(spec.columns):
+            self.check_column(column, index)
         self.one_of(spec.split.by, SPLITS, ("split", 0, "by"))
         if spec.split.by == "time" and not spec.split.column:
             raise self.error("split", 0, "column", 'must name a column for by = "time"')

@@ -36,7 +36,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Alias:
-    """What an alias names: a version, since when (ISO 8601, UTC), by whom, with which note, and what it named before."""
+    """What an alias names: a version, since when (ISO 8601, UTC), by whom, with which note; what it named before."""
 
     version: str
     since: str

@@ -34,6 +34,7 @@ def card(
 ) -> str:
     """The card of a bundle."""
     output, held_out = signature["output"], metrics["held_out"]
+    rows, families = metrics["rows"], len({entry["name"] for entry in metrics["candidates"]})
     family = _FAMILIES.get(metrics["chosen"], metrics["chosen"])
     lines = [f"# {_text(name)}", ""]
     if description:
@@ -45,12 +46,12 @@ def card(
     )
     lines += [f"It says {what} `{output['name']}` is{among}, from {len(signature['inputs'])} inputs.", ""]
     lines += [
-        f"The model is {family}, chosen from {len({c['name'] for c in metrics['candidates']})} candidates by cross-validation"
+        f"The model is {family}, chosen from {families} candidates by cross-validation"
         + (" and tuned." if metrics["tuned"] else "; its defaults were best."),
         "",
         "## How good it is",
         "",
-        f"Asked about {metrics['rows']['test']:,} rows that it had never seen; it learnt from {metrics['rows']['train']:,}.",
+        f"Asked about {rows['test']:,} rows that it had never seen; it learnt from {rows['train']:,}.",
         "",
         "| measure | this model | trivial baseline | |",
         "|---|---|---|---|",
@@ -101,7 +102,7 @@ def _weak(metrics: dict[str, Any]) -> list[str]:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "n/a" if value is None else f"{value:.4g}"
 
 
 def _text(text: str) -> str:

@@ -16,7 +16,7 @@ SAMPLE = 200_000  # rows that statistics are taken of, evenly spread
 
 
 def feature_engineering(run: Run) -> dict[str, Any]:
-    """``features/train.npz`` → ``features/engineered.json``: ``{"features": [{name, expression, why}], "dropped": [...]}``.
+    """``features/train.npz`` → ``features/engineered.json``: ``{"features": [{name, expression, why}], "dropped"}``.
 
     - of a date: the day of the week (0 is Monday) and the part of the year (0..1), where they vary;
     - of two dates: the days between them;

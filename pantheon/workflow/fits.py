@@ -72,7 +72,7 @@ def _one(task: Callable[[], T]) -> T:
 
 
 def side_by_side(tasks: Sequence[Callable[[], T]], threads: int) -> list[T]:
-    """Call every task, ``threads`` of this process at once, each on one thread; their results in the order of ``tasks``.
+    """Call every task, ``threads`` of this process at once, each on one thread; results in the order of ``tasks``.
 
     The first error ends it: tasks not yet begun are dropped, those running are waited for. Ctrl-C too.
     """
@@ -90,7 +90,7 @@ def side_by_side(tasks: Sequence[Callable[[], T]], threads: int) -> list[T]:
 
 
 def in_threads(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """Call every task in a thread of its own. For what only waits for fits: a search that asks for one trial after another."""
+    """Call every task in a thread of its own: for what only waits for fits, such as a search, trial by trial."""
     with ThreadPoolExecutor(max_workers=max(1, len(tasks)), thread_name_prefix="search") as pool:
         futures = [pool.submit(task) for task in tasks]
         try:

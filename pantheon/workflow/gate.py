@@ -16,7 +16,7 @@ WORSE = 0.01  # a loss that is never let through, however few the rows: absolute
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much a model is better than another on the same rows (negative: worse), and how much of it may be chance."""
+    """By how much a model is better than another on the same rows (negative: worse), and how much may be chance."""
 
     model: float | None
     other: float | None
@@ -79,8 +79,8 @@ def judge(comparison: Mapping[str, Any], approval: str) -> tuple[str, str]:
         return "refused", f"{metric} has no meaning on the held-out rows: they are of one class only."
     if baseline["gain"] <= baseline["margin"]:
         return "refused", (
-            f"Not better than the trivial baseline: {metric} {_say(baseline['model'])} against {_say(baseline['other'])}, "
-            f"and chance alone makes differences up to {_say(baseline['margin'])}."
+            f"Not better than the trivial baseline: {metric} {_say(baseline['model'])} against "
+            f"{_say(baseline['other'])}, and chance alone makes differences up to {_say(baseline['margin'])}."
         )
     deployed = comparison["deployed"]
     reason = f"Better than the trivial baseline ({metric} {_say(baseline['model'])} against {_say(baseline['other'])})"

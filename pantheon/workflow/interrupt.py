@@ -1,4 +1,4 @@
-"""Ctrl-C reaches only the main thread. Whoever runs stages in threads sets ``stop``, and long stages end between fits."""
+"""Ctrl-C reaches only the main thread: whoever runs stages in threads sets ``stop``, and they end between fits."""
 
 import threading
 

@@ -124,7 +124,7 @@ def _groups(entity: pl.Series) -> NDArray[np.int64]:
 
 
 def signature_inputs(spec: Spec, train: Table) -> list[dict[str, Any]]:
-    """What a caller must give, by ``signature.json``'s rules; ``seen`` and missing examples come from the training part."""
+    """What a caller must give, by ``signature.json``'s rules; ``seen`` and missing examples are the training part's."""
     inputs = []
     for column, values in zip(spec.features, train.X.T, strict=True):
         seen = values[~np.isnan(values)].astype(np.float64)
@@ -154,10 +154,10 @@ def _example(column: Column, seen: NDArray[np.float64]) -> Any:
     values, counts = np.unique(seen, return_counts=True)
     usual = float(values[counts.argmax()])
     middle = float(np.quantile(seen, 0.5, method="nearest"))
-    return {
-        "category": lambda: column.categories[int(usual)],
-        "boolean": lambda: bool(usual),
-        "date": lambda: iso(middle, column.has_time),
-        "integer": lambda: int(middle),
-        "number": lambda: float(f"{middle:.6g}"),
-    }[column.type]()
+    if column.type == "category":
+        return column.categories[int(usual)]
+    if column.type == "boolean":
+        return bool(usual)
+    if column.type == "date":
+        return iso(middle, column.has_time)
+    return int(middle) if column.type == "integer" else float(f"{middle:.6g}")

@@ -12,7 +12,7 @@ from pantheon.workflow.run import Run, write_json
 
 
 def model_selection(run: Run) -> dict[str, Any]:
-    """``candidates.json`` → ``selection.json``: ``{"metric", "greater_is_better", "ranking": [{name, mean, std, folds}]}``."""
+    """``candidates.json`` → ``selection.json``: ``{"metric", "ranking": [{name, mean, std, folds}]}``."""
     run.need("candidates.json", "train")
     folds = CrossValidation(run)
     families = candidates(run, folds.design.task)

@@ -156,8 +156,8 @@ def export(model: Fitted) -> onnx.ModelProto:
     """A fitted model as one graph.
 
     Returns:
-        Input ``features`` float32 (N, inputs). Outputs: ``label`` int64 (N,) and ``probabilities`` float32 (N, classes),
-        or ``variable`` float32 (N, 1).
+        Input ``features`` float32 (N, inputs). Outputs: ``label`` int64 (N,) and ``probabilities`` float32
+        (N, classes), or ``variable`` float32 (N, 1).
 
     Raises:
         PantheonError: the estimator does not convert.

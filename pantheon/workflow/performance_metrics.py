@@ -196,7 +196,7 @@ def _parts(values: Any, entry: dict[str, Any]) -> list[tuple[str, Any]]:
         one, two = (iso(low), iso(high)) if entry["type"] == "date" else (f"{low:.4g}", f"{high:.4g}")
         found = [
             (f"≤ {one}", values <= low),
-            (f"{one} – {two}", (values > low) & (values <= high)),
+            (f"{one} to {two}", (values > low) & (values <= high)),
             (f"> {two}", values > high),
         ]
     return [*found, ("missing", missing)]

@@ -181,7 +181,7 @@ def residuals(ax: Axes, y: NDArray[Any], answer: NDArray[np.float64], target: st
     error = answer - y
     ax.hist(error, bins=min(40, max(8, len(y) // 10)), color=COLOURS[0], edgecolor=CARD)
     ax.axvline(0, color=INK, lw=1)
-    ax.set(xlabel=f"predicted − true {short(target)}", ylabel="held-out rows", title="Errors")
+    ax.set(xlabel=f"predicted minus true {short(target)}", ylabel="held-out rows", title="Errors")
 
 
 def importance(ax: Axes, most: list[dict[str, Any]], metric: str) -> None:

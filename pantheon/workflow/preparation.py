@@ -104,7 +104,7 @@ class Preparation:
     holes: list[int] = field(default_factory=list)
 
     def fit_transform(self, X: Floats, y: NDArray[Any]) -> Floats:
-        """Learn from the rows of ``X`` (float32, rows × inputs) and prepare them.
+        """Learn from the rows of ``X`` (float32, rows by inputs) and prepare them.
 
         A row's target means come from other rows (scikit-learn's cross fitting), else a model would read its answers.
         """
@@ -117,14 +117,14 @@ class Preparation:
             self.medians[place] = np.median(numbers[present[:, place], place])
         self.missing_categories = [place for place, _ in design.one_hot if np.isnan(X[:, place]).any()]
         self.tables, encoded = [], []
-        for place, categories in design.encoded:
+        for column_place, categories in design.encoded:
             encoder = TargetEncoder(
                 target_type="continuous" if design.task == "regression" else "auto",
                 random_state=self.seed,
                 shuffle=True,
                 cv=min(5, len(y)),
             )
-            values = codes(X[:, place], categories)[:, None]
+            values = codes(X[:, column_place], categories)[:, None]
             encoded.append(encoder.fit_transform(values, y).astype(np.float32))
             means = np.atleast_1d(encoder.target_mean_)
             means = means[-encoded[-1].shape[1] :]

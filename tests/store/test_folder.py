@@ -20,7 +20,8 @@ steps, at = 0, int(sys.argv[3])
 def watch(event, args):
     global steps
     changes = event in ("os.mkdir", "os.rename", "os.remove", "shutil.copyfile", "os.rmdir", "shutil.rmtree")
-    changes = changes or (event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+    changes = changes or (event == "open" and isinstance(args[2], int) and args[2] & writes)
     if changes and sys.argv[1] in str(args[0] if event != "shutil.copyfile" else args[1]):
         steps += 1
         if steps == at:

@@ -1,0 +1,132 @@
+"""Runs made of a frame that is typed already, as split_data leaves it; and runs of the bundled data."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pantheon.store import FolderStore
+from pantheon.workflow.run import Params, Run
+from pantheon.workflow.spec import Column, Source, Spec, Split, Target
+
+ROOT = Path(__file__).resolve().parents[3]
+TRAINING = (
+    "preprocess",
+    "feature_engineering",
+    "feature_selection",
+    "train",
+    "model_selection",
+    "hyperparameter_tuning",
+    "evaluate",
+)
+FEW = Params(trials=2, folds=3)
+
+MakeRun = Callable[..., Run]
+
+
+def stages(run: Run, *names: str, store: Any = None) -> dict[str, dict[str, Any]]:
+    """Call stages one after another; their summaries by name."""
+    found = {}
+    for name in names:
+        stage = getattr(importlib.import_module(f"pantheon.workflow.{name}"), name)
+        found[name] = stage(run, store) if name in ("model_comparison", "deploy") else stage(run)
+    return found
+
+
+def everything(run: Run, store: Any) -> dict[str, Any]:
+    """Train, judge and deploy; the outcome."""
+    stages(run, *TRAINING, "performance_metrics")
+    return stages(run, "model_comparison", "deploy", store=store)["deploy"]
+
+
+def toy_spec(**changes: Any) -> Spec:
+    """Machines that break: every type of column, one entity with several rows."""
+    columns = (
+        Column("machine", "integer", "entity"),
+        Column("age", "number", nullable=True, min=0, max=60),
+        Column("starts", "integer"),
+        Column("indoors", "boolean", nullable=True),
+        Column("battery", "category", categories=("high", "low", "medium"), nullable=True, slice=True),
+        Column("town", "category", categories=tuple(f"town {n}" for n in range(40)), unknown="other", nullable=True),
+        Column("built", "date", nullable=True),
+        Column("serviced", "date", nullable=True),
+        Column("broken", "boolean", "target"),
+    )
+    target = Target("broken", (False, True), {"false": "Runs", "true": "Broken"}, positive=True)
+    spec = Spec(
+        "machines", "classification", Source("file", path="machines.csv"), target, columns, Split("hash", "machine")
+    )
+    return replace(spec, **changes)
+
+
+def toy_frame(rows: int = 600, seed: int = 0, regression: bool = False) -> pl.DataFrame:
+    """Rows of ``toy_spec``: breaking depends on age, battery, town and the season of the last service."""
+    random = np.random.default_rng(seed)
+    age = random.uniform(0, 40, rows)
+    battery = random.integers(0, 3, rows)
+    town = random.integers(0, 40, rows)
+    serviced = random.integers(19000, 20000, rows)
+    worn = 0.1 * (age - 20) + 1.5 * (battery == 1) + np.sin(town) + 0.8 * np.cos(serviced / 365.2425 * 2 * np.pi)
+    worn = worn + random.normal(0, 0.7, rows)
+    holes = lambda share: random.random(rows) < share  # noqa: E731
+    frame = pl.DataFrame(
+        {
+            "machine": np.arange(rows) // 3,
+            "age": age,
+            "starts": (random.lognormal(5, 2, rows)).astype(np.int64),
+            "indoors": random.random(rows) < 0.5,
+            "battery": np.array(["high", "low", "medium"])[battery],
+            "town": np.array([f"town {n}" for n in range(40)])[town],
+            "built": (serviced - random.integers(0, 4000, rows)).astype(np.int32),
+            "serviced": serviced.astype(np.int32),
+            "broken": worn if regression else (worn > 0).astype(np.int32),
+        }
+    ).with_columns(pl.col("built", "serviced").cast(pl.Date))
+    for name in ("age", "indoors", "battery", "town", "built"):
+        empty = pl.Series(holes(0.07))
+        frame = frame.with_columns(pl.when(empty).then(None).otherwise(pl.col(name)).alias(name))
+    return frame
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """``make_run(spec, frame)``: a run as split_data leaves it, every fifth entity held out."""
+
+    def make(
+        spec: Spec | None = None, frame: pl.DataFrame | None = None, params: Params = FEW, state: str = "state"
+    ) -> Run:
+        spec = spec or toy_spec()
+        frame = toy_frame() if frame is None else frame
+        run = Run.create(tmp_path / state, spec.dump(), spec.name, params)
+        held_out = pl.Series(np.arange(len(frame)) // 3 % 5 == 0)
+        run.path("data").mkdir()
+        frame.filter(~held_out).write_parquet(run.path("data/train.parquet"))
+        frame.filter(held_out).write_parquet(run.path("data/test.parquet"))
+        return run
+
+    return make
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> Callable[..., Run]:
+    """``bundled("wine")``: a run of the bundled data up to split_data."""
+
+    def make(name: str, rows: int | None = None, params: Params = FEW, state: str = "state") -> Run:
+        spec = Spec.read(ROOT / "datasets" / f"{name}.toml")
+        if rows:
+            spec = replace(spec, source=replace(spec.source, rows=rows))
+        run = Run.create(tmp_path / state, spec.dump(), name, Params(**asdict(params)))
+        stages(run, "load_data", "clean_data", "split_data")
+        return run
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "state" / "models")

@@ -58,7 +58,7 @@ def infer(args: argparse.Namespace) -> None:
     with atomic(Path(args.out)) as part:
         part.write_text(spec.dump(), encoding="utf-8")
     columns = [{"name": c.name, "type": c.type, "role": c.role, "why": c.why} for c in spec.columns]
-    report({"event": "spec", "task": spec.task, "target": spec.target, "path": args.out, "columns": columns})
+    report({"event": "spec", "task": spec.task, "target": spec.target.column, "path": args.out, "columns": columns})
 
 
 def run(args: argparse.Namespace) -> None:

@@ -76,5 +76,7 @@ def find_built(name: str) -> Tier:
     tier = find(name)
     if not tier.built:
         last = [t.name for t in all_tiers() if t.built][-1]
-        raise PantheonError(f"{tier.title} ({tier.adds}) is not built yet.", f"The furthest tier today: make tier-{last} up")
+        raise PantheonError(
+            f"{tier.title} ({tier.adds}) is not built yet.", f"The furthest tier today: make tier-{last} up"
+        )
     return tier

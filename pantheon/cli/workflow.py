@@ -105,6 +105,8 @@ def summary_words(summary: dict[str, Any]) -> str:
             shown = f"{value:.4g}"
         else:
             continue
+        if len(shown) > 40:  # a sentence; it is said in full elsewhere
+            continue
         words.append(f"{key.replace('_', ' ')} {shown}")
     return " · ".join(words)
 

@@ -102,7 +102,7 @@ class Engine(Protocol):
         """Every service of the deployment, in start order; empty where it was never up."""
 
     def logs(self, service: str | None = None, follow: bool = False, tail: int = 100) -> Iterator[str]:
-        """Log lines without line ends, each after the service's name: the last ``tail`` of each, then new ones if ``follow``."""
+        """Log lines, each after its service's name: the last ``tail`` of each service, then new ones if ``follow``."""
 
     def run_task(
         self,

@@ -89,7 +89,7 @@ def interpolation(place: Place, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def resolve(place: Place) -> dict[str, Any]:
-    """The model of ``place.file`` with its includes and variables resolved, profiles included, as Compose's own mapping."""
+    """The model of ``place.file``: includes and variables resolved, profiles included; Compose's own mapping."""
     if not place.file.is_file():
         raise PantheonError(f"there is no compose file {place.file}.")
     passed = {key: value for key, value in place.user.items() if key in ("PATH", "HOME")}
@@ -103,7 +103,8 @@ def resolve(place: Place) -> dict[str, Any]:
 
 
 def load(text: str) -> Any:
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    """YAML by the C parser where there is one: ten times as fast."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506, both are safe
 
 
 def defining(file: Path, service: str) -> list[Path]:

@@ -11,8 +11,8 @@ HONOURED = {
     "environment": "and nothing else of your shell but PATH, HOME, LANG, TZ, proxies and certificate files",
     "expose": "the port is checked before the start, as those of `ports` are",
     "extends": "resolved by Compose itself",
-    "healthcheck": "CMD, CMD-SHELL, NONE; before the first success it is probed every `start_interval` (0.1 s if not given) "
-    "and a failure counts once an `interval`",
+    "healthcheck": "CMD, CMD-SHELL, NONE; before the first success probed every `start_interval` (0.1 s if not given), "
+    "while a failure counts once an `interval`",
     "image": "`pantheon/NAME` is the environment made from `requirements/NAME.txt`; another image needs `x-local`",
     "ports": "TCP on 127.0.0.1, the same number inside and outside; `app_protocol` becomes the address's scheme",
     "profiles": "a service with profiles is not started by `up`, only used by tasks",
@@ -21,7 +21,7 @@ HONOURED = {
     "at `${SECRETS_DIR:-/run/secrets}/NAME` or without a `target`",
     "stop_grace_period": "then SIGKILL",
     "stop_signal": "to the main process",
-    "volumes": "source and target must be the same folder here: interpolate both; a named volume `x` stands at `${X_DIR:-…}`",
+    "volumes": "source and target must be the same here: interpolate both; a named volume `x` stands at `${X_DIR:-…}`",
     "working_dir": "must be a folder of this machine: interpolate it; the deployment's state folder if not given",
 }
 

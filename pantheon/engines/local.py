@@ -15,8 +15,8 @@ from pantheon.engines import Event, OnEvent, Planned, ServiceStatus, compose, lo
 from pantheon.engines.durations import words
 from pantheon.engines.files import Home, locked, read_json, write_json
 from pantheon.engines.model import COMPLETED, Service
-from pantheon.engines.processes import SYSTEM_PATH, TAG, Family, find, memory, send, sweep, uptime
 from pantheon.engines.probes import ended
+from pantheon.engines.processes import SYSTEM_PATH, TAG, Family, find, memory, send, sweep, uptime
 from pantheon.engines.tasks import run
 from pantheon.errors import PantheonError
 
@@ -204,7 +204,7 @@ class LocalEngine:
                 how = "ends again and again" if loop else "failed"
                 raise PantheonError(
                     f"{name} {how}: {record['why']}.{self.tail(name, record['log_begin'])}",
-                    f"Correct it and run `up` again; `logs` shows all of {self.home.log(name)}; `down` stops what runs.",
+                    f"Correct it and run `up` again; `logs` shows all of {self.home.log(name)}; `down` stops all.",
                     1,
                 )
 

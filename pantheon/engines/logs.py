@@ -20,7 +20,7 @@ def open_log(path: Path) -> IO[bytes]:
 
 
 def bound(path: Path) -> None:
-    """Set a large log aside while a process writes to it: copied, then emptied, since the process keeps the file open."""
+    """Set a large log aside while a process writes to it: copied and emptied, since the process keeps the file open."""
     if path.exists() and path.stat().st_size > LARGEST:
         shutil.copyfile(path, path.with_suffix(".log.1"))
         os.truncate(path, 0)

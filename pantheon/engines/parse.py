@@ -1,4 +1,4 @@
-"""Reads Compose's resolved mapping as services of this machine; what cannot keep its meaning here is refused by name."""
+"""Reads Compose's resolved mapping as services of this machine; what would lose its meaning is refused by name."""
 
 import os
 import shlex

@@ -119,7 +119,7 @@ def become_reaper() -> None:
 
 
 def surroundings(base: Mapping[str, str], own: Mapping[str, str], bin: str, mark: str) -> dict[str, str]:
-    """The whole environment of a process: ``base``, its virtual environment, the service's ``own`` variables, the tag."""
+    """A process's whole environment: ``base``, its virtual environment, the service's ``own`` variables, the tag."""
     ours = {"PATH": f"{bin}:{SYSTEM_PATH}", "VIRTUAL_ENV": str(Path(bin).parent), "PYTHONUNBUFFERED": "1"}
     return {**base, **ours, **own, TAG: mark}
 

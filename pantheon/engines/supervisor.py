@@ -1,7 +1,8 @@
 """The supervisor of one deployment: ``python -m pantheon.engines.supervisor STATE``.
 
-It runs what ``local/desired.json`` asks for and writes what is to ``state/services.json``. SIGHUP: what is asked for has
-changed. SIGTERM: stop everything and end. One thread, so that the parent-death signal of what it starts means its death.
+It runs what ``local/desired.json`` asks for and writes what is to ``state/services.json``. SIGHUP: what is asked for
+has changed. SIGTERM: stop everything and end. One thread, so that the parent-death signal of what it starts means its
+own death.
 """
 
 import fcntl

@@ -165,7 +165,7 @@ class ModelStore(ABC):
         """
         found = self.alias(name, alias)
         if found is None:
-            raise PantheonError(f"model {name!r} has no {alias}.", "`pantheon run` trains and deploys one.")
+            raise PantheonError(f"model {name!r} has no {alias}.", "`bin/pantheon run` trains and deploys one.")
         return found
 
     def approve(self, name: str, *, version: str | None = None, by: str = "", note: str = "") -> Alias:
@@ -196,7 +196,8 @@ class ModelStore(ABC):
         challenger = self.alias(name, "challenger")
         if challenger is None:
             raise PantheonError(
-                f"model {name!r} has no challenger to approve or hold.", "`pantheon run APPROVAL=required` makes one."
+                f"model {name!r} has no challenger to approve or hold.",
+                "`bin/pantheon run --approval required` makes one.",
             )
         if version is not None and version != challenger.version:
             raise PantheonError(

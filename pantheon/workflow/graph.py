@@ -52,7 +52,9 @@ def exclusive(run: Run) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PantheonError(f"run {run.id} is being worked on by another process.", "Wait for it: pantheon runs") from None
+            raise PantheonError(
+                f"run {run.id} is being worked on by another process.", "Wait for it: bin/pantheon runs"
+            ) from None
         yield
 
 
@@ -113,7 +115,9 @@ def describe_os_error(error: OSError, run: Run) -> PantheonError:
     where = error.filename or run.folder
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return PantheonError(
-            f"the disk is full: {where} could not be written.", "Free some room (old runs: pantheon runs), then run again.", 1
+            f"the disk is full: {where} could not be written.",
+            "Free some room (old runs: bin/pantheon runs), then run again.",
+            1,
         )
     return PantheonError(f"{where}: {error.strerror or error}.", "Check the folder's owner and mode.", 1)
 

@@ -133,7 +133,7 @@ class Run:
         path = self.path(name)
         if not path.exists():
             raise PantheonError(
-                f"{name} is missing from run {self.id}.", f"Run `pantheon stage {stage} --run {self.id}` first."
+                f"{name} is missing from run {self.id}.", f"Run `bin/pantheon stage {stage} --run {self.id}` first."
             )
         return path
 
@@ -191,7 +191,9 @@ class Run:
         for run in runs:
             if run.id == name:
                 return run
-        raise PantheonError(f"there is no run {name!r}.", "`pantheon runs` lists them; `pantheon run` makes one.")
+        raise PantheonError(
+            f"there is no run {name!r}.", "`bin/pantheon runs` lists them; `bin/pantheon run` makes one."
+        )
 
     @classmethod
     def all(cls, state: Path) -> list["Run"]:

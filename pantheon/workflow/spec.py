@@ -188,7 +188,9 @@ class Spec:
         try:
             text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
-            raise PantheonError(f"there is no spec {path}.", "`pantheon run DATA=… TARGET=…` writes one.") from None
+            raise PantheonError(
+                f"there is no spec {path}.", "`bin/pantheon run --data FILE --target COLUMN` writes one."
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise PantheonError(f"the spec {path} cannot be read: {error}.") from None
         return cls.parse(text, str(path))

@@ -190,16 +190,12 @@ def broken(spec: Spec, found: Found) -> list[dict[str, str]]:
         counts = found.columns[column.name]
         if counts.unreadable > column.max_unreadable * counts.rows and counts.first:
             row, text = counts.first
-            is_class = column.name == target and spec.task == "classification"
-            wanted = "one of the classes" if is_class else f"a {column.type}"
-            if counts.kinds["outside"]:
-                wanted += f" from {column.min} to {column.max}"
             add(
                 column.name,
-                f"column {column.name!r}, row {row + 1:,}: {shorten(text)!r} is not {wanted}, as are "
-                f"{counts.unreadable:,} of {counts.rows:,} cells ({counts.unreadable / counts.rows:.1%}; "
-                f"max_unreadable is {column.max_unreadable:.1%}).",
-                "Correct the data, or the column's type, range or max_unreadable in the spec.",
+                f"column {column.name!r}, row {row + 1:,}: {shorten(text)!r} is not {wanted(column, spec)}; "
+                f"{counts.unreadable:,} of {counts.rows:,} cells ({counts.unreadable / counts.rows:.1%}) are unreadable, "
+                f"the spec allows {column.max_unreadable:.1%}.",
+                "Correct the data, or the column's type, range, categories or max_unreadable in the spec.",
             )
         elif counts.missing > column.max_missing * counts.rows:
             add(
@@ -219,6 +215,20 @@ def broken(spec: Spec, found: Found) -> list[dict[str, str]]:
         if len(there) < 2:
             add(target, f"the target {target!r} has one class only: {there[0]}.", "Give data with two classes or more.")
     return violations
+
+
+def wanted(column: Column, spec: Spec) -> str:
+    """What a cell of this column should be."""
+    if column.role == "target" and spec.task == "classification":
+        return "one of the classes"
+    if column.type == "category":
+        return "a known category"
+    kind = {"integer": "a whole number", "boolean": "true or false"}.get(column.type, f"a {column.type}")
+    if column.min is not None and column.max is not None:
+        return f"{kind} from {column.min} to {column.max}"
+    if column.min is not None:
+        return f"{kind} of at least {column.min}"
+    return kind if column.max is None else f"{kind} of at most {column.max}"
 
 
 def shorten(text: str, length: int = 40) -> str:

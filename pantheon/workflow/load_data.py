@@ -119,7 +119,7 @@ def load(frame: pl.LazyFrame, path: Path, source: Source, part: Path) -> int:
         if source.format == "parquet" and "underlying IO" not in str(error):
             raise damaged(path) from None
         if source.format == "csv" and "utf-8" in str(error):
-            raise not_utf8(path) from None
+            raise readers.not_utf8(path) from None
         fault = readers.fault(path, source, frame.collect_schema().names()) if source.format == "csv" else None
         if fault is None:
             raise
@@ -144,17 +144,6 @@ def check_short(frame: pl.LazyFrame, path: Path, source: Source, rows: int) -> N
     fault = readers.fault(path, source, header)  # none where blank lines made the difference
     if fault:
         raise fault
-
-
-def not_utf8(path: Path) -> PantheonError:
-    """Where a file stops being UTF-8."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return readers.wrong_encoding(path, number, "utf-8")
-    return readers.wrong_encoding(path, 1, "utf-8")
 
 
 def damaged(path: Path) -> PantheonError:

@@ -120,6 +120,17 @@ def wrong_encoding(path: Path, line: int, encoding: str) -> PantheonError:
     return PantheonError(f"{path} line {line} is not {encoding}.", cure)
 
 
+def not_utf8(path: Path) -> PantheonError:
+    """Where a file stops being UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return wrong_encoding(path, number, "utf-8")
+    return wrong_encoding(path, 1, "utf-8")
+
+
 def rows_of(path: Path, source: Source) -> Iterator[tuple[int, list[str]]]:
     """Each record of a CSV file with the line that it ends on, but blank lines. Slow: for headers and faults."""
     encoding = "utf-8-sig" if is_utf8(source.encoding) else source.encoding
@@ -132,6 +143,8 @@ def rows_of(path: Path, source: Source) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             raise PantheonError(f"{path} line {reader.line_num}: {error}.", "Mend the quotes there.") from None
         except UnicodeDecodeError:
+            if is_utf8(source.encoding):
+                raise not_utf8(path) from None
             raise wrong_encoding(path, reader.line_num + 1, source.encoding) from None
 
 

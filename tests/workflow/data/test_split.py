@@ -1,0 +1,169 @@
+"""The split: nothing of one entity on both sides, classes in proportion, and the same rows in every run."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pantheon.errors import PantheonError
+from pantheon.workflow.run import Run
+from pantheon.workflow.spec import Column, Source, Spec, Split, Target
+from pantheon.workflow.split_data import SMALL, by_hash, by_time, split_data
+
+from .conftest import DATASETS, parts
+
+SPEC = Spec(
+    "t",
+    "classification",
+    Source(path="t.csv"),
+    Target("y", (0, 1, 2)),
+    (Column("e", "integer", "entity"), Column("x"), Column("y", "integer", "target")),
+    Split("hash", "e"),
+)
+ROWS = replace(SPEC, split=Split())
+
+
+def frame(entities: list[int], classes: list[int]) -> pl.DataFrame:
+    return pl.DataFrame({"e": entities, "y": pl.Series(classes, dtype=pl.Int32)})
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 2)), min_size=30, max_size=400),
+    st.sampled_from([0.1, 0.2, 0.5]),
+)
+def test_no_entity_is_on_both_sides(rows: list[tuple[int, int]], share: float) -> None:
+    table = frame([e for e, _ in rows], [y for _, y in rows])
+    test = by_hash(SPEC, table, share)
+    assert not set(table["e"].filter(pl.Series(test))) & set(table["e"].filter(pl.Series(~test)))
+
+
+@given(st.lists(st.integers(0, 2), min_size=30, max_size=400), st.sampled_from([0.1, 0.2, 0.5]))
+def test_every_class_gets_its_share(classes: list[int], share: float) -> None:
+    test = by_hash(ROWS, frame(list(range(len(classes))), classes), share)
+    for value in set(classes):
+        rows = classes.count(value)
+        chosen = int(test[np.array(classes) == value].sum())
+        assume(rows > 1)
+        assert abs(chosen - rows * share) <= 1
+        assert 0 < chosen < rows
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(300, 3000), st.integers(1, 300))
+def test_rows_that_are_appended_hardly_move_others(rows: int, more: int) -> None:
+    classes = [n % 3 for n in range(rows + more)]
+    before = by_hash(ROWS, frame(list(range(rows)), classes[:rows]), 0.2)
+    after = by_hash(ROWS, frame(list(range(rows + more)), classes), 0.2)[:rows]
+    assert int((before != after).sum()) <= 0.05 * rows + 3
+
+
+def test_above_a_size_rows_that_are_appended_move_none() -> None:
+    entities = [n // 3 for n in range(SMALL + 30_000)]
+    table = frame(entities, [n % 3 for n in range(len(entities))])
+    before = by_hash(SPEC, table.head(SMALL + 1000), 0.2)
+    after = by_hash(SPEC, table, 0.2)
+    assert (before == after[: len(before)]).all()
+    assert abs(after.mean() - 0.2) < 0.01
+
+
+def test_the_two_ways_agree_but_at_the_edge() -> None:
+    entities = list(range(SMALL))
+    table = frame(entities, [n % 2 for n in entities])
+    ranked = by_hash(SPEC, table, 0.2)
+    threshold = by_hash(SPEC, pl.concat([table, frame([SMALL], [0])]), 0.2)[:-1]
+    assert (ranked != threshold).mean() < 0.01
+
+
+def test_the_seed_does_not_move_rows(through: Callable[..., Run]) -> None:
+    spec = Spec.read(DATASETS / "wine.toml")
+    one, other = parts(through(spec, seed=1)), parts(through(spec, seed=2))
+    assert one[0].equals(other[0]) and one[1].equals(other[1])
+
+
+def test_robots_stay_together_and_nothing_is_lost(through: Callable[..., Run]) -> None:
+    run = through(Spec.read(DATASETS / "robots.toml"))
+    train, test = parts(run)
+    assert not set(train["robot-id"]) & set(test["robot-id"])
+    report = json.loads(run.path("reports/split_data.json").read_text())
+    clean = json.loads(run.path("reports/clean_data.json").read_text())
+    assert report["rows"] == {"train": train.height, "test": test.height}
+    assert train.height + test.height == clean["rows_out"]
+    assert abs(report["share"] - 0.2) < 0.01
+    assert abs(train["condition"].mean() - test["condition"].mean()) < 0.02
+
+
+TIMED = replace(
+    SPEC, columns=(Column("t", "date", "time"), Column("x"), Column("y", "integer", "target")), split=Split("time", "t")
+)
+
+
+def test_by_time_the_last_rows_are_the_test() -> None:
+    days = [date(2024, 1, 1) + timedelta(days=37 * n % 100) for n in range(100)]
+    test, start = by_time(TIMED, pl.DataFrame({"t": days}), 0.2)
+    assert start == "2024-03-21"
+    assert sorted(np.array(days)[test]) == sorted(days)[80:]
+
+
+def test_rows_of_one_moment_stay_together() -> None:
+    days = [date(2024, 1, 1)] * 70 + [date(2024, 1, 2)] * 30
+    test, start = by_time(TIMED, pl.DataFrame({"t": days}), 0.2)
+    assert (start, test.sum()) == ("2024-01-02", 30)
+    mostly_last = [date(2024, 1, 1)] * 30 + [date(2024, 1, 2)] * 70
+    assert by_time(TIMED, pl.DataFrame({"t": mostly_last}), 0.2)[0].sum() == 70
+
+
+def test_one_moment_cannot_be_split() -> None:
+    with pytest.raises(PantheonError, match="every row has the same 't'"):
+        by_time(TIMED, pl.DataFrame({"t": [date(2024, 1, 1)] * 50}), 0.2)
+
+
+Split_ = Callable[[pl.DataFrame], Run]
+
+
+@pytest.fixture
+def split(new_run: Callable[..., Run]) -> Split_:
+    """A run that has split this clean table."""
+
+    def split(table: pl.DataFrame) -> Run:
+        run = new_run(SPEC)
+        run.path("data").mkdir()
+        table.write_parquet(run.path("data/clean.parquet"))
+        split_data(run)
+        return run
+
+    return split
+
+
+@pytest.mark.parametrize(
+    ("entities", "classes", "said"),
+    [
+        (list(range(8)), [0, 1, 2, 0, 1, 2, 0, 1], "there are 8 rows; a split and 5 folds need 12"),
+        (list(range(50)), [0, 1] * 24 + [2, 2], "class '2' of 'y' has 2 rows; a split and 5 folds need 6"),
+        ([7] * 60, [0, 1, 2] * 20, "the split leaves 60 rows to train and 0 to test of 1 'e'"),
+        (
+            [n if n < 40 else 99 for n in range(60)],
+            [0, 1] * 20 + [2] * 20,
+            "class '2' of 'y' has 0 rows in the test part",
+        ),
+    ],
+)
+def test_too_few_rows(split: Split_, entities: list[int], classes: list[int], said: str) -> None:
+    with pytest.raises(PantheonError) as error:
+        split(frame(entities, classes).with_columns(x=pl.lit(1.0)))
+    assert said in str(error.value)
+    assert error.value.cure and error.value.status == 2
+
+
+def test_nothing_is_written_when_the_split_fails(split: Split_, tmp_path: object) -> None:
+    with pytest.raises(PantheonError):
+        split(frame([7] * 60, [0, 1, 2] * 20))
+    from pathlib import Path
+
+    names = {path.name for path in Path(str(tmp_path)).rglob("*") if path.is_file()}
+    assert names == {"run.json", "spec.toml", "clean.parquet"}

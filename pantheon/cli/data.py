@@ -17,12 +17,13 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".xls", ".xlsb", ".ods"
 
 @dataclass(frozen=True)
 class Dataset:
-    """What to train on: its name, its spec, and the file that a spec is still to be worked out for."""
+    """What to train on: name and spec; where there is no spec yet, the copy to infer it from and ``DATA=`` as asked."""
 
     name: str
     spec: Path
     infer_from: Path | None = None
     target: str = ""
+    asked: str = ""
 
 
 def bundled() -> dict[str, Path]:
@@ -67,7 +68,7 @@ def choose(state: Path, data: str, target: str) -> Dataset:
         known = tomllib.loads(spec.read_text(encoding="utf-8"))["target"]["column"]
         if not target or target == known:
             return Dataset(name, spec)
-    return Dataset(name, spec, infer_from=copy, target=target)
+    return Dataset(name, spec, infer_from=copy, target=target, asked=data)
 
 
 def check_file(file: Path, data: str) -> None:

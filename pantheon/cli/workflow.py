@@ -75,8 +75,13 @@ def infer(engine: Engine, chosen: datasets.Dataset) -> None:
         arguments = ["infer", "--file", str(chosen.infer_from), "--target", chosen.target]
         try:
             Task(engine)([*arguments, "--name", chosen.name, "--out", str(chosen.spec)], found.append)
-        except BaseException:
+        except BaseException as error:
             steps.end("reading the columns", "failed")
+            if not chosen.spec.exists() and chosen.infer_from:
+                chosen.infer_from.unlink(missing_ok=True)
+            if isinstance(error, PantheonError):  # people know their file, not our copy of it
+                cause = error.cause.replace(str(chosen.infer_from), chosen.asked)
+                raise PantheonError(cause, error.cure, error.status) from None
             raise
         steps.end("reading the columns", note=f"{len(found[0]['columns'])} columns")
     shown = show.table("column", "type", "role", "why")

@@ -29,7 +29,7 @@ CASES = {
     "no target named": (write("a,b,y\n" + ROWS), "", "TARGET"),
     "a target with one class": (write("a,b,y\n" + ROWS.replace("yes", "no")), "y", "y"),
     "a target that is all missing": (write("a,b,y\n" + ROWS.replace("yes", "").replace("no", "")), "y", "y"),
-    "too few rows": (write("a,b,y\n1,2,yes\n2,3,no\n3,4,yes\n"), "y", "rows"),
+    "too few rows": (write("a,b,y\n1,2,yes\n1,3,no\n1,2,yes\n4,2,no\n"), "y", "rows"),
     "a column of another type in the middle": (
         write(
             "a,b,y\n"

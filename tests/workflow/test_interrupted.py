@@ -1,0 +1,71 @@
+"""Ctrl-C, or a kill, in any stage: nothing half-written, the stage says so, and the run goes on from there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pantheon.workflow.graph import GRAPH
+from pantheon.workflow.run import Params, Run
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def start(state: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "STATE_DIR": str(state), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-m", "pantheon.tasks", "run", *arguments]
+    return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    (tmp_path / "state").mkdir()
+    spec = (ROOT / "datasets" / "wine.toml").read_text()
+    return Run.create(tmp_path, spec, "wine", Params(trials=2), tier="persephone", runner="script")
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
+def test_a_run_survives_an_end_in_every_stage(run: Run, number: signal.Signals) -> None:
+    """One run, stopped as each stage begins and taken up again, ends as if nothing had happened."""
+    for stage in GRAPH:
+        process = start(run.state, "--run", run.id)
+        assert process.stdout
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("stage") == stage:
+                assert event["state"] == "running"
+                process.send_signal(number)
+                break
+        process.stdout.read()
+        ended = process.wait(timeout=20)
+        assert ended == (130 if number == signal.SIGINT else -signal.SIGKILL)
+        if number == signal.SIGINT:
+            assert run.stages()[stage]["state"] in ("interrupted", "done")  # done: it was over before the signal came
+            assert not list(run.folder.rglob(".*.part"))
+    last = start(run.state, "--run", run.id)
+    out, _ = last.communicate(timeout=60)
+    assert last.returncode == 0
+    assert json.loads(out.splitlines()[-1])["decision"] == "promoted"
+    assert {s["state"] for s in run.stages().values()} == {"done"}
+    versions = [p.parent.name for p in (run.state / "models" / "wine").glob("*/manifest.json")]
+    assert versions, "one complete version at least; what a killed deploy left is not a version"
+
+
+def test_two_processes_never_work_in_one_run(run: Run) -> None:
+    first = start(run.state, "--run", run.id)
+    assert first.stdout
+    first.stdout.readline()
+    first.stdout.readline()  # its first stage runs, so it holds the run
+    second = start(run.state, "--run", run.id)
+    out, _ = second.communicate(timeout=30)
+    assert second.returncode == 2
+    assert "another process" in json.loads(out.splitlines()[-1])["cause"]
+    first.kill()
+    first.wait()
+    first.stdout.close()

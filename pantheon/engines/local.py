@@ -91,6 +91,8 @@ class LocalEngine:
         asked = False
         try:
             wanted = {name: service for name, service in self.services().items() if not service.task}
+            for service in wanted.values():
+                parse.check_secrets(service)
             self.home.make()
             with locked(self.home.change):
                 alive = self.home.supervisor()
@@ -106,6 +108,10 @@ class LocalEngine:
                 else:
                     self.start_supervisor()
             self.wait(wanted, generation, begin, on_event)
+        except OSError as error:  # a full disk, a folder that is not ours
+            raise PantheonError(
+                f"{error.strerror}: {error.filename or self.home.state}.", "Put that right.", 1
+            ) from error
         except KeyboardInterrupt:
             if not asked:
                 raise PantheonError("Interrupted before anything was started.", status=130) from None
@@ -319,6 +325,7 @@ class LocalEngine:
         services = self.services()
         if service not in services:
             raise PantheonError(f"There is no service {service!r}.", f"Services: {', '.join(services)}.")
+        parse.check_secrets(services[service])
         self.home.make()
         self.echo(shlex.join(command))
         return run(self.home, services[service], command, self.base(), environment or {}, on_output or (lambda _: None))

@@ -1,6 +1,7 @@
 """Reads Compose's resolved mapping as services of this machine; what would lose its meaning is refused by name."""
 
 import os
+import re
 import shlex
 import signal
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pantheon.engines.compose import LOOPBACK, Place, defining
 from pantheon.engines.model import COMPLETED, HEALTHY, STARTED, Health, Service, start_order
 from pantheon.errors import PantheonError
 
+IMAGE = re.compile(r"pantheon/([a-z0-9_-]+)(:.*)?")
 TOP = {"name", "services", "networks", "volumes", "secrets", "version"}
 ENTRIES = {
     "depends_on": {"condition", "required"},
@@ -109,8 +111,8 @@ class Reader:
 
     def bin(self) -> str:
         image = str(self.raw.get("image") or "")
-        prefix, slash, rest = image.rpartition("/")
-        name = self.local.get("environment_name") or (rest.partition(":")[0] if slash and prefix == "pantheon" else "")
+        ours = IMAGE.fullmatch(image)
+        name = self.local.get("environment_name") or (ours and ours[1])
         if not name:
             self.refuse(f"no environment stands for the image {image!r}.", "Write `x-local: {environment_name: …}`.")
         folder = self.environments(str(name))
@@ -124,7 +126,7 @@ class Reader:
 
     def working_dir(self) -> str:
         folder = str(self.raw.get("working_dir") or "")
-        if folder and not Path(folder).is_dir():
+        if folder and not Path(folder).is_dir() and not Path(folder).is_relative_to(self.place.state):
             self.refuse(
                 f"its working_dir {folder} is no folder of this machine.",
                 "Interpolate it, such as ${STATE_DIR:-/pantheon}.",
@@ -136,7 +138,7 @@ class Reader:
             return []
         if "volumes" in self.local:
             self.refuse("x-local.volumes must be `ignore`.")
-        found = []
+        found = [self.working_dir()] if self.raw.get("working_dir") else []
         for entry in self.raw.get("volumes") or []:
             self.known("volumes", entry)
             kind, target, source = entry["type"], str(entry["target"]), str(entry.get("source") or "")
@@ -172,17 +174,6 @@ class Reader:
                 self.refuse(
                     f"the secret {name} lies at {file} and cannot be seen at {target}.",
                     "Use ${SECRETS_DIR:-/run/secrets}/NAME.",
-                )
-            try:
-                mode = Path(file).stat().st_mode
-            except OSError:
-                self.refuse(
-                    f"the secret {name} is missing: there is no file {file}.",
-                    "`up` of the command line makes the secrets.",
-                )
-            if mode & 0o077:
-                self.refuse(
-                    f"the secret {file} can be read by others (mode {mode & 0o777:04o}).", f"Run chmod 600 {file}."
                 )
             found.append(str(file))
         return found
@@ -254,6 +245,23 @@ class Reader:
             address = address or f"{LOOPBACK}:{number}"
             found.append(int(number))
         return sorted(set(found)), address
+
+
+def check_secrets(service: Service) -> None:
+    """Refuse to start ``service`` where a secret's file is missing or can be read by others."""
+    for file in service.secrets:
+        try:
+            mode = Path(file).stat().st_mode
+        except OSError:
+            raise PantheonError(
+                f"The secret of service {service.name} is missing: there is no file {file}.",
+                "The command line's `up` makes the secrets.",
+            ) from None
+        if mode & 0o077:
+            raise PantheonError(
+                f"The secret {file} of service {service.name} can be read by others (mode {mode & 0o777:04o}).",
+                f"Run chmod 600 {file}.",
+            )
 
 
 def services(place: Place, model: dict[str, Any], environments: Callable[[str], Path]) -> dict[str, Service]:

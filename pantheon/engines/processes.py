@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-TAG = "PANTHEON_TAG"
+TAG = "PANTHEON_PROCESS"  # DEPLOYMENT/SERVICE, in the environment of everything that is started
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 REAPING = 5.0  # seconds to wait for init
 UNPRIVILEGED = ("unshare", "-U", "--map-user=1000", "--map-group=1000")
@@ -74,8 +74,8 @@ def tag(pid: int) -> str:
     except (OSError, ProcessLookupError):
         return ""
     for entry in environment.split(b"\0"):
-        if entry.startswith(b"PANTHEON_TAG="):
-            return entry[13:].decode(errors="replace")
+        if entry.startswith(b"PANTHEON_PROCESS="):
+            return entry[17:].decode(errors="replace")
     return ""
 
 
@@ -232,7 +232,7 @@ def tagged(identity: str, seen: Iterable[tuple[int, int]] = ()) -> list[Process]
 
 
 def sweep(
-    identity: str, seen: Iterable[tuple[int, int]] = (), gentle: float = 1.0, limit: float = 10.0
+    identity: str, seen: Iterable[tuple[int, int]] = (), gentle: float = 0.5, limit: float = 10.0
 ) -> list[Process]:
     """End every process of the deployment: SIGTERM, after ``gentle`` seconds SIGKILL; wait until init has reaped them.
 

@@ -36,6 +36,7 @@ class Supervisor:
         self.units: dict[str, Unit] = {}
         self.stopped: dict[str, dict[str, Any]] = {}
         self.order: list[str] = []
+        self.seen: list[tuple[int, int]] = []
         self.generation = 0
         self.changed_wishes, self.ending, self.dirty = True, False, True
         self.sample_due, self.pause = 0.0, FIRST_SAMPLE
@@ -209,7 +210,10 @@ class Supervisor:
             self.dirty = self.dirty or abs(used - unit.memory) > 1_000_000
             unit.memory = used
         try:
-            write_json(self.home.processes, [process.key for processes in found.values() for process in processes])
+            seen = sorted(process.key for processes in found.values() for process in processes)
+            if seen != self.seen:
+                write_json(self.home.processes, seen)
+                self.seen = seen
             for name in self.units:
                 logs.bound(self.home.log(name))
         except OSError as error:

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pantheon.engines import logs
@@ -124,6 +125,8 @@ class Unit:
         if health:
             self.counted = now + (health.start_period - health.interval if health.start_period else 0.0)
         try:
+            for folder in self.service.folders:
+                Path(folder).mkdir(parents=True, exist_ok=True)
             with logs.open_log(self.home.log(self.service.name)) as log:
                 self.log_begin = log.seek(0, 2)
                 self.process = self.launch(self.service.command, log.fileno())

@@ -1,5 +1,6 @@
 """Deployments to run real processes in. After every test nothing of its deployment may be left running."""
 
+import contextlib
 import os
 import random
 import signal
@@ -102,20 +103,36 @@ class Deployment:
         return found
 
 
-@pytest.fixture
-def deployments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Deployment]]:
-    """Makes deployments by name; takes them all down after the test and looks for what they left."""
-    monkeypatch.setenv("FIXTURE", str(FIXTURE))
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[Callable[[str], Deployment]]:
+    """Makes deployments by name; takes them all down at the end and looks for what they left."""
     made: list[Deployment] = []
 
     def make(name: str) -> Deployment:
-        made.append(Deployment(tmp_path, name))
+        made.append(Deployment(folder, name))
         return made[-1]
 
-    yield make
-    for deployment in made:
-        deployment.local(FIXTURE / "compose.yaml").down()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIXTURE", str(FIXTURE))
+        yield make
+        for deployment in made:
+            deployment.local(FIXTURE / "compose.yaml").down()
     assert [deployment.left() for deployment in made if deployment.left()] == []
+
+
+@pytest.fixture
+def deployments(tmp_path: Path) -> Iterator[Callable[[str], Deployment]]:
+    with making(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The three services up and healthy, for tests that only look at them."""
+    with making(tmp_path_factory.mktemp("standing")) as make:
+        deployment = make("standing")
+        deployment.engine(FIXTURE / "compose.yaml").up(deployment.events.append)
+        yield deployment
 
 
 @pytest.fixture

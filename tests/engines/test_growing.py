@@ -1,6 +1,6 @@
 """One deployment changes while it is up, and several commands or deployments do not get into each other's way."""
 
-import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +12,8 @@ from pantheon.engines.processes import find
 from pantheon.errors import PantheonError
 
 from .conftest import Deployment, until
+
+pytestmark = pytest.mark.slow
 
 
 def sleeper(**more: Any) -> dict[str, Any]:
@@ -131,5 +133,5 @@ def test_a_service_gets_its_own_environment_and_only_what_is_needed_of_ours(
     assert found["SSL_CERT_FILE"] == "/etc/ssl/company.pem"
     assert found["HTTPS_PROXY"] == "http://proxy.example:3128"
     assert "127.0.0.1" in found["NO_PROXY"]
-    assert found["PATH"].split(":")[0] == os.path.join(os.environ.get("VIRTUAL_ENV") or found["VIRTUAL_ENV"], "bin")
+    assert found["PATH"].split(":")[0] == f"{sys.prefix}/bin" == found["VIRTUAL_ENV"] + "/bin"
     assert not {"MY_PASSWORD", "PYTHONDONTWRITEBYTECODE"} & set(found)

@@ -19,6 +19,8 @@ from .conftest import FIXTURE, ROOT, Deployment, until
 
 ACTOR = [sys.executable, "-S", str(FIXTURE / "actor.py")]
 
+pytestmark = pytest.mark.slow
+
 
 def pids(file: Path) -> list[int]:
     """The pids that the actor ``family`` noted."""
@@ -53,8 +55,7 @@ def test_a_service_that_was_killed_leaves_nothing_behind_before_it_starts_again(
     assert deployment.pid("other") == other
 
 
-@pytest.mark.parametrize("service_too", [False, True])
-@pytest.mark.parametrize("verb", ["up", "down"])
+@pytest.mark.parametrize(("verb", "service_too"), [("up", False), ("down", True)])
 def test_what_a_killed_supervisor_left_is_found_by_the_next_command(
     deployment: Deployment, tmp_path: Path, verb: str, service_too: bool
 ) -> None:

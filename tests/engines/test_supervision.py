@@ -10,6 +10,8 @@ from pantheon.errors import PantheonError
 
 from .conftest import Deployment, until
 
+pytestmark = pytest.mark.slow
+
 
 def failure(deployment: Deployment) -> PantheonError:
     """The error that ``up`` ends with."""

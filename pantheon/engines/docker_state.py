@@ -1,0 +1,106 @@
+"""What containers are doing, in the words that every engine uses for services."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pantheon.engines import ServiceStatus
+from pantheon.engines.probes import ended
+
+LABEL = "com.docker.compose.service"
+NEVER = "0001-01-01T00:00:00Z"
+OUT_OF_MEMORY = 137
+
+
+def service_of(container: Mapping[str, Any]) -> str:
+    return str(container["Config"]["Labels"].get(LABEL, ""))
+
+
+def moment(text: str) -> datetime:
+    """Docker's time stamps have nanoseconds, which Python's parser does not take."""
+    head, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}+00:00")
+
+
+def seconds_since(text: str) -> float:
+    return max((datetime.now(UTC) - moment(text)).total_seconds(), 0.0)
+
+
+def last_probe(health: Mapping[str, Any]) -> str:
+    """The last line that the last health check said."""
+    log = health.get("Log") or []
+    lines = str(log[-1].get("Output") or "").strip().splitlines() if log else []
+    return lines[-1][:200] if lines else ""
+
+
+def how_it_ended(state: Mapping[str, Any]) -> str:
+    if state.get("Error"):
+        return f"cannot be started: {state['Error']}"
+    if state.get("OOMKilled"):
+        return "used more memory than its mem_limit and was killed"
+    return ended(_signed(int(state["ExitCode"])))
+
+
+def _signed(code: int) -> int:
+    """128 + N is the signal N, which ``ended`` knows as -N."""
+    return 128 - code if 128 < code < 160 else code
+
+
+def state_of(container: Mapping[str, Any]) -> tuple[str, str, str]:
+    """``(state, why, since)`` of one container; state is one of ``pantheon.engines.STATES``, since ISO 8601."""
+    state = container["State"]
+    status, health = state["Status"], state.get("Health") or {}
+    policy = (container["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
+    finished = state["FinishedAt"] if state["FinishedAt"] != NEVER else container["Created"]
+    if status == "created":
+        return (
+            ("failed", how_it_ended(state), container["Created"])
+            if state.get("Error")
+            else ("waiting", "", container["Created"])
+        )
+    if status == "restarting":
+        times = container.get("RestartCount", 0)
+        return "restarting", f"{how_it_ended(state)}; restarted {times} times", finished
+    if status in ("running", "paused"):
+        return _alive(state, health)
+    if policy in ("always", "unless-stopped") and not state.get("Error"):
+        return "stopped", how_it_ended(state), finished
+    if int(state["ExitCode"]) == 0:
+        return "completed", "", finished
+    return "failed", how_it_ended(state), finished
+
+
+def _alive(state: Mapping[str, Any], health: Mapping[str, Any]) -> tuple[str, str, str]:
+    begun = str(state["StartedAt"])
+    checked = (health.get("Log") or [{}])[-1].get("End", begun)
+    if state["Status"] == "paused":
+        return "stopped", "paused", begun
+    if not health or health.get("Status") == "none":
+        return "running", "", begun
+    said = last_probe(health)
+    if health["Status"] == "healthy":
+        return "healthy", "", begun
+    if health["Status"] == "unhealthy":
+        return (
+            "failed",
+            f"unhealthy, {health['FailingStreak']} probes failed; the last one: {said or 'no words'}",
+            checked,
+        )
+    return "starting", f"not healthy yet: {said}" if said else "", begun
+
+
+def status(container: Mapping[str, Any], address: str, memory: int) -> ServiceStatus:
+    """One service as it is now."""
+    state, why, since = state_of(container)
+    running = container["State"]["Status"] == "running"
+    return ServiceStatus(
+        name=service_of(container),
+        state=state,
+        why=why,
+        address=address,
+        pid=int(container["State"].get("Pid") or 0) if running else 0,
+        memory=memory,
+        since=moment(since).isoformat(timespec="milliseconds"),
+        uptime=seconds_since(container["State"]["StartedAt"]) if running else 0.0,
+        restarts=int(container.get("RestartCount") or 0),
+    )

@@ -193,8 +193,8 @@ def broken(spec: Spec, found: Found) -> list[dict[str, str]]:
             add(
                 column.name,
                 f"column {column.name!r}, row {row + 1:,}: {shorten(text)!r} is not {wanted(column, spec)}; "
-                f"{counts.unreadable:,} of {counts.rows:,} cells ({counts.unreadable / counts.rows:.1%}) are unreadable, "
-                f"the spec allows {column.max_unreadable:.1%}.",
+                f"{counts.unreadable:,} of {counts.rows:,} cells ({counts.unreadable / counts.rows:.1%}) are "
+                f"unreadable, the spec allows {column.max_unreadable:.1%}.",
                 "Correct the data, or the column's type, range, categories or max_unreadable in the spec.",
             )
         elif counts.missing > column.max_missing * counts.rows:

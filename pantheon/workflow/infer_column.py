@@ -206,20 +206,17 @@ def as_number(seen: Evidence, counts: pl.DataFrame, style: Style) -> Column | No
         return None  # 00123 is a code: as a number it would lose its zeros
     if seen.native:
         style = Style()
-    plain = plain_number(present, style.decimal, style.thousands)
-    numbers = plain.cast(pl.Float64, strict=False)
-    numbers = numbers.zip_with(numbers.is_finite(), nulls(pl.Float64(), len(numbers)))
+    numbers, whole = read_numbers(present, style)
     column = spoilt(seen, numbers.is_null(), Column(seen.name, "number"))
     if column is None:
         return None
     read = numbers.drop_nulls()
-    # A file that was not seen whole may hold a fraction where none was sampled.
-    whole = seen.native == "integer" or (
-        seen.native == "" and (read == read.round()).all() and (seen.step == 1 or seen.everything is not None)
-    )
+    if seen.step > 1:  # what was not sampled may have a fraction
+        whole = seen.everything is not None and read_numbers(pl.Series(sorted(seen.everything)), style)[1]
+    whole = seen.native == "integer" or (whole and not seen.native)
     ordered = read.sort()
     least, middle, most = float(ordered[0]), float(ordered[len(ordered) // 2]), float(ordered[-1])
-    whole = whole and not plain.str.contains(r"[.eE]").any() and max(-least, most) < 2**53
+    whole = whole and max(-least, most) < 2**53
     why = f"{'whole ' if whole else ''}numbers from {least:,.6g} to {most:,.6g}"
     return replace(
         column,
@@ -227,6 +224,16 @@ def as_number(seen: Evidence, counts: pl.DataFrame, style: Style) -> Column | No
         why=join(why, column.why),
         example=int(middle) if whole else float(f"{middle:.6g}"),
     )
+
+
+def read_numbers(texts: pl.Series, style: Style) -> tuple[pl.Series, bool]:
+    """The number of each text, null where it is none, and whether all are written as whole ones."""
+    plain = plain_number(texts, style.decimal, style.thousands)
+    numbers = plain.cast(pl.Float64, strict=False)
+    finite = numbers.is_finite().fill_null(False)
+    return numbers.zip_with(finite, nulls(pl.Float64(), len(numbers))), not plain.filter(finite).str.contains(
+        r"[.eE]"
+    ).any()
 
 
 def spoilt(seen: Evidence, bad: pl.Series, column: Column) -> Column | None:

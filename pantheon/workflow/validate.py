@@ -14,6 +14,9 @@ from pantheon.errors import PantheonError
 from pantheon.workflow.cells import Cells
 from pantheon.workflow.spec import Column, Spec
 
+# Pandera loads what it needs for Polars at its first use; let that be here, not within a batch.
+pa.DataFrameSchema().validate(pl.DataFrame())
+
 
 def schema(spec: Spec, cells: dict[str, Cells]) -> pa.DataFrameSchema:
     """The columns of ``clean.parquet`` with their types, ranges, categories and what may be missing."""

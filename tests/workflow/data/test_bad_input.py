@@ -184,7 +184,11 @@ def robots_run(new_run: Callable[..., Run], path: Path, rows: int) -> Run:
 def test_a_full_disk(new_run: Callable[..., Run], tmp_path: Path, limit: int) -> None:
     """A limit on the size of files stands in for a full disk: the first stops load_data, the second clean_data."""
     run = robots_run(new_run, tmp_path / "robots.csv", 60_000)
-    code = f"import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+"""
     done = subprocess.run([sys.executable, "-c", code + STAGES, str(run.folder)], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "the disk is full" in done.stdout.splitlines()[-1]

@@ -203,6 +203,29 @@ def test_a_copy_of_the_target_is_not_a_feature(write: Write) -> None:
     assert spec.column("x").role == "feature"
 
 
+def test_a_block_of_another_type_is_stopped_at_when_cleaning(write: Write, through: Through) -> None:
+    cells = [f"{n}.5" for n in range(1000)] + ["Bern"] * 300 + [f"{n}.5" for n in range(1000)]
+    with pytest.raises(
+        PantheonError, match=r"column 'x', row 1,001: 'Bern' is not a number; 300 of 2,300 cells"
+    ) as error:
+        through(write(table(cells)))
+    assert "type" in error.value.cure
+
+
+def test_a_few_cells_of_another_type_here_and_there_become_missing(write: Write, through: Through) -> None:
+    run = through(write(table(["oops" if n % 50 == 3 else f"{n}.5" for n in range(1000)])))
+    assert clean(run)["x"].null_count() == 20
+
+
+def test_a_type_that_only_shows_far_into_a_large_file(write: Write, through: Through) -> None:
+    """A fraction and a rare category that no sample holds: every value of a small category is followed all the same."""
+    cells = [f"{n % 7},low" for n in range(120_000)]
+    cells[77_777] = "2.5,rare"
+    lines = ["x,level,y"] + [f"{cell},{'ab'[n // 3 % 2]}" for n, cell in enumerate(cells)]
+    run = through(write("\n".join(lines) + "\n"))
+    assert clean(run).row(77_777) == (2.5, "rare", 1)
+
+
 # What is predicted
 
 

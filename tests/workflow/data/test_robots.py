@@ -1,4 +1,4 @@
-"""The tutorial's data: always the same, dirty, several observations of each robot, and with a rule that can be learnt."""
+"""The tutorial's data: always the same, dirty, several observations of each robot, and a rule that can be learnt."""
 
 import hashlib
 from pathlib import Path

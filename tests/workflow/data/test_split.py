@@ -1,9 +1,13 @@
 """The split: nothing of one entity on both sides, classes in proportion, and the same rows in every run."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -160,10 +164,27 @@ def test_too_few_rows(split: Split_, entities: list[int], classes: list[int], sa
     assert error.value.cure and error.value.status == 2
 
 
-def test_nothing_is_written_when_the_split_fails(split: Split_, tmp_path: object) -> None:
+def test_nothing_is_written_when_the_split_fails(split: Split_, tmp_path: Path) -> None:
     with pytest.raises(PantheonError):
         split(frame([7] * 60, [0, 1, 2] * 20))
-    from pathlib import Path
-
-    names = {path.name for path in Path(str(tmp_path)).rglob("*") if path.is_file()}
+    names = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert names == {"run.json", "spec.toml", "clean.parquet"}
+
+
+@pytest.mark.slow
+def test_threads_do_not_show(new_run: Callable[..., Run]) -> None:
+    """Same rows in the same order with one thread, two and four; and one thread is enough to get through."""
+    spec = Spec.read(DATASETS / "robots.toml")
+    spec = replace(spec, source=replace(spec.source, rows=250_000))
+    found = []
+    for threads in (1, 2, 4):
+        run = new_run(spec)
+        code = "import sys, pathlib; from pantheon.workflow.run import Run; run = Run(pathlib.Path(sys.argv[1]))\n"
+        for stage in ("load_data", "clean_data", "split_data"):
+            code += f"from pantheon.workflow.{stage} import {stage}; {stage}(run)\n"
+        environment = os.environ | {"POLARS_MAX_THREADS": str(threads)}
+        subprocess.run([sys.executable, "-c", code, str(run.folder)], env=environment, check=True, timeout=60)
+        found.append(parts(run))
+    for train, test in found[1:]:
+        assert train.equals(found[0][0])
+        assert test.equals(found[0][1])

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pantheon.workflow import extensions
 from pantheon.workflow.extensions import extension_error
-from pantheon.workflow.matrix import Floats
+from pantheon.workflow.matrix import Floats, Table
 from pantheon.workflow.preparation import Design, Preparation
 from pantheon.workflow.run import Run
 
@@ -141,20 +141,20 @@ class Prepared:
     scaled: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, design: Design, X: Floats, y: NDArray[Any], seed: int) -> "Prepared":
+    def fit(cls, design: Design, rows: Table, seed: int) -> "Prepared":
         preparation = Preparation(design, seed)
-        matrix = preparation.fit_transform(X, y)
+        matrix = preparation.fit_transform(rows.X, rows.y, rows.groups)
         filled = preparation.fill(matrix)
         scaler = StandardScaler()
         scaled = scaler.fit_transform(filled.astype(np.float64))
-        return cls(preparation, y, matrix, filled, scaler, scaled)
+        return cls(preparation, rows.y, matrix, filled, scaler, scaled)
 
-    def others(self, X: Floats, y: NDArray[Any]) -> "Prepared":
+    def others(self, rows: Table) -> "Prepared":
         """Other rows, as the ones learnt from have it."""
-        matrix = self.preparation.transform(X)
+        matrix = self.preparation.transform(rows.X)
         filled = self.preparation.fill(matrix)
         scaled = self.scaler.transform(filled.astype(np.float64))
-        return Prepared(self.preparation, y, matrix, filled, self.scaler, scaled)
+        return Prepared(self.preparation, rows.y, matrix, filled, self.scaler, scaled)
 
     def for_candidate(self, candidate: Candidate) -> NDArray[Any]:
         return self.scaled if candidate.scale else self.matrix if candidate.missing else self.filled

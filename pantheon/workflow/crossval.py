@@ -38,8 +38,8 @@ class CrossValidation:
     def _prepare(self, fit_rows: Any, ask_rows: Any) -> tuple[Prepared, Prepared]:
         """A fold's rows to fit on and to ask, prepared once for every candidate and trial."""
         part, asked = self.table.take(fit_rows), self.table.take(ask_rows)
-        prepared = Prepared.fit(self.design, part.X, part.y, self.params.seed)
-        return prepared, prepared.others(asked.X, asked.y)
+        prepared = Prepared.fit(self.design, part, self.params.seed)
+        return prepared, prepared.others(asked)
 
     def one(self, candidate: Candidate, params: Mapping[str, Any], fold: int) -> float:
         """The score of one fold, on one thread."""

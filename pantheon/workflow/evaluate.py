@@ -52,7 +52,7 @@ def evaluate(run: Run) -> dict[str, Any]:
     train, test = train_and_test(run)
     with openmp(params.threads):
         if chosen["tuned"]:
-            rows = Prepared.fit(design, train.X, train.y, params.seed)
+            rows = Prepared.fit(design, train, params.seed)
             model = fit(families[chosen["name"]], chosen["params"], rows, params.seed, params.threads)
         else:  # train fitted just this one, on just these rows
             model = joblib.load(run.need(f"candidates/{chosen['name']}.joblib", "train"))

@@ -97,9 +97,9 @@ def candidate(
     if task not in (*TASKS, "both"):
         raise ValueError(f"task is classification, regression or both, not {task!r}")
     for key, choice in (space or {}).items():
-        numbers = [part for part in choice if isinstance(part, int | float)] if isinstance(choice, tuple | list) else []
-        rest = choice[2:] if isinstance(choice, tuple) else ()
-        if not choice or (isinstance(choice, tuple) and (len(numbers) != 2 or rest not in ((), ("log",)))):
+        bounds = choice[:2] if isinstance(choice, tuple) else ()
+        fits = len(bounds) == 2 and all(isinstance(bound, int | float) for bound in bounds) and bounds[0] < bounds[1]
+        if not (fits and choice[2:] in ((), ("log",))) and not (isinstance(choice, list) and choice):
             raise ValueError(f"space[{key!r}] is (low, high), (low, high, 'log') or a list of choices, not {choice!r}")
     if name in ("baseline", "linear", "random_forest", "hist_gradient_boosting"):
         raise ValueError(f"{name!r} is the name of a candidate that is there already")

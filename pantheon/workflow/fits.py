@@ -94,11 +94,15 @@ def in_threads(tasks: Sequence[Callable[[], T]]) -> list[T]:
     with ThreadPoolExecutor(max_workers=max(1, len(tasks)), thread_name_prefix="search") as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            for future in futures:
+                if future.done():
+                    future.result()
             return [future.result() for future in futures]
         except BaseException:
-            stopped = interrupt.stop.is_set()
+            before = interrupt.stop.is_set()
             interrupt.stop.set()  # the others end after the fit they are in
             wait(futures)
-            if not stopped:
+            if not before:
                 interrupt.stop.clear()
             raise

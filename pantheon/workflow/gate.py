@@ -11,6 +11,7 @@ from pantheon.workflow.metrics import Doubles, better, score
 
 RESAMPLES, ROWS = 200, 5000
 Z = 1.645  # of a 90 % interval: 5 % on the side that matters
+SURE = 2.326 / Z  # margins by which the baseline must be beaten: 1 model in 100 that knows nothing gets through
 WORSE = 0.01  # a loss that is never let through, however few the rows: absolute, or a share of an error
 
 
@@ -77,10 +78,10 @@ def judge(comparison: Mapping[str, Any], approval: str) -> tuple[str, str]:
     metric, baseline = comparison["metric"], comparison["baseline"]
     if baseline["gain"] is None:
         return "refused", f"{metric} has no meaning on the held-out rows: they are of one class only."
-    if baseline["gain"] <= baseline["margin"]:
+    if baseline["gain"] <= SURE * baseline["margin"]:
         return "refused", (
             f"Not better than the trivial baseline: {metric} {_say(baseline['model'])} against "
-            f"{_say(baseline['other'])}, and chance alone makes differences up to {_say(baseline['margin'])}."
+            f"{_say(baseline['other'])}, and chance alone makes differences up to {_say(SURE * baseline['margin'])}."
         )
     deployed = comparison["deployed"]
     reason = f"Better than the trivial baseline ({metric} {_say(baseline['model'])} against {_say(baseline['other'])})"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import optuna
 
-from pantheon.errors import PantheonError
 from pantheon.workflow import interrupt
 from pantheon.workflow.candidates import Candidate, candidates
 from pantheon.workflow.crossval import CrossValidation
@@ -60,7 +59,7 @@ def _search(family: Candidate, folds: CrossValidation, end: float) -> dict[str, 
         if time.monotonic() >= end:
             break
         trial = study.ask()
-        params = {key: suggest(trial, key, choice, family) for key, choice in family.space.items()}
+        params = {key: suggest(trial, key, choice) for key, choice in family.space.items()}
         values = folds.all(family, params)
         mean = float(np.mean(values))
         study.tell(trial, mean)
@@ -69,15 +68,11 @@ def _search(family: Candidate, folds: CrossValidation, end: float) -> dict[str, 
     return {"best": best, "trials": log}
 
 
-def suggest(trial: optuna.Trial, name: str, choice: Any, family: Candidate) -> Any:
+def suggest(trial: optuna.Trial, name: str, choice: Any) -> Any:
     """A value of a space: (low, high) whole or not, (low, high, "log"), or one of a list."""
     if isinstance(choice, list):
         return trial.suggest_categorical(name, choice)
     low, high, *log = choice
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(name, low, high, log=bool(log))
-    if not low < high:
-        raise PantheonError(
-            f"{family.own or family.name}: the space of {name!r}, {choice!r}, is empty.", "Give (low, high)."
-        )
     return trial.suggest_float(name, low, high, log=bool(log))

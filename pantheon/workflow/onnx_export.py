@@ -4,6 +4,7 @@ Only the estimator itself is converted by skl2onnx. What comes before it is writ
 converters round it otherwise than NumPy did (scaling) or do not know it (features of dates, the user's expressions).
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -131,13 +132,31 @@ def _prepare(graph: Graph, model: Fitted) -> str:
     return prepared
 
 
+def _float32_thresholds(estimator: Any) -> Any:
+    """A copy whose trees split at the float32 just below each threshold.
+
+    Inputs are float32, so ``x <= t`` is the same for every x. The converter would round to the nearest instead (of
+    histogram gradient boosting), which may lie above a value that the threshold was below.
+    """
+    estimator = copy.deepcopy(estimator)
+    for nodes in (tree.nodes for trees in getattr(estimator, "_predictors", []) for tree in trees):
+        nodes["num_threshold"] = _floor32(nodes["num_threshold"])
+    return estimator
+
+
+def _floor32(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    near = values.astype(np.float32)
+    below = np.nextafter(near, np.float32("-inf"))
+    return np.where(near > values, below, near).astype(np.float64)
+
+
 def _estimator(model: Fitted) -> onnx.ModelProto:
     """The estimator alone, by skl2onnx, with names of its own."""
     width = int(model.estimator.n_features_in_)
     options = {"zipmap": False} if model.design.task == "classification" else None
     try:
         converted = convert_sklearn(
-            model.estimator,
+            _float32_thresholds(model.estimator),
             initial_types=[("X", FloatTensorType([None, width]))],
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
             options=options,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import TargetEncoder
 
 from pantheon.workflow.expressions import Tree, evaluate
+from pantheon.workflow.folds import assign
 from pantheon.workflow.matrix import Floats
 from pantheon.workflow.run import Run, read_json
 
@@ -103,10 +104,10 @@ class Preparation:
     medians: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     holes: list[int] = field(default_factory=list)
 
-    def fit_transform(self, X: Floats, y: NDArray[Any]) -> Floats:
+    def fit_transform(self, X: Floats, y: NDArray[Any], groups: NDArray[np.int64] | None) -> Floats:
         """Learn from the rows of ``X`` (float32, rows by inputs) and prepare them.
 
-        A row's target means come from other rows (scikit-learn's cross fitting), else a model would read its answers.
+        A row's target means come from rows of other entities (cross fitting), else a model would read its answers.
         """
         design = self.design
         numbers = self._numbers(X)
@@ -117,12 +118,11 @@ class Preparation:
             self.medians[place] = np.median(numbers[present[:, place], place])
         self.missing_categories = [place for place, _ in design.one_hot if np.isnan(X[:, place]).any()]
         self.tables, encoded = [], []
+        fold = assign(y, groups, 5, self.seed, design.classes)
         for column_place, categories in design.encoded:
             encoder = TargetEncoder(
                 target_type="continuous" if design.task == "regression" else "auto",
-                random_state=self.seed,
-                shuffle=True,
-                cv=min(5, len(y)),
+                cv=[(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in np.unique(fold)],
             )
             values = codes(X[:, column_place], categories)[:, None]
             encoded.append(encoder.fit_transform(values, y).astype(np.float32))

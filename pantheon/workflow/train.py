@@ -10,6 +10,7 @@ from pantheon.errors import PantheonError
 from pantheon.workflow.candidates import Candidate, Fitted, Prepared, candidates, fit
 from pantheon.workflow.fits import openmp, side_by_side
 from pantheon.workflow.matrix import Table, load_spec
+from pantheon.workflow.metrics import primary
 from pantheon.workflow.preparation import Design
 from pantheon.workflow.run import Run, read_json, write_json
 
@@ -17,6 +18,7 @@ from pantheon.workflow.run import Run, read_json, write_json
 def train(run: Run) -> dict[str, Any]:
     """``features/*`` → ``features/design.json``, ``candidates/NAME.joblib`` and ``candidates.json``."""
     spec, params = load_spec(run), run.params
+    primary(spec.task, params.metric)  # an unknown metric is refused now, not after the fits
     write_json(
         run.path("features/design.json"),
         Design(
@@ -33,7 +35,7 @@ def train(run: Run) -> dict[str, Any]:
     design = Design.load(run)
     table = Table.load(run.need("features/train.npz", "preprocess"))
     with openmp(1):
-        rows = Prepared.fit(design, table.X, table.y, params.seed)
+        rows = Prepared.fit(design, table, params.seed)
     families = candidates(run, spec.task)
 
     def task(candidate: Candidate) -> tuple[Fitted, float]:

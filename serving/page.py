@@ -1,0 +1,259 @@
+"""The page: CherryPy routes and Jinja2 templates. Works whole without JavaScript; htmx swaps parts where there is some."""
+
+import re
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import cherrypy
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pantheon.errors import PantheonError
+from pantheon.store import ModelStore
+from pantheon.workflow.run import write_json
+from serving import body, views, words
+from serving.answer import Spoken, spoken
+from serving.champion import Champion
+from serving.form import controls, row
+from serving.problems import Problem
+from serving.state import State
+
+HERE = Path(__file__).parent
+FORM_BYTES = 1024 * 1024
+NOTE = 2000  # characters of a note, at most
+PLOT = re.compile(r"[A-Za-z0-9_-]{1,80}\.[a-z]{3}")
+PICTURE = {".svg": "image/svg+xml", ".png": "image/png"}
+# A picture opened by itself must not run what it may hold.
+PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+class Page:
+    """Everything people look at. Parts are polled with ``seen``, the fingerprint of what they show already."""
+
+    def __init__(self, state: State, store: ModelStore, champion: Champion) -> None:
+        self.state, self.store, self.champion = state, store, champion
+        self.templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.filters |= {"ago": words.ago, "title_words": words.title}
+        self.plots = Plots(champion)
+        self.parts = Parts(self)
+
+    def render(self, name: str, **values: Any) -> str:
+        return self.templates.get_template(name).render(**values)
+
+    def whole(self, **ask: Any) -> str:
+        """The page with everything on it; ``ask`` as for ``asked``, ``notice`` after a decision."""
+        notice = ask.pop("notice", None)
+        current = self.champion.current
+        tier = self.state.tier
+        lead, card = views.card(current.card) if current else ("", "")
+        parts = self.status() | self.services() | self.runs() | self.versions(notice) | self.asked(**ask)
+        model = {
+            "tier": tier,
+            "diagram": views.diagram(tier),
+            "lead": lead,
+            "card": card,
+            "figures": views.figures(current.metrics) if current else None,
+            "plots": views.plots(current) if current else [],
+            "calibration": (current.metrics.get("calibration") or None) if current else None,
+        }
+        return self.render("page.html", **parts, **model)
+
+    def asked(
+        self, values: dict[str, str] | None = None, problem: Problem | None = None, said: Spoken | None = None
+    ) -> dict[str, Any]:
+        """The form, with the answer or the problem when the button was pressed."""
+        current = self.champion.current
+        fields = controls(current.signature, values, problem) if current else []
+        return {
+            "current": current,
+            "controls": fields,
+            "said": said,
+            "problem": problem,
+            "misfit": next((c for c in fields if c.error), None),
+        }
+
+    def status(self) -> dict[str, Any]:
+        current, refusal = self.champion.current, self.champion.refusal
+        seen = views.fingerprint([current and [current.model, current.version], refusal and vars(refusal)])
+        return {"current": current, "refusal": refusal, "status_seen": seen}
+
+    def services(self) -> dict[str, Any]:
+        shown = views.services(self.state)
+        return {**shown, "services_seen": views.fingerprint(shown)}
+
+    def runs(self) -> dict[str, Any]:
+        shown = views.runs(self.state)
+        return {"runs": shown, "runs_seen": views.fingerprint(shown)}
+
+    def versions(self, notice: tuple[str, str] | None = None) -> dict[str, Any]:
+        shown = views.versions(self.state, self.store, self.champion.current)
+        return {"v": shown, "versions_seen": views.fingerprint(shown), "notice": notice}
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    def index(self) -> str:
+        return self.whole()
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["POST"])
+    def press(self) -> str:
+        """The button."""
+        values = typed()
+        current = self.champion.current
+        ask: dict[str, Any] = {"values": values}
+        if current is not None:
+            try:
+                ask["said"] = spoken(current, current.predict([row(current.signature, values)]))
+            except Problem as problem:
+                ask["problem"] = problem
+        if cherrypy.request.headers.get("HX-Request"):
+            return self.render("_ask.html", **self.asked(**ask))
+        return self.whole(**ask)
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["POST"])
+    def approve(self) -> str:
+        return self.decide("approve")
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["POST"])
+    def hold(self) -> str:
+        return self.decide("hold")
+
+    def decide(self, verb: str) -> str:
+        """A person's word on the challenger; the version they looked at must still be the one."""
+        values = typed()
+        model, version, note = values.get("model", ""), values.get("version", ""), values.get("note", "").strip()[:NOTE]
+        try:
+            if verb == "approve":
+                self.store.approve(model, version=version, by="page", note=note)
+                write_json(self.state.folder / "state" / "serving.json", {"model": model})
+                self.champion.look()
+                notice = ("good", f"Version {version} is approved and answers now.")
+                if self.champion.refusal:
+                    notice = (
+                        "bad",
+                        f"Version {version} is approved, but cannot be served: {self.champion.refusal.why}",
+                    )
+            else:
+                self.store.hold(model, version=version, by="page", note=note)
+                notice = ("good", f"Version {version} is held; your note is kept with it.")
+        except (PantheonError, OSError) as error:
+            notice = ("bad", str(error))
+        if cherrypy.request.headers.get("HX-Request"):
+            return self.render("_versions.html", **self.versions(notice))
+        return self.whole(notice=notice)
+
+
+class Parts:
+    """What the page polls: nothing (204) while it shows the newest already."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def _part(self, name: str, values: dict[str, Any], seen: str) -> str:
+        cherrypy.response.headers["Cache-Control"] = "no-store"
+        if seen == values[f"{name}_seen"]:
+            cherrypy.response.status = 204
+            return ""
+        return self._page.render(f"_{name}.html", **values)
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    def status(self, seen: str = "") -> str:
+        return self._part("status", self._page.status(), seen)
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    def services(self, seen: str = "") -> str:
+        return self._part("services", self._page.services(), seen)
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    def runs(self, seen: str = "") -> str:
+        return self._part("runs", self._page.runs(), seen)
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    def versions(self, seen: str = "") -> str:
+        return self._part("versions", self._page.versions(), seen)
+
+
+class Plots:
+    """The pictures of the bundle that answers now (its checksums were verified on load): ``/plots/VERSION/FILE``."""
+
+    def __init__(self, champion: Champion) -> None:
+        self._champion = champion
+
+    @cherrypy.expose
+    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    def default(self, version: str = "", file: str = "") -> bytes:
+        current, suffix = self._champion.current, Path(file).suffix
+        if current is None or version != current.version or suffix not in PICTURE or not PLOT.fullmatch(file):
+            raise cherrypy.NotFound()
+        try:
+            picture = (current.folder / "plots" / file).read_bytes()
+        except OSError:
+            raise cherrypy.NotFound() from None
+        headers = cherrypy.response.headers
+        headers["Content-Type"] = PICTURE[suffix]
+        headers["Content-Security-Policy"] = PICTURE_POLICY
+        headers["Cache-Control"] = "no-cache"
+        return picture
+
+
+def typed() -> dict[str, str]:
+    """The form that was sent; the last value where a name comes twice.
+
+    Raises:
+        cherrypy.HTTPError: too large, of another type, not UTF-8, or of absurdly many fields.
+    """
+    environ = cherrypy.request.wsgi_environ
+    if environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        raise cherrypy.HTTPError(415, "Send a form.")
+    try:
+        text = body.read(environ, FORM_BYTES).decode("ascii")
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=10_000))
+    except Problem as problem:
+        raise cherrypy.HTTPError(problem.status, problem.message) from None
+    except ValueError:
+        raise cherrypy.HTTPError(400, "The form is malformed.") from None
+
+
+def failed() -> None:
+    """A bug of ours: its trace goes to the log, a sentence to the person."""
+    traceback.print_exc(file=sys.stderr)
+    cherrypy.response.status = 500
+    cherrypy.response.headers["Content-Type"] = "text/plain;charset=utf-8"
+    cherrypy.response.body = [b"Something went wrong on our side; the button's log has more."]
+
+
+def application(page: Page) -> Any:
+    """The page as a WSGI app."""
+    cherrypy.config.update({"environment": "production", "log.screen": False})
+
+    def error_page(status: str, message: str, traceback: str, version: str) -> str:
+        return page.render("error.html", status=status, message=message)
+
+    config = {
+        "/": {
+            "request.process_request_body": False,
+            "request.error_response": failed,
+            "error_page.default": error_page,
+            "request.show_tracebacks": False,
+            "tools.encode.on": True,
+            "tools.encode.encoding": "utf-8",
+            "tools.response_headers.on": True,
+            "tools.response_headers.headers": [("Server", "pantheon")],
+        },
+        "/static": {"tools.staticdir.on": True, "tools.staticdir.dir": str(HERE / "static")},
+    }
+    return cherrypy.Application(page, "", config)

@@ -1,0 +1,68 @@
+"""Small things in words: numbers, times, names."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+METRICS = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "calibration_error": "Calibration error",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A figure for people: at most ``digits`` significant digits after thousands are separated."""
+    if value is None or isinstance(value, bool):
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def metric(name: str) -> str:
+    return METRICS.get(name, title(name))
+
+
+def title(name: str) -> str:
+    """A column's or model's name as a label: ``robot-age`` → ``Robot age``."""
+    text = name.replace("_", " ").replace("-", " ").strip() or name
+    return text[0].upper() + text[1:]
+
+
+def percent(share: float) -> str:
+    """A probability as a percentage, never rounded up to a certainty that the model does not claim."""
+    if share >= 0.9995:
+        return "> 99.9 %"
+    if share < 0.0005:
+        return "< 0.1 %"
+    return f"{share * 100:.1f} %" if share > 0.99 or share < 0.01 else f"{share * 100:.0f} %"
+
+
+def ago(iso: str) -> str:
+    """How long ago an ISO 8601 time was; the text itself where it is none."""
+    try:
+        then = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    seconds = (datetime.now(UTC) - then).total_seconds()
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now" if seconds < 10 else "less than a minute ago"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"

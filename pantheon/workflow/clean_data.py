@@ -15,6 +15,7 @@ from polars.io.plugins import register_io_source
 from pantheon.errors import PantheonError
 from pantheon.workflow.cells import Cells, Counts
 from pantheon.workflow.disk import writing
+from pantheon.workflow.forms import usable
 from pantheon.workflow.load_data import ROW_GROUP, check_columns, sink
 from pantheon.workflow.run import Run, write_json
 from pantheon.workflow.spec import Column, Spec, label_key
@@ -127,6 +128,10 @@ def clean_data(run: Run) -> dict[str, Any]:
     spec = Spec.read(run.path("spec.toml"))
     frame = pl.scan_parquet(raw, glob=False)
     check_columns(Path(spec.source.path or spec.source.name), spec, frame.collect_schema().names())
+    for column in spec.used:
+        dtype = frame.collect_schema()[column.name]
+        if not usable(dtype):
+            raise PantheonError(f"column {column.name!r} is {dtype}, not a {column.type}.", 'Set its role to "ignore".')
     cleaner = Cleaner(spec)
     found = cleaner.empty()
     with writing(run.folder), run.output("data/clean.parquet") as part:

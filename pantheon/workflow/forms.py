@@ -50,3 +50,8 @@ def plain_number(texts: pl.Series, decimal: str, thousands: str) -> pl.Series:
 
 def nulls(dtype: pl.DataType, length: int) -> pl.Series:
     return pl.Series([None], dtype=dtype).new_from_index(0, length)
+
+
+def usable(dtype: pl.DataType) -> bool:
+    """Can cells of this type be numbers, booleans, dates or texts?"""
+    return not (dtype.is_nested() or dtype in (pl.Binary, pl.Object, pl.Duration, pl.Time))

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from pantheon.errors import PantheonError
-from pantheon.workflow.forms import plain_number
+from pantheon.workflow.forms import plain_number, usable
 from pantheon.workflow.infer_column import NO, YES, Evidence, Style, judge, short
 from pantheon.workflow.infer_file import Sample, opened, sample_of, source_of
 from pantheon.workflow.readers import nearest
@@ -56,10 +56,13 @@ def infer_spec(path: Path, target: str, name: str | None = None) -> Spec:
         seen[column] = evidence(column, sample, texts[column], nulls)
         if column == target:
             columns.append(Column(target, role="target"))
-        elif sample.frame[column].dtype.is_nested() or sample.frame[column].dtype in (pl.Binary, pl.Object):
+        elif not usable(sample.frame[column].dtype):
             columns.append(Column(column, "category", "ignore", f"{sample.frame[column].dtype} cannot be used"))
         else:
             columns.append(tolerant(judge(seen[column], style), seen[column]))
+    if not usable(sample.frame[target].dtype):
+        what = f"the target {target!r} of {path} is {sample.frame[target].dtype}."
+        raise PantheonError(what, "Choose a target that is a class or a number.")
     task, aim, aimed = target_of(path, seen[target], style)
     columns = [aimed if column.name == target else column for column in columns]
     columns = [leaking(column, seen, target, aimed) for column in columns]
@@ -73,8 +76,8 @@ def infer_spec(path: Path, target: str, name: str | None = None) -> Spec:
 
 
 def text_of(values: pl.Series) -> pl.Series:
-    """Any column as text; nested ones are null."""
-    if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
+    """Any column as text; one that cannot be used is null."""
+    if not usable(values.dtype):
         return pl.Series(values.name, [None], dtype=pl.String).new_from_index(0, len(values))
     if values.dtype.is_float():
         values = values.fill_nan(None)

@@ -265,9 +265,8 @@ def as_text(seen: Evidence, counts: pl.DataFrame) -> Column:
     if len(distinct) > SMALL and (length > 40 or (words > 4 and share > 0.5)):
         return Column(seen.name, "category", "ignore", f"free text, {words:.0f} words on average")
     if share > 0.5 and len(distinct) > SMALL:
-        return Column(
-            seen.name, "category", "ignore", f"nearly every value is different ({len(distinct):,} in {len(present):,})"
-        )
+        most = "nearly every value is different" if share > 0.9 else "too many different texts to learn from"
+        return Column(seen.name, "category", "ignore", f"{most} ({len(distinct):,} in {len(present):,})")
     folded: dict[str, str] = {}
     for text in [*distinct, *sorted(seen.everything or ())]:
         folded.setdefault(text.casefold(), text)  # the most frequent way to write it

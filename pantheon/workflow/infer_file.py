@@ -13,6 +13,7 @@ import polars as pl
 
 from pantheon.errors import PantheonError
 from pantheon.workflow import readers
+from pantheon.workflow.forms import usable
 from pantheon.workflow.infer_column import named_id
 from pantheon.workflow.load_data import frame_of
 from pantheon.workflow.spec import Source
@@ -137,7 +138,7 @@ def sample_of(path: Path, source: Source, frame: pl.LazyFrame) -> Sample:
 
 def follow(distinct: dict[str, set[str]], name: str, values: pl.Series) -> None:
     """Add a batch's values to those seen in a column; give the column up where they are many."""
-    if values.dtype.is_nested() or values.dtype == pl.Binary:
+    if not usable(values.dtype):
         del distinct[name]
         return
     here = values.unique()

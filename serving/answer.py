@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving.predictor import Answer, Predictor
-from serving.words import metric, number, percent, title
+from serving.words import metric, number, percent
 
 
 @dataclass(frozen=True)

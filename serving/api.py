@@ -53,7 +53,7 @@ class Api:
             status = 200
         except Problem as problem:
             status, value, extra = problem.status, problem.as_json(), problem.headers
-        except Exception:  # a bug of ours: say so, in the log with its trace
+        except Exception:  # noqa: BLE001 - a bug of ours: say so, in the log with its trace
             traceback.print_exc(file=sys.stderr)
             status, value = 500, Problem(500, "Something went wrong on our side; the button's log has more.").as_json()
         data = json.dumps(value).encode()

@@ -4,6 +4,7 @@ Environment: ``STATE_DIR`` the deployment's state folder, ``BUTTON_HOST`` the ad
 ``BUTTON_HOSTS`` further host names that people may type, comma-separated.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -29,10 +30,8 @@ M_ARENA_MAX = -8  # malloc.h
 
 def few_arenas() -> None:
     """Two heaps for all threads: glibc gives each its own, and what one frees another cannot use."""
-    try:
+    with contextlib.suppress(AttributeError, OSError):  # another C library does without
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
-    except (AttributeError, OSError):
-        pass  # another C library: it does without
 
 
 class Button:

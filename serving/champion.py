@@ -51,7 +51,7 @@ class Champion:
         self._thread.join()
 
     def look(self) -> None:
-        """Load the champion if it is another than the one that answers. Never raises: what is wrong is in ``refusal``."""
+        """Load the champion if it is another than the one that answers; what is wrong goes into ``refusal``."""
         with self._lock:
             model = self._state.served
             version = ""

@@ -20,7 +20,7 @@ MOMENT = DAY + r"[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?([Zz]|[+-][0
 TRUE = ("true", "yes", "y", "t", "on", "1")
 FALSE = ("false", "no", "n", "f", "off", "0")
 _NUMBER, _INTEGER, _DAY, _MOMENT = (re.compile(p, re.ASCII) for p in (NUMBER, INTEGER, DAY, MOMENT))
-_BOOLEAN = {word: 1.0 for word in TRUE} | {word: 0.0 for word in FALSE}
+_BOOLEAN = dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""``python -m serving.health``: exit status 0 when the button answers. For health checks of either engine; no imports but the standard library's."""
+"""``python -m serving.health``: exit status 0 when the button answers.
+
+For health checks of either engine: the standard library only, since it is started every few seconds.
+"""
 
 import http.client
 import os

@@ -83,9 +83,11 @@ def _predict(predictor: Predictor | None, max_rows: int, classes: bool) -> dict[
     }
     content: dict[str, Any] = {"schema": schema}
     if predictor is not None:
-        example = {f.name: f.raw["example"] for f in predictor.signature.fields if f.raw.get("example") is not None}
-        content["example"] = {"payload": [example]}
-    operation = {
+        inputs = predictor.signature.fields
+        example = {f.name: f.raw["example"] for f in inputs if f.raw.get("example") is not None}
+        if all(f.nullable or f.name in example for f in inputs):
+            content["example"] = {"payload": [example]}
+    operation: dict[str, Any] = {
         "summary": "Predict a batch of rows, each an object of the signature's inputs",
         "requestBody": {"required": True, "content": {JSON: content}},
         "responses": {"200": _ok(_ref("Prediction")), **_errors(400, 403, 405, 408, 413, 415, 422, 503)},

@@ -1,10 +1,11 @@
-"""The page: CherryPy routes and Jinja2 templates. Works whole without JavaScript; htmx swaps parts where there is some."""
+"""The page: CherryPy routes and Jinja2 templates. Whole without JavaScript; htmx swaps parts where there is some."""
 
 import re
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import cherrypy
@@ -27,6 +28,17 @@ PLOT = re.compile(r"[A-Za-z0-9_-]{1,80}\.[a-z]{3}")
 PICTURE = {".svg": "image/svg+xml", ".png": "image/png"}
 # A picture opened by itself must not run what it may hold.
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+def route(*methods: str) -> Callable[[_Handler], _Handler]:
+    """A method of a page's class as a route for these HTTP methods; others get 405."""
+
+    def expose(handler: _Handler) -> _Handler:
+        return cast(_Handler, cherrypy.expose(cherrypy.tools.allow(methods=methods)(handler)))
+
+    return expose
 
 
 class Page:
@@ -97,13 +109,11 @@ class Page:
         shown = views.versions(self.state, self.store, self.champion.current)
         return {"v": shown, "versions_seen": views.fingerprint(shown), "notice": notice}
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    @route("GET", "HEAD")
     def index(self) -> str:
         return self.whole()
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["POST"])
+    @route("POST")
     def press(self) -> str:
         """The button."""
         values = typed()
@@ -118,13 +128,11 @@ class Page:
             return self.render("_ask.html", **self.asked(**ask))
         return self.whole(**ask)
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["POST"])
+    @route("POST")
     def approve(self) -> str:
         return self.decide("approve")
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["POST"])
+    @route("POST")
     def hold(self) -> str:
         return self.decide("hold")
 
@@ -166,23 +174,19 @@ class Parts:
             return ""
         return self._page.render(f"_{name}.html", **values)
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    @route("GET", "HEAD")
     def status(self, seen: str = "") -> str:
         return self._part("status", self._page.status(), seen)
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    @route("GET", "HEAD")
     def services(self, seen: str = "") -> str:
         return self._part("services", self._page.services(), seen)
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    @route("GET", "HEAD")
     def runs(self, seen: str = "") -> str:
         return self._part("runs", self._page.runs(), seen)
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    @route("GET", "HEAD")
     def versions(self, seen: str = "") -> str:
         return self._part("versions", self._page.versions(), seen)
 
@@ -193,8 +197,7 @@ class Plots:
     def __init__(self, champion: Champion) -> None:
         self._champion = champion
 
-    @cherrypy.expose
-    @cherrypy.tools.allow(methods=["GET", "HEAD"])
+    @route("GET", "HEAD")
     def default(self, version: str = "", file: str = "") -> bytes:
         current, suffix = self._champion.current, Path(file).suffix
         if current is None or version != current.version or suffix not in PICTURE or not PLOT.fullmatch(file):

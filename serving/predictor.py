@@ -24,7 +24,7 @@ class Answer:
 
     Attributes:
         prediction: a class (JSON value) or a number a row.
-        probabilities: classification only: for each row a probability for each of the signature's classes, in their order.
+        probabilities: classification only: for each row one for each of the signature's classes, in their order.
     """
 
     prediction: list[Any]

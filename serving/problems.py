@@ -60,7 +60,7 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         value = value[: SHOWN + 1]  # before encoding: the string may be megabytes long
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**SHOWN:
-        return "an integer of more than 80 digits"  # str() of an int takes quadratic time, and is refused past 4,300 digits
+        return "an integer of more than 80 digits"  # str() of an int takes quadratic time
     elif isinstance(value, (dict, list)):
         return f"an {'object' if isinstance(value, dict) else 'array'} of {len(value)}"
     text = json.dumps(value, ensure_ascii=False)

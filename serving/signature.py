@@ -41,7 +41,7 @@ class Signature:
         self._columns = [(f.name, f.coerce, f.nullable) for f in self.fields]
 
     def label(self, value: Any) -> str:
-        """The words for a class: ``labels`` is keyed by the class as text; without an entry the class itself, as JSON."""
+        """The words for a class: ``labels`` is keyed by the class as text; without an entry, the class itself."""
         labels = self.output.get("labels") or {}
         plain = value if isinstance(value, str) else json.dumps(value)
         return str(labels.get(plain, labels.get(str(value), plain)))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,14 @@ from pantheon.store import ModelStore
 from pantheon.tiers import Tier
 from serving.predictor import Predictor
 from serving.state import State
-from serving.words import ago, duration, metric, number, title
+from serving.words import duration, metric, number, title
 
 RUNS = 8
 VERSIONS = 30
-SILENT = 30.0  # seconds after which the engine's last word on the services is called old
 STAGES = (
-    "load_data clean_data split_data preprocess feature_engineering feature_selection train model_selection "
-    "hyperparameter_tuning evaluate performance_metrics model_comparison deploy"
-).split()
+    *("load_data", "clean_data", "split_data", "preprocess", "feature_engineering", "feature_selection", "train"),
+    *("model_selection", "hyperparameter_tuning", "evaluate", "performance_metrics", "model_comparison", "deploy"),
+)
 CAPTIONS = {"roc": "ROC curve", "precision_recall": "Precision and recall", "predicted_actual": "Predicted and actual"}
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
@@ -34,7 +33,7 @@ def fingerprint(value: Any) -> str:
 
 
 def card(text: str) -> tuple[str, Markup]:
-    """The model card: its first paragraph as plain text, and the rest as HTML whose headings fit below the page's own."""
+    """The model card: its first paragraph as text, and the rest as HTML whose headings fit below the page's own."""
     tokens = _markdown.parse(text)
     lead = ""
     for token in tokens:
@@ -45,7 +44,7 @@ def card(text: str) -> tuple[str, Markup]:
     if tokens and tokens[0].type == "paragraph_open":
         lead, tokens = tokens[1].content, tokens[3:]
     # Safe: markdown-it escapes all text, raw HTML is off, and it refuses javascript: and data: links.
-    return lead, Markup(_markdown.renderer.render(tokens, _markdown.options, {}))
+    return lead, Markup(_markdown.renderer.render(tokens, _markdown.options, {}))  # noqa: S704
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -91,17 +90,11 @@ def plots(predictor: Predictor) -> list[tuple[str, str]]:
 
 def services(state: State) -> dict[str, Any]:
     raw = state.services
-    updated = str(raw.get("updated", ""))
-    try:
-        silent = (datetime.now(UTC) - datetime.fromisoformat(updated)).total_seconds() > SILENT
-    except (ValueError, TypeError):
-        silent = False
     listed = [s for s in raw.get("services") or [] if isinstance(s, dict) and s.get("name")]
     return {
         "services": [
             {**s, "memory": _megabytes(s.get("memory")), "tone": _tone(str(s.get("state", "")))} for s in listed
         ],
-        "silent": ago(updated) if silent else "",
     }
 
 
@@ -214,4 +207,4 @@ def diagram(tier: Tier | None) -> Markup:
     if tier is None or not (tier.folder / "diagram.svg").exists():
         return Markup()
     # Safe: a file of this repository, drawn by bin/draw-diagrams.
-    return Markup(_STYLE.sub("", (tier.folder / "diagram.svg").read_text(encoding="utf-8")))
+    return Markup(_STYLE.sub("", (tier.folder / "diagram.svg").read_text(encoding="utf-8")))  # noqa: S704

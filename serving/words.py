@@ -21,7 +21,7 @@ METRICS = {
 def number(value: Any, digits: int = 4) -> str:
     """A figure for people: at most ``digits`` significant digits after thousands are separated."""
     if value is None or isinstance(value, bool):
-        return "–"
+        return "-"
     if isinstance(value, int):
         return f"{value:,}"
     if abs(value) >= 10**digits:

@@ -53,6 +53,16 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(document));
   drawAll(document);
 
+  const spans = [[86400, "day"], [3600, "hour"], [60, "minute"]];
+  function ago(time) {
+    const seconds = (Date.now() - new Date(time.dateTime)) / 1000;
+    const [size, unit] = spans.find(([size]) => seconds >= size) ?? [];
+    if (!unit) return;
+    const count = Math.floor(seconds / size);
+    time.textContent = `${count} ${unit}${count > 1 ? "s" : ""} ago`;
+  }
+  setInterval(() => document.querySelectorAll("time").forEach(ago), 30000);
+
   document.body.addEventListener("htmx:beforeRequest", (event) => {
     const note = document.getElementById("note");
     const deciding = note && (note.value || document.activeElement?.closest(".challenger"));

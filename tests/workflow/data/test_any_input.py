@@ -55,7 +55,7 @@ def attempt(path: Path, target: str) -> None:
         assert error.cause.strip() and "\n" not in str(error)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(CONTENTS, st.sampled_from([".csv", ".txt", ".parquet", ".xlsx"]))
 def test_a_run_or_one_line(content: bytes, ending: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -59,7 +59,7 @@ def written(value: Value, missing: str, decimal: str, thousands: str, form: str,
     return value
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     table=st.lists(columns(), min_size=1, max_size=4),
     separator=st.sampled_from(",;\t|"),

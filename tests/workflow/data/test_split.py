@@ -114,6 +114,13 @@ def test_by_time_the_last_rows_are_the_test() -> None:
     assert sorted(np.array(days)[test]) == sorted(days)[80:]
 
 
+def test_robots_by_time(through: Callable[..., Run]) -> None:
+    spec = Spec.read(DATASETS / "robots.toml")
+    train, test = parts(through(replace(spec, split=Split("time", "observed-at"))))
+    assert train["observed-at"].max() < test["observed-at"].min()
+    assert abs(test.height / (test.height + train.height) - 0.2) < 0.01
+
+
 def test_rows_of_one_moment_stay_together() -> None:
     days = [date(2024, 1, 1)] * 70 + [date(2024, 1, 2)] * 30
     test, start = by_time(TIMED, pl.DataFrame({"t": days}), 0.2)

@@ -6,13 +6,13 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-SETTINGS := NAME ENGINE DATA TARGET VARIANT PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE
+SETTINGS := NAME ENGINE DATA TARGET VARIANT PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE FILE
 # $(value) and not $(NAME): quotes and dollar signs in a value must survive make.
 $(foreach s,$(SETTINGS),$(if $(filter command%,$(origin $s)),$(eval override export PANTHEON_$s := $$(value $s))))
 
 TIER_GOALS := $(filter tier-%,$(MAKECMDGOALS))
 TIER := $(patsubst tier-%,%,$(firstword $(TIER_GOALS)))
-VERBS := up run predict status logs down destroy doctor runs approve hold
+VERBS := up run predict status logs down destroy doctor runs approve hold images images-save images-load prepare
 DONE := $(filter $(VERBS) test,$(MAKECMDGOALS))
 
 .PHONY: help test check bench lock format $(VERBS) $(TIER_GOALS)

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import string
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -100,9 +101,25 @@ class Deployment:
         Raises:
             PantheonError: the engine asked for is unknown or not built yet.
         """
-        name = choice or self.settings.engine or "local"
-        if name == "compose" or name == "helm":
-            raise PantheonError(f"ENGINE={name} is not built yet.", "Use ENGINE=local, or leave ENGINE out.")
+        name, _ = self.choose_engine(choice)
+        echo = show.echo if loud else None
+        if name == "compose":
+            from pantheon.cli import images
+            from pantheon.engines.docker import ComposeEngine
+
+            return ComposeEngine(
+                name=self.name,
+                state=self.state,
+                compose_file=tier.compose_file,
+                port_offset=self.settings.port_offset,
+                tags=images.tags(),
+                images=images.make,
+                root=ROOT,
+                ca=images.ca_file(os.environ),
+                echo=echo,
+            )
+        if name == "helm":
+            raise PantheonError("ENGINE=helm is not built yet.", "Use ENGINE=local or ENGINE=compose, or leave it out.")
         if name != "local":
             raise PantheonError(f"there is no engine {name!r}.", "The engines: local, compose, helm.")
         from pantheon.cli.envs import folder_of
@@ -115,8 +132,37 @@ class Deployment:
             root=ROOT,
             environments=folder_of,
             port_offset=self.settings.port_offset,
-            echo=show.echo if loud else None,
+            echo=echo,
         )
+
+    def choose_engine(self, choice: str = "") -> tuple[str, str]:
+        """The engine's name, and why that one: asked for, the deployment's own, or what this machine has."""
+        if choice:
+            return choice, f"as asked by ENGINE={choice}"
+        if self.settings.engine:
+            return self.settings.engine, "the one that this deployment has"
+        from pantheon.engines import docker_api
+
+        try:
+            found = docker_api.find(os.environ)
+        except PantheonError:
+            return "local", "processes of this machine, since no Docker engine answers here"
+        if not shutil.which("docker"):
+            return "local", "processes of this machine, since there is no docker command to build images with"
+        return "compose", f"containers, since a Docker engine answers here ({found.version})"
+
+    def move_to(self, engine: Engine, tier: Tier) -> None:
+        """Stop what another engine runs of this deployment: the two would fight for its ports and folders."""
+        before = self.settings.engine
+        if not before or before == engine.name:
+            return
+        show.say(f"moving from {before} to {engine.name}: the same models, runs and data; services stop there first")
+        try:
+            self.engine(tier, before, loud=True).down()
+        except PantheonError as error:
+            if before != "compose":
+                raise
+            show.say(f"[yellow]![/] {error.cause} What it may have run of this deployment was left alone.")
 
     def address(self, engine: Engine, service: str) -> str:
         """Where a service of the deployment listens.
@@ -131,11 +177,8 @@ class Deployment:
 
     def why_engine(self, choice: str = "") -> str:
         """One line: which engine, and why."""
-        if choice:
-            return f"engine: {choice}, as asked by ENGINE={choice}"
-        if self.settings.engine:
-            return f"engine: {self.settings.engine}, the one that this deployment has"
-        return "engine: local, processes of this machine"
+        name, why = self.choose_engine(choice)
+        return f"engine: {name}, {why}"
 
     def store(self) -> Any:
         from pantheon.store.folder import FolderStore

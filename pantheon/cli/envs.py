@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from pantheon.cli import show
+from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 from pantheon.tiers import ROOT
 
@@ -17,6 +18,12 @@ def is_current(name: str) -> bool:
     """Whether the environment is there and made from the lock as it is now."""
     lock, stamp = ROOT / "requirements" / f"{name}.txt", folder_of(name) / ".lock"
     return stamp.exists() and stamp.read_bytes() == lock.read_bytes()
+
+
+def prepare(engine: Engine, names: list[str]) -> None:
+    """Make the environments that an engine runs services in; containers have theirs in their images."""
+    if engine.name == "local":
+        make(names)
 
 
 def make(names: list[str]) -> None:

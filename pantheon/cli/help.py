@@ -22,9 +22,12 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   DATA=         robots (default), breast_cancer, wine, diabetes, or your CSV, Parquet or Excel file
   TARGET=       the column of your file to predict
   NAME=         the deployment (default pantheon); two can be up, with PORT_OFFSET=100
-  ENGINE=       local (compose and helm: not built yet)
+  ENGINE=       local or compose; without it the deployment's own, else compose where Docker answers, else local
   APPROVAL=     auto (default) or required: a person approves
   TRIALS= SEED= of the search;  RUN=0 starts without a first run;  JSON=1 prints JSON
+
+[bold]Images[/] (for ENGINE=compose; `up` builds what it needs)
+  make images        build them;  make images-save FILE=images.tar.gz, images-load FILE=…  carry them
 
 [bold]For its developers[/]
   make check    lint, types, fast tests

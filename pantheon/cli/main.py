@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pantheon.cli import image_commands
 from pantheon.errors import PantheonError
 
 app = typer.Typer(
@@ -107,7 +108,7 @@ def run(
     for key, value in given.items():
         if value is not None:
             setattr(deployment.settings, key, value)  # for this run; `up` is what changes the deployment
-    envs.make(["workflow"])
+    envs.prepare(engine, ["workflow"])
     dataset = workflow.prepare_dataset(deployment, engine, data, target)
     outcome = workflow.run(deployment, engine, chosen, dataset, again=resume)
     if outcome["decision"] == "promoted" and deployment.settings.dataset != dataset.name and not resume:
@@ -130,7 +131,7 @@ def stage(
     from pantheon.cli import envs, show, workflow
 
     _, _, engine = parts(name, "")
-    envs.make(["workflow"])
+    envs.prepare(engine, ["workflow"])
     last: dict[str, Any] = {}
     workflow.Task(engine)(["stage", stage, "--run", run], last.update)
     if as_json:
@@ -222,7 +223,7 @@ def destroy(
             )
         if typer.prompt(f"Delete all of {deployment.state}? Type the deployment's name") != deployment.name:
             raise PantheonError("nothing was deleted.", status=1)
-    engine.down()
+    engine.destroy() if engine.name == "compose" else engine.down()
     shutil.rmtree(deployment.state)
     show.say(f"{deployment.name} is gone.")
 
@@ -334,6 +335,12 @@ def tier(tier: TierName = "", as_json: Json = False) -> None:
         show.out.print(f"\n{chosen[0].title}. {chosen[0].story}")
         if chosen[0].built:
             show.out.print(f"\n  make tier-{tier} up")
+
+
+app.command()(image_commands.images)
+app.command("images-save")(image_commands.images_save)
+app.command("images-load")(image_commands.images_load)
+app.command()(image_commands.prepare)
 
 
 @app.command("help")

@@ -40,7 +40,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     show.say(f"{tier.title}: {tier.adds}")
     show.say(deployment.why_engine(engine_name))
     planned = engine.planned()
-    envs.make([each.environment for each in planned])
+    envs.prepare(engine, [each.environment for each in planned])
+    deployment.move_to(engine, tier)
     running = [s for s in engine.status() if s.state not in ("stopped", "waiting")]
     wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:

@@ -136,7 +136,7 @@ def find(environment: Mapping[str, str]) -> DockerEngine:
     host = host_of(environment)
     if not host.startswith("unix://"):
         raise PantheonError(
-            f"DOCKER_HOST={host} is an engine of another machine; its containers would not see the deployment's folder.",
+            f"DOCKER_HOST={host} is another machine's engine; its containers would not see this deployment.",
             f"Unset DOCKER_HOST to use this machine's, {OR_LOCAL}.",
         )
     api = Api(host)

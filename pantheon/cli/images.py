@@ -1,0 +1,201 @@
+"""The images of our environments: built when their sources changed, and carried to machines without network."""
+
+import gzip
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pantheon import __version__
+from pantheon.cli import show
+from pantheon.engines import docker_api
+from pantheon.errors import PantheonError
+from pantheon.tiers import ROOT
+
+LABEL = "pantheon.sources"
+SOURCES = ("compose/Dockerfile", "requirements/uv.txt", "datasets", "pantheon", "serving", "tiers")  # and the lock
+INSTALLER = (  # what the installer on this machine obeys, the one in the build obeys too
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT"),
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+
+
+def lock_of(name: str) -> Path:
+    path = ROOT / "requirements" / f"{name}.txt"
+    if not path.exists():
+        raise PantheonError(f"there is no environment {name!r}: {path} is missing.")
+    return path
+
+
+def tag_of(name: str) -> str:
+    """Our version and the lock's hash: the same tag, the same packages."""
+    return f"{__version__}-{hashlib.sha256(lock_of(name).read_bytes()).hexdigest()[:12]}"
+
+
+def image_of(name: str) -> str:
+    return f"pantheon/{name}:{tag_of(name)}"
+
+
+def tags() -> dict[str, str]:
+    """What the compose files' variables of tags stand for, such as ``PANTHEON_SERVING_TAG``."""
+    names = [path.stem for path in sorted((ROOT / "requirements").glob("*.txt"))]
+    return {f"PANTHEON_{name.upper().replace('-', '_')}_TAG": tag_of(name) for name in names}
+
+
+def ca_file(environment: Mapping[str, str]) -> Path | None:
+    """``PANTHEON_CA``: certificates of the user's company, for builds and for running services.
+
+    Raises:
+        PantheonError: it names no file.
+    """
+    given = environment.get("PANTHEON_CA")
+    if not given:
+        return None
+    path = Path(given).expanduser().absolute()
+    if not path.is_file():
+        raise PantheonError(f"PANTHEON_CA={given} is no file.", "Name a file of certificates in PEM form.")
+    return path
+
+
+def sources_of(name: str) -> str:
+    """A hash over all that goes into the image ``name``."""
+    digest = hashlib.sha256(lock_of(name).read_bytes())
+    for source in SOURCES:
+        top = ROOT / source
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def is_current(api: docker_api.Api, name: str) -> bool:
+    """Whether the engine has the image, built from what is here now."""
+    found = api.ask(f"/images/{image_of(name)}/json")
+    return bool(found) and ((found["Config"].get("Labels") or {}).get(LABEL) == sources_of(name))
+
+
+def make(names: list[str]) -> None:
+    """Build what is missing or older than its sources, with progress.
+
+    Raises:
+        PantheonError: the build failed; carries its last words.
+    """
+    api = docker_api.Api(docker_api.find(os.environ).host)
+    missing = [name for name in dict.fromkeys(names) if not is_current(api, name)]
+    with show.steps() as steps:
+        for name in missing:
+            steps.start(f"image {name}")
+            begin = time.monotonic()
+            try:
+                build(name, api.host)
+            except BaseException:
+                steps.end(f"image {name}", "failed")
+                raise
+            steps.end(f"image {name}", took=time.monotonic() - begin, note=image_of(name))
+
+
+def build(name: str, host: str) -> None:
+    """Build one image, tagged with version and lock, and ``dev`` for plain ``docker compose``."""
+    docker = shutil.which("docker")
+    if not docker:
+        raise PantheonError(
+            "Images are built with the docker command, and there is none.", "Install docker-cli and docker-buildx."
+        )
+    words = ["buildx", "build", "--load", "-f", "compose/Dockerfile", "--build-arg", f"ENVIRONMENT={name}"]
+    words += ["-t", image_of(name), "-t", f"pantheon/{name}:dev"]
+    with build_secrets(os.environ) as secrets:
+        shown = [*words, *secrets, "."]
+        show.echo(f"docker {shlex.join(shown)}")
+        command = [docker, *words, "--build-arg", f"SOURCES={sources_of(name)}", "--progress", "plain", *secrets, "."]
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"DOCKER_HOST": host}, capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise PantheonError(
+            f"the image {name} could not be built:\n{last_words(done.stderr)}\n",
+            "Is the package index reachable? Behind a proxy set HTTPS_PROXY, and PANTHEON_CA=certificates.pem.",
+            1,
+        )
+
+
+def last_words(log: str) -> str:
+    """What a failed step printed, without the copy of the Dockerfile that buildx ends with."""
+    lines = [line for line in log.partition("\n------\n")[0].splitlines() if line.strip()]
+    return "\n".join(f"    {line[:300]}" for line in lines[-12:])
+
+
+@contextmanager
+def build_secrets(environment: Mapping[str, str]) -> Iterator[list[str]]:
+    """Options that hand certificates and the package index's settings to the build; they get into no layer."""
+    ca = ca_file(environment) or (Path(environment["SSL_CERT_FILE"]) if environment.get("SSL_CERT_FILE") else None)
+    settings = {key: environment[key] for key in INSTALLER if environment.get(key)}
+    options = ["--secret", f"id=ca,src={ca}"] if ca and ca.is_file() else []
+    if any(
+        host in value for key, value in settings.items() if "roxy" in key.lower() for host in ("127.0.0.1", "localhost")
+    ):
+        options += ["--network", "host"]  # a proxy of this machine
+    with tempfile.TemporaryDirectory() as folder:  # mode 0700
+        if settings:
+            file = Path(folder) / "installer"
+            file.write_text("".join(f"{key}={shlex.quote(value)}\n" for key, value in settings.items()))
+            options += ["--secret", f"id=installer,src={file}"]
+        yield options
+
+
+def save(images: list[str], file: Path) -> None:
+    """Write images into one archive; compressed where its name ends in ``.gz`` or ``.tgz``."""
+    show.echo(f"docker image save {' '.join(images)} > {file}")
+    part = file.with_name(f".{file.name}.part")
+    packed = file.suffix in (".gz", ".tgz")
+    try:
+        with docker("image", "save", *images, stdout=subprocess.PIPE) as process:
+            assert process.stdout
+            with gzip.open(part, "wb", compresslevel=1) if packed else part.open("wb") as target:
+                shutil.copyfileobj(process.stdout, target, 1 << 20)
+            check(process, "saved")
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load(file: Path) -> list[str]:
+    """Bring the images of an archive into the engine; their names."""
+    if not file.is_file():
+        raise PantheonError(f"there is no file {file}.", "Make one on a machine with network: make images-save FILE=…")
+    show.echo(f"docker image load --input {file}")
+    with docker("image", "load", "--input", str(file), stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        said = process.stdout.read().decode()
+        check(process, "loaded")
+    return [line.partition(": ")[2] for line in said.splitlines() if line.startswith("Loaded image")]
+
+
+def docker(*words: str, stdout: int) -> subprocess.Popen[bytes]:
+    host = docker_api.find(os.environ).host
+    return subprocess.Popen(
+        ["docker", *words], env=os.environ | {"DOCKER_HOST": host}, stdout=stdout, stderr=subprocess.PIPE
+    )
+
+
+def check(process: subprocess.Popen[bytes], done: str) -> None:
+    assert process.stderr
+    said = process.stderr.read().decode(errors="replace").strip()
+    if process.wait():
+        raise PantheonError(f"the images could not be {done}: {said[-300:]}", "Free some disk, or check the file.", 1)
+
+
+def facts(names: list[str]) -> list[dict[str, Any]]:
+    """Name and size, bytes, of our images as the engine has them."""
+    api = docker_api.Api(docker_api.find(os.environ).host)
+    return [
+        {"image": image_of(name), "size": (api.ask(f"/images/{image_of(name)}/json") or {}).get("Size")}
+        for name in names
+    ]

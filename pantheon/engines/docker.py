@@ -1,0 +1,377 @@
+"""The Compose engine: a tier's services as containers, started and stopped by Docker Compose itself."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pantheon.engines import (
+    Event,
+    OnEvent,
+    Planned,
+    ServiceStatus,
+    docker_api,
+    docker_guards,
+    docker_logs,
+    docker_record,
+    docker_state,
+    docker_task,
+    logs,
+)
+from pantheon.engines.docker_model import Model, Project, reason, write_override
+from pantheon.engines.docker_owner import hand_over, owner_of
+from pantheon.engines.files import locked, read_json, write_json
+from pantheon.errors import PantheonError
+
+LOOK = 0.1  # seconds between looks at the containers
+LOOP = 3  # restarts in a row that make a crash loop
+SHOWN = 10  # log lines in an error
+
+
+class ComposeEngine:
+    """Runs the services of one deployment.
+
+    Args:
+        name: the deployment's name, and the Compose project's.
+        state: its state folder.
+        compose_file: the tier's compose file.
+        port_offset: added to the default of every ``X_PORT`` variable.
+        tags: variables of the images' tags, such as ``PANTHEON_SERVING_TAG``.
+        images: called with the names of our images that are needed (``serving``) before anything starts; builds them.
+        root: the repository, whose files tasks may name: the images have them at ``/app``.
+        ca: certificates that services trust besides their image's own.
+        echo: called with each outside command before it runs.
+    """
+
+    name = "compose"
+
+    def __init__(
+        self,
+        name: str,
+        state: Path,
+        compose_file: Path,
+        port_offset: int = 0,
+        tags: Mapping[str, str] | None = None,
+        images: Callable[[list[str]], None] | None = None,
+        root: Path | None = None,
+        ca: Path | None = None,
+        echo: Callable[[str], None] | None = None,
+        overrides: Sequence[Path] = (),
+    ) -> None:
+        self.state = state.resolve()
+        self.home = self.state / "compose"
+        self.services_file = self.state / "state" / "services.json"
+        self.images, self.root, self.ca = images or (lambda _: None), root, ca
+        self.echo = echo or (lambda _: None)
+        user = dict(os.environ)
+        self.engine: docker_api.DockerEngine | None = None
+        self.project = Project(
+            name,
+            self.state,
+            compose_file.resolve(),
+            port_offset,
+            dict(tags or {}),
+            user,
+            "",
+            self.echo,
+            list(overrides),
+        )
+        self.model: Model | None = None
+
+    # what there is ----------------------------------------------------------------------------------------------------
+
+    def connect(self) -> docker_api.Api:
+        """The engine's API.
+
+        Raises:
+            PantheonError: none answers, or this user may not use it.
+        """
+        if not self.engine:
+            self.engine = docker_api.find(self.project.user)
+            self.project.host = self.engine.host
+        return docker_api.Api(self.engine.host)
+
+    def resolved(self) -> Model:
+        if self.model is None:
+            uid, gid = owner_of(self.state, bool(self.engine and self.engine.rootless))
+            self.project.values |= {"PUID": str(uid), "PGID": str(gid)}
+            self.model = self.project.resolve()
+        return self.model
+
+    def prepared(self) -> tuple[docker_api.Api, Model]:
+        """The engine and the model, with images, folders and owners as the services need them."""
+        api = self.connect()
+        assert self.engine
+        model = self.resolved()
+        if cost := docker_api.missing_features(self.engine):
+            self.echo(f"# {cost}")
+        override = self.home / "override.yaml"
+        if write_override(override, model, self.ca, self.engine.knows_start_interval):
+            if override not in self.project.overrides:
+                self.project.overrides.append(override)
+            model = self.model = self.project.resolve()
+        self.images(model.environments())
+        self.hand_over(model)
+        return api, model
+
+    def hand_over(self, model: Model) -> None:
+        sources = model.sources(self.state)
+        for source in sources:
+            if not source.exists():
+                source.mkdir(parents=True, exist_ok=True)
+        hand_over(sources, int(self.project.values["PUID"]), int(self.project.values["PGID"]))
+
+    def planned(self) -> list[Planned]:
+        return self.resolved().planned()
+
+    def containers(self, api: docker_api.Api) -> dict[str, dict[str, Any]]:
+        return {docker_state.service_of(each): each for each in api.containers(self.project.name)}
+
+    # up ---------------------------------------------------------------------------------------------------------------
+
+    def up(self, on_event: OnEvent | None = None) -> None:
+        begin = time.monotonic()
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.home / "change.lock"):
+                api, model = self.prepared()
+                docker_guards.check_foreign(api, self.project)
+                digest = self.digest(api, model)
+                if self.is_up(api, model, digest):
+                    docker_record.write(self.services_file, self.look(api, model))
+                    return
+                docker_guards.check_ports(api, self.project, model)
+                self.compose_up(api, model, begin, on_event)
+                write_json(self.home / "up.json", {"digest": digest})
+        except KeyboardInterrupt:
+            raise PantheonError(
+                "Interrupted; the containers that were started go on.",
+                "`up` waits for them again, `down` stops them.",
+                130,
+            ) from None
+
+    def digest(self, api: docker_api.Api, model: Model) -> str:
+        """Changes when the definition or an image does."""
+        ids = [str((api.ask(f"/images/{image}/json") or {}).get("Id", "")) for image in model.images()]
+        return " ".join([model.digest, *ids])
+
+    def is_up(self, api: docker_api.Api, model: Model, digest: str) -> bool:
+        """Whether there is nothing to do; Compose would run every one-off again."""
+        if (read_json(self.home / "up.json") or {}).get("digest") != digest:
+            return False
+        found = {status.name: status for status in self.look(api, model)}
+        return set(found) == set(model.started) and all(self.good(status, model) for status in found.values())
+
+    def good(self, status: ServiceStatus, model: Model) -> bool:
+        return status.state in ("completed", "healthy") or (
+            status.state == "running" and status.name not in model.must_complete
+        )
+
+    def compose_up(self, api: docker_api.Api, model: Model, begin: float, on_event: OnEvent | None) -> None:
+        """Let Compose start what is missing, tell what happens, and wait until all is as it should be."""
+        told: dict[str, tuple[str, str, int]] = {}
+        words = ["up", "--detach", "--no-build", "--remove-orphans"]
+        self.echo(self.project.shown(*words))
+        with (self.home / "up.log").open("w+", encoding="utf-8") as said:
+            process = subprocess.Popen(
+                self.project.command("--progress", "plain", *words),
+                env=self.project.surroundings(), cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                start_new_session=True,
+            )  # fmt: skip
+            try:
+                while True:
+                    code = process.poll()
+                    found = self.look(api, model)
+                    self.tell(found, told, begin, on_event)
+                    if code:
+                        said.seek(0)
+                        self.judge(model, found, over=True)
+                        raise PantheonError(
+                            f"docker compose up failed: {reason(said.read())}", "Correct it and run `up` again.", 1
+                        )
+                    self.judge(model, found, over=code == 0)
+                    up = {s.name for s in found} >= set(model.started) and all(self.good(s, model) for s in found)
+                    if code == 0 and up:
+                        docker_record.write(self.services_file, found)
+                        return
+                    time.sleep(LOOK)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+
+    def judge(self, model: Model, found: list[ServiceStatus], over: bool) -> None:
+        """Raise where waiting on is of no use.
+
+        Args:
+            over: Compose has ended; before, a container that failed may be one that it will still start again.
+        """
+        for status in found:
+            loop = status.state == "restarting" and status.restarts >= LOOP
+            gone = over and status.state == "stopped" and status.name in model.started
+            if not (loop or gone or (over and status.state == "failed")):
+                continue
+            docker_record.write(self.services_file, found)
+            how = "ends again and again" if loop else ("was stopped" if gone else "failed")
+            raise PantheonError(
+                f"{status.name} {how}: {status.why}.{self.tail(status.name)}",
+                "Correct it and run `up` again; `logs` shows all of it; `down` stops what runs.",
+                1,
+            )
+
+    def tell(
+        self, found: list[ServiceStatus], told: dict[str, tuple[str, str, int]], begin: float, on_event: OnEvent | None
+    ) -> None:
+        for status in found:
+            now = (status.state, status.since if status.state != "starting" else "", status.restarts)
+            if told.get(status.name) != now:
+                told[status.name] = now
+                if on_event:
+                    on_event(Event(status.name, status.state, status.why, time.monotonic() - begin))
+
+    def tail(self, service: str) -> str:
+        lines = [line.partition(" | ")[2] for line in self.logs(service, tail=SHOWN)]
+        return "".join(f"\n    {service} | {line}" for line in lines) + "\n" if lines else " Its log is empty."
+
+    # down -------------------------------------------------------------------------------------------------------------
+
+    def down(self, on_event: OnEvent | None = None) -> None:
+        if self.home.is_dir():
+            self.take_down(on_event)
+
+    def take_down(self, on_event: OnEvent | None, *more: str) -> None:
+        begin = time.monotonic()
+        api = self.connect()
+        try:
+            with locked(self.home / "change.lock"):
+                docker_guards.check_foreign(api, self.project)
+                containers = self.containers(api)
+                for service in containers:
+                    self.keep_log(service)
+                self.compose("down", "--remove-orphans", *more)
+                (self.home / "up.json").unlink(missing_ok=True)
+                gone = [
+                    replace(status, state="stopped", why="", pid=0, memory=0, uptime=0.0)
+                    for status in docker_record.read(self.services_file)
+                ]
+                docker_record.write(self.services_file, gone)
+                for service in containers:
+                    if on_event:
+                        on_event(Event(service, "stopped", "", time.monotonic() - begin))
+        except KeyboardInterrupt:
+            raise PantheonError(
+                "Interrupted; containers may go on stopping.", "Run `down` again to see.", 130
+            ) from None
+
+    def destroy(self) -> None:
+        """``down``, and the volumes that Docker keeps for the deployment."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.take_down(None, "--volumes")
+
+    def compose(self, *words: str) -> None:
+        """A command on the whole project, as Docker knows it; the files may have changed since."""
+        self.echo(f"docker compose -p {self.project.name} {' '.join(words)}")
+        command = [self.project.command()[0], "-p", self.project.name, "--progress", "plain", *words]
+        done = subprocess.run(
+            command,
+            env=self.project.base(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise PantheonError(f"docker compose {words[0]} failed: {reason(done.stderr)}", "", 1)
+
+    def keep_log(self, service: str) -> None:
+        """A removed container's log is gone: keep its end."""
+        lines = [line.partition(" | ")[2] for line in self.logs(service, tail=2000)]
+        with logs.open_log(self.state / "logs" / f"{service}.log") as log:
+            log.write("".join(f"{line}\n" for line in lines).encode())
+
+    def write_env(self, path: Path) -> Path:
+        """Make everything that plain ``docker compose`` needs, and write the values it interpolates into ``path``."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.prepared()
+        given = self.project.surroundings()
+        values = {key: given[key] for key in sorted(given) if key not in self.project.base()}
+        path.write_text("".join(f"{key}='{value}'\n" for key, value in values.items()), encoding="utf-8")
+        return path
+
+    # looking ----------------------------------------------------------------------------------------------------------
+
+    def look(self, api: docker_api.Api, model: Model) -> list[ServiceStatus]:
+        """Every container's service, in start order; without memory, which takes longer."""
+        found = self.containers(api)
+        addresses = {each.name: each.address for each in model.planned()}
+        order = [
+            *(name for name in model.services if name in found),
+            *(name for name in found if name not in addresses),
+        ]
+        return [docker_state.status(found[name], addresses.get(name, ""), 0) for name in order]
+
+    def status(self) -> list[ServiceStatus]:
+        if not self.home.is_dir():
+            return []
+        api = self.connect()
+        found = self.look(api, self.resolved())
+        full = []
+        for status in found:
+            memory = api.memory(f"{self.project.name}-{status.name}-1") if status.pid else 0
+            full.append(replace(status, memory=memory))
+        names = {status.name for status in full}
+        full += [
+            replace(s, state="stopped", pid=0, memory=0, uptime=0.0)
+            for s in docker_record.read(self.services_file)
+            if s.name not in names
+        ]
+        docker_record.write(self.services_file, full)
+        return full
+
+    def logs(self, service: str | None = None, follow: bool = False, tail: int = 100) -> Iterator[str]:
+        api = self.connect()
+        names = list(self.containers(api))
+        kept = {path.stem: path for path in sorted((self.state / "logs").glob("*.log"))}
+        if service and service not in names and service not in kept:
+            known = ", ".join(names) or "none; run `up` first"
+            raise PantheonError(f"There is no service {service!r}.", f"Services: {known}.")
+        chosen = [service] if service else names
+        if not chosen or not set(chosen) <= set(names):  # down: what was kept
+            recorded = [status.name for status in docker_record.read(self.services_file)]
+            return logs.stream({n: kept[n] for n in chosen or recorded if n in kept}, False, tail)
+        return docker_logs.stream(self.project, chosen, follow, tail)
+
+    # tasks ------------------------------------------------------------------------------------------------------------
+
+    def run_task(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        on_output: Callable[[str], None] | None = None,
+    ) -> int:
+        api, model = self.prepared()
+        if service not in model.services:
+            raise PantheonError(f"There is no service {service!r}.", f"Services: {', '.join(model.services)}.")
+        words = [self.inside(model, service, word) for word in command]
+        return docker_task.run(
+            self.project,
+            api,
+            service,
+            words,
+            environment or {},
+            on_output or (lambda _: None),
+            self.state / "logs" / f"{service}.log",
+        )
+
+    def inside(self, model: Model, service: str, word: str) -> str:
+        """A path of this machine as the task sees it: in a mounted folder, or in the image's copy of ours."""
+        seen = model.inside(service, word)
+        if seen == word and self.root and word.startswith("/") and Path(word).is_relative_to(self.root / "datasets"):
+            return str(Path("/app") / Path(word).relative_to(self.root))
+        return seen

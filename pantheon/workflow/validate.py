@@ -1,6 +1,6 @@
 """The spec as a Pandera schema: an independent check, batch by batch, that cleaning made what the spec promises.
 
-Tried on 250,000 robots: Pandera 47 ns a row and 4 MB installed, dataframely 30 ns and 28 MB, bare expressions 22 ns.
+Tried on 250,000 robots: Pandera 47 ns a row, 17 MB with what it needs; dataframely 30 ns, 28 MB; expressions 22 ns.
 None needs pandas; all stream when they are handed batches.
 """
 

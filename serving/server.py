@@ -82,6 +82,8 @@ class Body(io.RawIOBase):
             data = self._source.read(min(wanted, self._left, 1 << 20))
             if not data:
                 self._left, self.unread = 0, False  # the client left
+                if self._chunked:
+                    raise ValueError("the chunks end early")
                 break
             parts.append(data)
             wanted -= len(data)

@@ -49,6 +49,11 @@ class Home:
         return 0
 
 
+def boot() -> str:
+    """Names the time since the machine last started, in which a pid with its start time is never reused."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Waits for the lock ``path`` and holds it; the kernel frees it when the holder dies."""

@@ -2,33 +2,26 @@
 
 import os
 import shlex
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pantheon.engines import Event, OnEvent, Planned, ServiceStatus, compose, logs, parse, ports
+from pantheon.engines import OnEvent, Planned, ServiceStatus, compose, keeper, logs, parse, ports
 from pantheon.engines.durations import words
 from pantheon.engines.files import Home, locked, read_json, write_json
-from pantheon.engines.model import COMPLETED, Service
-from pantheon.engines.probes import ended
-from pantheon.engines.processes import SYSTEM_PATH, TAG, Family, find, memory, send, sweep, uptime
+from pantheon.engines.model import Service
+from pantheon.engines.processes import Family, find, memory, tag, uptime
 from pantheon.engines.tasks import run
+from pantheon.engines.waiting import Waiting
 from pantheon.errors import PantheonError
 
-LOOK = 0.02  # seconds between looks at services.json
-LOOP = 3  # ends in a row that make a crash loop
-SHOWN = 10  # log lines in an error
 PASSED = (
     *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
-STARTED: list[subprocess.Popen[bytes]] = []  # supervisors this process started: polled, so that none stays a zombie
 
 
 class LocalEngine:
@@ -97,17 +90,17 @@ class LocalEngine:
             with locked(self.home.change):
                 alive = self.home.supervisor()
                 if not alive:
-                    self.clean()
+                    keeper.clean(self.home)
                 self.check_ports(wanted, bool(alive))
                 generation = (read_json(self.home.desired) or {"generation": 0})["generation"] + 1
                 services = [asdict(service) for service in wanted.values()]
                 asked = True
                 write_json(self.home.desired, {"generation": generation, "base": self.base(), "services": services})
                 if alive:
-                    os.kill(alive, signal.SIGHUP)
+                    keeper.wake(alive)
                 else:
-                    self.start_supervisor()
-            self.wait(wanted, generation, begin, on_event)
+                    keeper.start(self.home, self.base())
+            Waiting(self.home, on_event, begin, []).until_good(wanted, generation)
         except OSError as error:  # a full disk, a folder that is not ours
             raise PantheonError(
                 f"{error.strerror}: {error.filename or self.home.state}.", "Put that right.", 1
@@ -127,7 +120,7 @@ class LocalEngine:
         own = {port for record in records if record["pid"] for port in record["ports"]}
         for service in wanted.values():
             for port in service.ports:
-                if port in own or not (who := ports.who_holds(port)):
+                if port in own or not (who := ports.who_holds(port)) or self.is_ours(ports.holder(port)):
                     continue
                 base = {port - self.place.port_offset for each in wanted.values() for port in each.ports}
                 offset = ports.free_offset(base)
@@ -136,137 +129,24 @@ class LocalEngine:
                     f"Port {port} of {service.name} is taken by {who}.", f"Stop that process, or {free}.", 1
                 )
 
-    def start_supervisor(self) -> None:
-        """Start it detached and wait until it listens to signals."""
-        environment = {**self.base(), "PATH": SYSTEM_PATH, TAG: f"{self.home.id}/supervisor"}
-        with logs.open_log(self.home.log("supervisor")) as log:
-            begin = log.seek(0, 2)
-            process = subprocess.Popen(
-                [sys.executable, "-S", "-P", "-m", "pantheon.engines.supervisor", str(self.home.state)],
-                env=environment,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        STARTED.append(process)
-        while not self.home.supervisor():
-            if process.poll() is not None:
-                raise PantheonError(
-                    f"The supervisor {ended(process.returncode)}.{self.tail('supervisor', begin)}",
-                    "This is a fault of ours.",
-                    1,
-                )
-            time.sleep(LOOK / 4)
-
-    def wait(self, wanted: dict[str, Service], generation: int, begin: float, on_event: OnEvent | None) -> None:
-        """Wait until every service of ``wanted`` is as it should be."""
-        must_complete = {
-            name for each in wanted.values() for name, condition in each.depends_on.items() if condition == COMPLETED
-        }
-        told: dict[str, tuple[str, int]] = {}
-        while True:
-            alive = self.home.supervisor()
-            current = read_json(self.home.services) or {"generation": -1, "services": []}
-            records = {record["name"]: record for record in current["services"]}
-            if current["generation"] >= generation:
-                self.tell(records.values(), told, begin, on_event)
-                self.judge(wanted, records)
-                leaving = current["generation"] == generation and not records.keys() <= wanted.keys()
-                good = (self.good(service, records[name], name in must_complete) for name, service in wanted.items())
-                if not leaving and all(good):
-                    return
-            if not alive:
-                raise PantheonError(
-                    f"The supervisor ended while `up` was waiting.{self.tail('supervisor')}",
-                    "Run `up` again, or `down` to clean.",
-                    1,
-                )
-            time.sleep(LOOK)
-
-    def tell(self, records: Any, told: dict[str, tuple[str, int]], begin: float, on_event: OnEvent | None) -> None:
-        for record in records:
-            now = (record["state"], record["restarts"])
-            if told.get(record["name"]) != now:
-                told[record["name"]] = now
-                if on_event:
-                    on_event(Event(record["name"], record["state"], record["why"], time.monotonic() - begin))
-
-    def good(self, service: Service, record: dict[str, Any], must_complete: bool) -> bool:
-        state = record["state"]
-        return bool(state == "completed" or (state in ("healthy", "running") and not must_complete))
-
-    def judge(self, wanted: dict[str, Service], records: dict[str, dict[str, Any]]) -> None:
-        """Raise where waiting on is of no use."""
-        for name in wanted:
-            record = records.get(name)
-            if not record or record["state"] == "stopped":
-                raise PantheonError(
-                    f"{name} was stopped or taken away by another command while `up` was waiting.", "Run `up` again.", 1
-                )
-            loop = record["state"] == "restarting" and record["ends"] >= LOOP
-            if record["state"] == "failed" or loop:
-                how = "ends again and again" if loop else "failed"
-                raise PantheonError(
-                    f"{name} {how}: {record['why']}.{self.tail(name, record['log_begin'])}",
-                    f"Correct it and run `up` again; `logs` shows all of {self.home.log(name)}; `down` stops all.",
-                    1,
-                )
-
-    def tail(self, service: str, begin: int = 0) -> str:
-        """The last lines of a log, for a message."""
-        lines = logs.last_lines(self.home.log(service), SHOWN, begin)
-        return "".join(f"\n    {service} | {line}" for line in lines) + "\n" if lines else " Its log is empty."
+    def is_ours(self, pid: int | None) -> bool:
+        return pid is not None and tag(pid).startswith(f"{self.home.id}/")
 
     # down -------------------------------------------------------------------------------------------------------------
 
     def down(self, on_event: OnEvent | None = None) -> None:
         if not self.home.local.is_dir():
             return
-        begin, told = (
-            time.monotonic(),
-            {record["name"]: (record["state"], record["restarts"]) for record in self.records()},
-        )
+        waiting = Waiting(self.home, on_event, time.monotonic(), self.records())
         try:
             with locked(self.home.change):
-                services = (read_json(self.home.desired) or {"services": []})["services"]
-                limit = begin + sum(service["stop_grace_period"] for service in services) + 15
-                pid = self.home.supervisor()
-                if pid:
-                    os.kill(pid, signal.SIGTERM)
-                while self.home.supervisor():
-                    self.tell(self.records(), told, begin, on_event)
-                    if time.monotonic() > limit and (supervisor := find(pid)):
-                        send(supervisor, signal.SIGKILL)
-                    time.sleep(LOOK)
-                while pid and find(pid) and time.monotonic() < limit:  # it has let go of its lock and is about to end
-                    time.sleep(LOOK / 4)
-                self.clean()
-                self.tell(self.records(), told, begin, on_event)
+                keeper.end(self.home, waiting)
+                keeper.clean(self.home)
+                waiting.tell(self.records())
         except KeyboardInterrupt:
             raise PantheonError(
                 "Interrupted; the services go on stopping.", "Run `down` again to see that nothing is left.", 130
             ) from None
-
-    def clean(self) -> None:
-        """End what a killed supervisor left behind, and say of every service that it is stopped."""
-        for process in STARTED:
-            process.poll()
-        seen = [(pid, start) for pid, start in read_json(self.home.processes) or []]
-        seen += [(record["pid"], record["start"]) for record in self.records() if record["pid"]]
-        left = sweep(self.home.id, seen)
-        if left:
-            raise PantheonError(
-                f"Process {left[0].pid} cannot be killed.", "It hangs in the kernel; see `ps`, then try again.", 1
-            )
-        self.home.processes.unlink(missing_ok=True)
-        current = read_json(self.home.services)
-        if current:
-            for record in current["services"]:
-                if record["pid"] or record["state"] not in ("completed", "failed"):
-                    record.update(state="stopped", why="", pid=0, memory=0)
-            write_json(self.home.services, current)
 
     # looking ----------------------------------------------------------------------------------------------------------
 

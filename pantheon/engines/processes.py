@@ -200,13 +200,8 @@ class Family:
         ahead = [(process, "") for process in children.get(self.root, [])]
         while ahead:
             process, inherited = ahead.pop()
-            service = (
-                self.known.get(process.key)
-                or mains.get(process.pid)
-                or self.of_tag(process.pid)
-                or inherited
-                or orphans
-            )
+            told = self.of_tag(process.pid)  # asked each time: between fork and exec it was the parent's
+            service = told or self.known.get(process.key) or mains.get(process.pid) or inherited or orphans
             known[process.key] = service
             found.setdefault(service, []).append(process)
             ahead += [(child, service) for child in children.get(process.pid, [])]

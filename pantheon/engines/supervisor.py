@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pantheon.engines import logs
-from pantheon.engines.files import Home, read_json, write_json
+from pantheon.engines.files import Home, boot, read_json, write_json
 from pantheon.engines.model import COMPLETED, HEALTHY, Service, start_order
 from pantheon.engines.probes import CommandProbe
 from pantheon.engines.processes import Family, become_reaper, memory, send
@@ -186,6 +186,7 @@ class Supervisor:
                 {
                     "updated": datetime.now(UTC).isoformat(timespec="milliseconds"),
                     "generation": self.generation,
+                    "boot": boot(),
                     "supervisor": os.getpid(),
                     "services": records,
                 },
@@ -212,7 +213,7 @@ class Supervisor:
         try:
             seen = sorted(process.key for processes in found.values() for process in processes)
             if seen != self.seen:
-                write_json(self.home.processes, seen)
+                write_json(self.home.processes, {"boot": boot(), "processes": seen})
                 self.seen = seen
             for name in self.units:
                 logs.bound(self.home.log(name))

@@ -117,7 +117,7 @@ def making(folder: Path) -> Iterator[Callable[[str], Deployment]]:
         yield make
         for deployment in made:
             deployment.local(FIXTURE / "compose.yaml").down()
-    assert [deployment.left() for deployment in made if deployment.left()] == []
+    assert [line for deployment in made for line in deployment.left()] == []
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pantheon.engines.processes import find
 from pantheon.errors import PantheonError
 
 from .conftest import Deployment, until
+from .test_nothing_left import script
 
 pytestmark = pytest.mark.slow
 
@@ -81,13 +82,9 @@ def test_two_deployments_run_side_by_side(deployments: Callable[[str], Deploymen
 def test_a_deployment_started_from_inside_another_ones_service_outlives_it(
     deployments: Callable[[str], Deployment],
 ) -> None:
-    from .test_nothing_left import command
-
     outer, inner = deployments("outer"), deployments("inner")
     inner.write(web=sleeper())
-    script = command(inner, "up").args
-    assert isinstance(script, list)
-    outer.up(shell={"command": [script[0], "-c", script[2].replace("$", "$$")], "x-local": {"environment": {"X": "1"}}})
+    outer.up(shell={"command": [word.replace("$", "$$") for word in script(inner, "up")]})
     until(lambda: inner.status().get("web") and inner.pid("web"))
     outer.engine().down()
     assert inner.status()["web"].state == "running"

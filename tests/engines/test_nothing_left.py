@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pantheon.engines.files import read_json
+from pantheon.engines.files import boot, read_json, write_json
 from pantheon.engines.processes import find
 
 from .conftest import FIXTURE, ROOT, Deployment, until
@@ -74,7 +74,26 @@ def test_what_a_killed_supervisor_left_is_found_by_the_next_command(
 
 def seen(deployment: Deployment) -> set[int]:
     """The pids that the supervisor has noted for the case that it is killed."""
-    return {pid for pid, _ in read_json(deployment.local().home.processes) or []}
+    noted = read_json(deployment.local().home.processes) or {"processes": []}
+    return {pid for pid, _ in noted["processes"]}
+
+
+@pytest.mark.parametrize(("same_boot", "later"), [(False, 0), (True, 1)])
+def test_a_stranger_who_took_a_noted_pid_is_left_alone(deployment: Deployment, same_boot: bool, later: int) -> None:
+    engine = deployment.write(web={"actor": ["sleep"]})
+    home = deployment.local().home
+    home.make()
+    with subprocess.Popen([*ACTOR, "sleep"]) as stranger:
+        process = find(stranger.pid)
+        assert process
+        write_json(
+            home.processes,
+            {"boot": boot() if same_boot else "another", "processes": [[process.pid, process.start + later]]},
+        )
+        engine.up()
+        engine.down()
+        assert stranger.poll() is None
+        stranger.kill()
 
 
 def test_a_service_deaf_to_its_stop_signal_is_killed_after_its_grace_period(
@@ -122,9 +141,9 @@ def test_down_ends_an_up_that_waits_in_vain(deployment: Deployment) -> None:
     assert b"while `up` was waiting" in process.communicate()[1]
 
 
-def command(deployment: Deployment, call: str) -> "subprocess.Popen[bytes]":
-    """``engine.CALL`` in a process of its own, ready to be interrupted or killed."""
-    script = (
+def script(deployment: Deployment, call: str) -> list[str]:
+    """A command line that calls ``engine.CALL()``, or runs the statement ``call``."""
+    text = (
         "import sys; from pathlib import Path; from pantheon.engines.local import LocalEngine\n"
         "from pantheon.errors import PantheonError\n"
         f"engine = LocalEngine({deployment.name!r}, Path({str(deployment.state)!r}), Path({str(deployment.file)!r}),"
@@ -132,7 +151,12 @@ def command(deployment: Deployment, call: str) -> "subprocess.Popen[bytes]":
         f"try: {f'engine.{call}()' if call.isidentifier() else call}\n"
         "except PantheonError as error: print(error, file=sys.stderr); sys.exit(error.status)\n"
     )
-    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return [sys.executable, "-c", text]
+
+
+def command(deployment: Deployment, call: str) -> "subprocess.Popen[bytes]":
+    """That command line in a process of its own, ready to be interrupted or killed."""
+    return subprocess.Popen(script(deployment, call), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def test_ctrl_c_during_up_leaves_the_services_starting_and_says_so(deployment: Deployment, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_tier_that_is_not_built_names_the_furthest_that_is(nothing: Pantheon) 
         (["up", "persephone", "--name", "envs"], "cannot name a deployment"),
         (["up", "persephone", "--name", "../x"], "cannot name a deployment"),
         (["up", "persephone", "--engine", "kompose"], "there is no engine 'kompose'"),
-        (["up", "persephone", "--engine", "compose"], "ENGINE=compose is not built yet"),
+        (["up", "persephone", "--engine", "helm"], "ENGINE=helm is not built yet"),
         (["up", "persephone", "--approval", "maybe"], "APPROVAL=maybe is not known"),
         (["up", "persephone", "--port-offset", "90000"], "PORT_OFFSET=90000"),
         (["frobnicate"], "See: bin/pantheon --help"),

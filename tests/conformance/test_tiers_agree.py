@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pantheon.tiers import all_tiers
+from pantheon.workflow.run import Run
 from tests.conftest import make_pantheon
 
 pytestmark = pytest.mark.slow
@@ -38,10 +39,11 @@ def answers(run: Path) -> list[np.ndarray]:
     """What the run's ONNX model says to its held-out rows."""
     import onnxruntime
 
-    from pantheon.workflow.matrix import test_matrix
+    from pantheon.workflow.matrix import train_and_test
 
+    _, held_out = train_and_test(Run(run))
     session = onnxruntime.InferenceSession(run / "bundle" / "model.onnx")
-    return session.run(None, {"features": test_matrix(run)})
+    return session.run(None, {"features": held_out.X})
 
 
 def test_tiers_run_differently(results: dict[str, Any]) -> None:

@@ -60,7 +60,8 @@ def test_what_a_killed_supervisor_left_is_found_by_the_next_command(
     deployment: Deployment, tmp_path: Path, verb: str, service_too: bool
 ) -> None:
     engine = deployment.up(
-        web={"actor": ["family", tmp_path / "pids"]}, deaf={"actor": ["stubborn", tmp_path / "deaf"]}
+        web={"actor": ["family", tmp_path / "pids"]},
+        deaf={"actor": ["stubborn", tmp_path / "deaf"], "stop_grace_period": "300ms"},
     )
     pids(tmp_path / "pids")
     until(lambda: set(pids(tmp_path / "pids")) <= seen(deployment))

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from pantheon.workflow.candidates import Candidate, Prepared, fit
-from pantheon.workflow.fits import side_by_side
+from pantheon.workflow.fits import side_by_side, workers
 from pantheon.workflow.folds import sample, splits
 from pantheon.workflow.matrix import Table, load_spec
 from pantheon.workflow.metrics import primary, score
@@ -33,7 +33,8 @@ class CrossValidation:
         self.table = sample(table, self.params.tuning_rows, self.params.seed)
         found = splits(self.table, self.params.folds, self.params.seed, self.design.classes)
         self.splits = found[:folds]
-        self.prepared = side_by_side([partial(self._prepare, *rows) for rows in self.splits], self.params.threads)
+        self.threads = workers(len(self.table), self.params.threads)
+        self.prepared = side_by_side([partial(self._prepare, *rows) for rows in self.splits], self.threads)
 
     def _prepare(self, fit_rows: Any, ask_rows: Any) -> tuple[Prepared, Prepared]:
         """A fold's rows to fit on and to ask, prepared once for every candidate and trial."""
@@ -53,5 +54,5 @@ class CrossValidation:
     def all(self, candidate: Candidate, params: Mapping[str, Any]) -> list[float]:
         """The score of every fold, side by side."""
         return side_by_side(
-            [partial(self.one, candidate, params, fold) for fold in range(len(self.splits))], self.params.threads
+            [partial(self.one, candidate, params, fold) for fold in range(len(self.splits))], self.threads
         )

@@ -7,7 +7,7 @@ import numpy as np
 
 from pantheon.workflow import interrupt
 from pantheon.workflow.candidates import BASELINE, Fitted, Prepared, candidates, fit
-from pantheon.workflow.fits import openmp, side_by_side
+from pantheon.workflow.fits import openmp, side_by_side, workers
 from pantheon.workflow.folds import sample
 from pantheon.workflow.matrix import save, train_and_test
 from pantheon.workflow.metrics import better
@@ -50,10 +50,11 @@ def evaluate(run: Run) -> dict[str, Any]:
     families = candidates(run, design.task)
     chosen = choose(selection, tuning)
     train, test = train_and_test(run)
-    with openmp(params.threads):
+    threads = workers(len(train), params.threads)
+    with openmp(threads):
         if chosen["tuned"]:
             rows = Prepared.fit(design, train, params.seed)
-            model = fit(families[chosen["name"]], chosen["params"], rows, params.seed, params.threads)
+            model = fit(families[chosen["name"]], chosen["params"], rows, params.seed, threads)
         else:  # train fitted just this one, on just these rows
             model = joblib.load(run.need(f"candidates/{chosen['name']}.joblib", "train"))
     interrupt.check()
@@ -68,7 +69,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         lambda: model.predict(seen.X),
         *(lambda name=name: others(name) for name in families),
     ]
-    answers = side_by_side(tasks, params.threads)
+    answers = side_by_side(tasks, threads)
     with run.output("evaluation/chosen.joblib") as path:
         joblib.dump(model, path)
     with run.output("evaluation/test.npz") as path, path.open("wb") as file:

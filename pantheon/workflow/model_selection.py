@@ -17,7 +17,7 @@ def model_selection(run: Run) -> dict[str, Any]:
     folds = CrossValidation(run)
     families = candidates(run, folds.design.task)
     asked = [(family, fold) for family in families.values() for fold in range(len(folds.splits))]
-    found = side_by_side([partial(folds.one, family, {}, fold) for family, fold in asked], folds.params.threads)
+    found = side_by_side([partial(folds.one, family, {}, fold) for family, fold in asked], folds.threads)
     scores: dict[str, list[float]] = {name: [] for name in families}
     for (family, _), value in zip(asked, found, strict=True):
         scores[family.name].append(value)

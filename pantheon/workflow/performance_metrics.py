@@ -51,7 +51,7 @@ def performance_metrics(run: Run) -> dict[str, Any]:
     answer = answers[CHOSEN]
     held_out = scores(spec.task, y, answer, positive)
     train = scores(spec.task, seen_y, seen, positive)
-    with openmp(run.params.threads):
+    with openmp(1):
         importance = permutation_importance(model, test, metric, greater, positive, run.params.seed)
     interrupt.check()
     compared = _candidates(run, spec, chosen, answers, y, positive)

@@ -8,7 +8,7 @@ import joblib
 
 from pantheon.errors import PantheonError
 from pantheon.workflow.candidates import Candidate, Fitted, Prepared, candidates, fit
-from pantheon.workflow.fits import openmp, side_by_side
+from pantheon.workflow.fits import openmp, side_by_side, workers
 from pantheon.workflow.matrix import Table, load_spec
 from pantheon.workflow.metrics import primary
 from pantheon.workflow.preparation import Design
@@ -47,7 +47,7 @@ def train(run: Run) -> dict[str, Any]:
 
     # The longest first, so that two threads end together.
     order = sorted(families.values(), key=lambda family: family.name in ("baseline", "linear"))
-    fitted = side_by_side([partial(task, family) for family in order], params.threads)
+    fitted = side_by_side([partial(task, family) for family in order], workers(len(table), params.threads))
     report = {}
     for model, seconds in fitted:
         with run.output(f"candidates/{model.name}.joblib") as path:

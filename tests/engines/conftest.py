@@ -114,9 +114,11 @@ def making(folder: Path) -> Iterator[Callable[[str], Deployment]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FIXTURE", str(FIXTURE))
-        yield make
-        for deployment in made:
-            deployment.local(FIXTURE / "compose.yaml").down()
+        try:
+            yield make
+        finally:
+            for deployment in made:
+                deployment.local(FIXTURE / "compose.yaml").down()
     assert [line for deployment in made for line in deployment.left()] == []
 
 

@@ -66,7 +66,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
             ours.append(json.loads(_run(["-c", STAGES, str(run.folder)])))
             parts = [str(run.path(f"data/{part}.parquet")) for part in ("train", "test")]
             by_hand.append(json.loads(_run([str(BY_HAND), *parts])))
-            greatest = max(greatest, _difference(run, by_hand[-1]))
+            greatest = max(greatest, difference(run, by_hand[-1]))
     trained = [sum(seconds for name, seconds in one.items() if name not in APART) for one in ours]
     written = [sum(one["seconds"].values()) for one in by_hand]
     return {
@@ -82,7 +82,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
     }
 
 
-def _difference(run: Any, by_hand: dict[str, Any]) -> float:
+def difference(run: Any, by_hand: dict[str, Any]) -> float:
     """The greatest difference of any figure; infinite when another model was chosen."""
     from pantheon.workflow.run import read_json
 

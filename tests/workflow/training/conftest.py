@@ -1,6 +1,8 @@
 """Runs made of a frame that is typed already, as split_data leaves it; and runs of the bundled data."""
 
 import importlib
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +26,7 @@ TRAINING = (
     "hyperparameter_tuning",
     "evaluate",
 )
-FEW = Params(trials=2, folds=3)
+FEW = Params(trials=1, folds=2)
 
 MakeRun = Callable[..., Run]
 
@@ -93,6 +95,15 @@ def toy_frame(rows: int = 600, seed: int = 0, regression: bool = False) -> pl.Da
     return frame
 
 
+def _make(state: Path, spec: Spec, frame: pl.DataFrame, params: Params) -> Run:
+    run = Run.create(state, spec.dump(), spec.name, params)
+    held_out = pl.Series(np.arange(len(frame)) // 3 % 5 == 0)
+    run.path("data").mkdir()
+    frame.filter(~held_out).write_parquet(run.path("data/train.parquet"))
+    frame.filter(held_out).write_parquet(run.path("data/test.parquet"))
+    return run
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """``make_run(spec, frame)``: a run as split_data leaves it, every fifth entity held out."""
@@ -100,14 +111,31 @@ def make_run(tmp_path: Path) -> MakeRun:
     def make(
         spec: Spec | None = None, frame: pl.DataFrame | None = None, params: Params = FEW, state: str = "state"
     ) -> Run:
-        spec = spec or toy_spec()
-        frame = toy_frame() if frame is None else frame
-        run = Run.create(tmp_path / state, spec.dump(), spec.name, params)
-        held_out = pl.Series(np.arange(len(frame)) // 3 % 5 == 0)
-        run.path("data").mkdir()
-        frame.filter(~held_out).write_parquet(run.path("data/train.parquet"))
-        frame.filter(held_out).write_parquet(run.path("data/test.parquet"))
-        return run
+        return _make(tmp_path / state, spec or toy_spec(), toy_frame() if frame is None else frame, params)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The toy data's run up to performance_metrics: trained once for all tests that only deploy it."""
+    run = _make(tmp_path_factory.mktemp("trained") / "state", toy_spec(), toy_frame(), FEW)
+    stages(run, *TRAINING, "performance_metrics")
+    return run
+
+
+@pytest.fixture
+def trained(tmp_path: Path, trained_once: Run) -> Callable[..., Run]:
+    """``trained(approval="required")``: a copy of that run, as if it had been asked with these parameters."""
+
+    def make(**params: Any) -> Run:
+        runs = tmp_path / "state" / "runs"
+        folder = runs / f"20260101-000000-{len(list(runs.glob('2*'))) if runs.exists() else 0:04x}"
+        shutil.copytree(trained_once.folder, folder)
+        asked = json.loads((folder / "run.json").read_text())
+        asked = asked | {"id": folder.name, "params": asked["params"] | params}
+        (folder / "run.json").write_text(json.dumps(asked))
+        return Run(folder)
 
     return make
 

@@ -10,7 +10,7 @@ from pantheon.store import FolderStore
 from pantheon.workflow import extensions
 from pantheon.workflow.agreement import ask, session
 from pantheon.workflow.matrix import Table
-from pantheon.workflow.run import Run, read_json
+from pantheon.workflow.run import Params, Run, read_json
 
 from .conftest import TRAINING, MakeRun, everything, stages
 
@@ -40,7 +40,7 @@ def extend(run: Run, **files: str) -> None:
 
 @pytest.mark.slow
 def test_a_users_estimator_competes_and_is_tuned(make_run: MakeRun) -> None:
-    run = make_run()
+    run = make_run(params=Params(trials=2, folds=2))
     extend(run, mine=CANDIDATE)
     stages(run, *TRAINING, "performance_metrics")
     assert "extra_trees" in {entry["name"] for entry in read_json(run.path("selection.json"))["ranking"]}

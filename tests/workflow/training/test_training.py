@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks import train_by_hand, training
 from pantheon.errors import PantheonError
 from pantheon.store import FolderStore
-from pantheon.workflow import interrupt
+from pantheon.workflow import fits, interrupt
 from pantheon.workflow.agreement import ask, session
 from pantheon.workflow.evaluate import choose
 from pantheon.workflow.matrix import Table
@@ -24,6 +26,15 @@ from pantheon.workflow.run import Params, Run, read_json
 from .conftest import FEW, TRAINING, MakeRun, everything, stages, toy_frame, toy_spec
 
 pytestmark = pytest.mark.slow
+
+
+MORE = Params(trials=2, folds=3)
+Trained = Callable[..., Run]
+
+
+def deployed(run: Run, store: Any) -> dict[str, Any]:
+    """The outcome of a run that is trained already."""
+    return stages(run, "model_comparison", "deploy", store=store)["deploy"]
 
 
 def figures(run: Run) -> Any:
@@ -55,9 +66,12 @@ def same(one: Any, two: Any, where: str = "") -> None:
         assert one == two, where
 
 
-def test_one_after_another_or_side_by_side_gives_the_same(make_run: MakeRun, store: FolderStore) -> None:
-    one, two = make_run(state="one"), make_run(state="two", params=replace(FEW, threads=1))
+def test_one_after_another_or_side_by_side_gives_the_same(
+    make_run: MakeRun, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = make_run(state="one", params=MORE), make_run(state="two", params=MORE)
     everything(one, store)
+    monkeypatch.setattr(fits, "SMALL", 0)  # two fits at once, as with many rows
     stages(two, "preprocess")
     for pair in (
         ("feature_engineering", "feature_selection"),
@@ -73,6 +87,14 @@ def test_one_after_another_or_side_by_side_gives_the_same(make_run: MakeRun, sto
     same(figures(one), figures(two))
     for plot in one.path("plots").iterdir():
         assert plot.read_bytes() == two.path(f"plots/{plot.name}").read_bytes(), plot.name
+
+
+def test_a_script_written_by_hand_comes_to_the_same_figures(bundled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_by_hand, "TRIALS", 2)
+    run = bundled("robots", rows=2000, params=Params(trials=2))
+    stages(run, *TRAINING, "performance_metrics")
+    by_hand = train_by_hand.main(run.path("data/train.parquet"), run.path("data/test.parquet"))
+    assert training.difference(run, by_hand) < 1e-9
 
 
 def test_another_seed_gives_other_trials(make_run: MakeRun) -> None:
@@ -108,9 +130,9 @@ def test_the_bundled_data_is_learnt_and_deployed(
         assert "positive" not in signature["output"]
 
 
-def test_a_bundle_has_what_people_and_servers_need(make_run: MakeRun, store: FolderStore) -> None:
-    run = make_run()
-    outcome = everything(run, store)
+def test_a_bundle_has_what_people_and_servers_need(trained: Trained, store: FolderStore) -> None:
+    run = trained()
+    outcome = deployed(run, store)
     folder = store.get("machines", outcome["version"])
     assert {path.name for path in folder.iterdir()} == {
         *("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "plots", "manifest.json")
@@ -178,9 +200,11 @@ def test_labels_by_chance_are_refused_and_not_published(make_run: MakeRun, store
     assert read_json(run.path("outcome.json")) == outcome
 
 
-def test_a_repeated_run_is_as_good_and_a_worse_one_is_refused(make_run: MakeRun, store: FolderStore) -> None:
-    assert everything(make_run(), store)["decision"] == "promoted"
-    again = everything(make_run(), store)
+def test_a_repeated_run_is_as_good_and_a_worse_one_is_refused(
+    make_run: MakeRun, trained: Trained, store: FolderStore
+) -> None:
+    assert deployed(trained(), store)["decision"] == "promoted"
+    again = deployed(trained(), store)
     assert again["decision"] == "promoted"
     assert "as good as version 1" in again["reason"]
     frame = toy_frame()
@@ -193,8 +217,10 @@ def test_a_repeated_run_is_as_good_and_a_worse_one_is_refused(make_run: MakeRun,
     assert store.resolve("machines").version == "2"
 
 
-def test_a_deployed_model_is_asked_with_columns_by_name(make_run: MakeRun, store: FolderStore) -> None:
-    everything(make_run(), store)
+def test_a_deployed_model_is_asked_with_columns_by_name(
+    make_run: MakeRun, trained: Trained, store: FolderStore
+) -> None:
+    deployed(trained(), store)
     spec = toy_spec()
     turned = replace(
         spec,
@@ -205,13 +231,15 @@ def test_a_deployed_model_is_asked_with_columns_by_name(make_run: MakeRun, store
     )
     run = make_run(turned)
     everything(run, store)
-    deployed = read_json(run.path("comparison.json"))["deployed"]
-    assert deployed["comparable"], deployed
-    assert deployed["other"] == pytest.approx(deployed["model"], abs=0.02)
+    compared = read_json(run.path("comparison.json"))["deployed"]
+    assert compared["comparable"], compared
+    assert compared["other"] == pytest.approx(compared["model"], abs=0.02)
 
 
-def test_a_deployed_model_with_other_columns_is_not_compared(make_run: MakeRun, store: FolderStore) -> None:
-    everything(make_run(), store)
+def test_a_deployed_model_with_other_columns_is_not_compared(
+    make_run: MakeRun, trained: Trained, store: FolderStore
+) -> None:
+    deployed(trained(), store)
     spec = toy_spec()
     run = make_run(replace(spec, columns=tuple(column for column in spec.columns if column.name != "age")))
     outcome = everything(run, store)
@@ -220,9 +248,9 @@ def test_a_deployed_model_with_other_columns_is_not_compared(make_run: MakeRun, 
     assert "'age'" in outcome["reason"]
 
 
-def test_approval_leaves_a_challenger(make_run: MakeRun, store: FolderStore) -> None:
-    everything(make_run(), store)
-    outcome = everything(make_run(params=replace(FEW, approval="required")), store)
+def test_approval_leaves_a_challenger(trained: Trained, store: FolderStore) -> None:
+    deployed(trained(), store)
+    outcome = deployed(trained(approval="required"), store)
     assert outcome["decision"] == "challenger"
     assert store.resolve("machines").version == "1"
     assert store.resolve("machines", "challenger").version == "2"
@@ -243,12 +271,11 @@ class Faster(FolderStore):
         return super().swap(name, version, alias, **how)
 
 
-def test_whoever_is_faster_is_compared_with_before_we_promote(make_run: MakeRun, store: FolderStore) -> None:
-    everything(make_run(), store)
-    everything(make_run(), store)
+def test_whoever_is_faster_is_compared_with_before_we_promote(trained: Trained, store: FolderStore) -> None:
+    deployed(trained(), store)
+    deployed(trained(), store)
     store.promote("machines", "1")
-    run = make_run()
-    stages(run, *TRAINING, "performance_metrics")
+    run = trained()
     racing = Faster(store.root, other="2")
     stages(run, "model_comparison", store=racing)
     assert read_json(run.path("comparison.json"))["deployed"]["version"] == "1"
@@ -258,10 +285,10 @@ def test_whoever_is_faster_is_compared_with_before_we_promote(make_run: MakeRun,
     assert (alias.version, alias.previous) == ("3", "2")
 
 
-def test_two_deploys_at_once_both_finish_and_one_follows_the_other(make_run: MakeRun, store: FolderStore) -> None:
-    runs = [make_run(), make_run()]
+def test_two_deploys_at_once_both_finish_and_one_follows_the_other(trained: Trained, store: FolderStore) -> None:
+    runs = [trained(), trained()]
     for run in runs:
-        stages(run, *TRAINING, "performance_metrics", "model_comparison", store=store)
+        stages(run, "model_comparison", store=store)
     threads = [threading.Thread(target=stages, args=(run, "deploy"), kwargs={"store": store}) for run in runs]
     for thread in threads:
         thread.start()
@@ -274,17 +301,17 @@ def test_two_deploys_at_once_both_finish_and_one_follows_the_other(make_run: Mak
     assert store.resolve("machines").previous == "1"
 
 
-def test_a_damaged_champion_does_not_stop_a_good_model(make_run: MakeRun, store: FolderStore) -> None:
-    everything(make_run(), store)
+def test_a_damaged_champion_does_not_stop_a_good_model(trained: Trained, store: FolderStore) -> None:
+    deployed(trained(), store)
     (store.root / "machines" / "1" / "model.onnx").write_bytes(b"flipped")
-    outcome = everything(make_run(), store)
+    outcome = deployed(trained(), store)
     assert outcome["decision"] == "promoted"
     assert "checksum differs" in outcome["reason"]
 
 
-def test_a_deploy_repeated_makes_a_new_version(make_run: MakeRun, store: FolderStore) -> None:
-    run = make_run()
-    assert everything(run, store)["version"] == "1"
+def test_a_deploy_repeated_makes_a_new_version(trained: Trained, store: FolderStore) -> None:
+    run = trained()
+    assert deployed(run, store)["version"] == "1"
     assert stages(run, "deploy", store=store)["deploy"]["version"] == "2"
 
 

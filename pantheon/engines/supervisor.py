@@ -89,10 +89,10 @@ class Supervisor:
         for name, unit in self.units.items():
             service = self.wanted.get(name)
             if service and unit.service.same(service) and not unit.stopping:
-                unit.service, unit.base, unit.leaving = service, self.base, False
+                unit.service, unit.base, unit.leaving, unit.replaced = service, self.base, False, False
                 unit.retry(now)
             else:
-                unit.leaving = True
+                unit.leaving, unit.replaced = True, service is not None
         for name, service in self.wanted.items():
             if name not in self.units:
                 self.units[name] = Unit(service, self.home, self.base)

@@ -36,6 +36,7 @@ class Unit:
 
     Attributes:
         leaving: it is to be stopped and taken away.
+        replaced: a new definition takes its place, so that for those who wait it is not healthy any more.
         stopping: the stop signal was sent.
         clearing: its main process has ended; what that left behind is being killed.
         gone: nothing of it is left, and nothing will be started.
@@ -46,7 +47,7 @@ class Unit:
         self.state, self.why, self.since, self.changed = "waiting", "", "", True
         self.process: Process | None = None
         self.probe: Probe | None = None
-        self.leaving = self.stopping = self.clearing = self.gone = False
+        self.leaving = self.replaced = self.stopping = self.clearing = self.gone = False
         self.started = self.due = self.kill_at = self.probe_due = self.counted = self.healthy_since = 0.0
         self.restarts = self.ends = self.failures = self.log_begin = self.memory = 0
         self.next_try = 0.0  # wall clock, for status
@@ -62,8 +63,8 @@ class Unit:
         """Its entry in services.json."""
         return {
             "name": self.service.name,
-            "state": self.state,
-            "why": self.why,
+            "state": "waiting" if self.replaced else self.state,
+            "why": "its definition changed; is being replaced" if self.replaced else self.why,
             "address": self.service.address,
             "pid": self.process.pid if self.process else 0,
             "start": self.process.start if self.process else 0,

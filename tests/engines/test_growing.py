@@ -39,13 +39,23 @@ def test_a_new_dependency_does_not_restart_a_service(deployment: Deployment) -> 
     assert deployment.pid("web") == pid
 
 
+def test_up_waits_for_the_new_service_where_the_old_one_takes_its_time_to_stop(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.up(web={"actor": ["stubborn", tmp_path / "ready"], "stop_grace_period": "400ms"})
+    until((tmp_path / "ready").exists)
+    before = deployment.pid("web")
+    deployment.up(web=sleeper())
+    assert deployment.pid("web") not in (0, before)
+
+
 def test_a_change_back_while_the_service_still_stops_is_honoured(deployment: Deployment, tmp_path: Path) -> None:
     stubborn = {"actor": ["stubborn", tmp_path / "ready"], "stop_grace_period": "400ms"}
     deployment.up(web=dict(stubborn))
     until((tmp_path / "ready").exists)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(deployment.up, web=sleeper())
-        until(lambda: deployment.status()["web"].why == "is being stopped")
+        until(lambda: "is being replaced" in deployment.status()["web"].why)
         deployment.up(web=dict(stubborn))
         first.result()
     assert deployment.status()["web"].state == "running"

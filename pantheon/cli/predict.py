@@ -83,11 +83,8 @@ def show_answer(answer: dict[str, Any]) -> None:
 
 
 def refusal(error: urllib.error.HTTPError) -> str:
-    """The service's own words, with row and field."""
+    """The service's own words; they name row and field."""
     try:
-        said = json.load(error)["error"]
+        return str(json.load(error)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return f"the service answered {error.code}."
-    where = [f"row {said['row']}"] if said.get("row") is not None else []
-    where += [f"field {said['field']!r}"] if said.get("field") else []
-    return f"{', '.join(where)}: {said['message']}" if where else str(said["message"])

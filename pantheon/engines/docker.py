@@ -188,7 +188,7 @@ class ComposeEngine:
                     self.tell(found, told, begin, on_event)
                     if code:
                         said.seek(0)
-                        self.judge(model, found, over=True)
+                        self.judge(model, found, over=True, failed=True)
                         raise PantheonError(
                             f"docker compose up failed: {reason(said.read())}", "Correct it and run `up` again.", 1
                         )
@@ -203,14 +203,15 @@ class ComposeEngine:
                     process.terminate()
                     process.wait()
 
-    def judge(self, model: Model, found: list[ServiceStatus], over: bool) -> None:
+    def judge(self, model: Model, found: list[ServiceStatus], over: bool, failed: bool = False) -> None:
         """Raise where waiting on is of no use.
 
         Args:
             over: Compose has ended; before, a container that failed may be one that it will still start again.
+            failed: Compose gave up, so that one which is being restarted is what it waited for.
         """
         for status in found:
-            loop = status.state == "restarting" and status.restarts >= LOOP
+            loop = status.state == "restarting" and (failed or status.restarts >= LOOP)
             gone = over and status.state == "stopped" and status.name in model.started
             if not (loop or gone or (over and status.state == "failed")):
                 continue

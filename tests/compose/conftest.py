@@ -1,0 +1,207 @@
+"""An engine to test with: PANTHEON_TEST_DOCKER_HOST, else this machine's; without one the tests are skipped."""
+
+import hashlib
+import os
+import secrets
+import signal
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pantheon.cli import images
+from pantheon.engines import docker_api
+from pantheon.engines.docker import ComposeEngine
+from pantheon.engines.docker_api import Api, DockerEngine
+from pantheon.engines.docker_owner import owner_of
+from pantheon.engines.ports import free_offset
+from pantheon.errors import PantheonError
+from tests.conftest import ROOT, Pantheon
+from tests.engines.conftest import FIXTURE, Deployment
+
+HERE = Path(__file__).parent
+STAND_IN = "pantheon-test/postgres:18"
+
+
+def engine_or_reason() -> DockerEngine | str:
+    asked = os.environ.get("PANTHEON_TEST_DOCKER_HOST")
+    try:
+        return docker_api.find({**os.environ, "DOCKER_HOST": asked} if asked else os.environ)
+    except PantheonError as error:
+        return error.cause
+
+
+FOUND = engine_or_reason()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(FOUND, str) and item.get_closest_marker("docker") and HERE in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=f"no Docker engine: {FOUND}"))
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Api]:
+    """The engine, also in DOCKER_HOST for all that is started. At the end nothing of ours may be left in it."""
+    assert isinstance(FOUND, DockerEngine)
+    api = Api(FOUND.host)
+    before = inventory(api)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", FOUND.host)
+        yield api
+    assert inventory(api) - before == set()
+
+
+def inventory(api: Api) -> set[str]:
+    """Containers, networks and volumes, by name."""
+    found = {f"container {name}" for each in api.ask("/containers/json?all=1") for name in each["Names"]}
+    found |= {f"network {each['Name']}" for each in api.ask("/networks")}
+    return found | {f"volume {each['Name']}" for each in api.ask("/volumes")["Volumes"] or []}
+
+
+def docker_command(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {words}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def stand_in(docker: Api) -> None:
+    """Images of others come from no registry here: PostgreSQL's is built from the wheel that the local engine uses."""
+    images.make(["postgres"])
+    uid, _ = owner_of(Path("/"), rootless=False)
+    base, user = f"BASE={images.image_of('postgres')}", f"USERS_ID={uid}"
+    docker_command(
+        "buildx",
+        "build",
+        "--load",
+        "-q",
+        "-t",
+        STAND_IN,
+        "--build-arg",
+        base,
+        "--build-arg",
+        user,
+        str(HERE / "stand-in"),
+    )
+
+
+class Contained(Deployment):
+    """A deployment of the engine's fixture in containers."""
+
+    def __init__(self, folder: Path, api: Api) -> None:
+        super().__init__(folder, f"pantheon-test-{secrets.token_hex(3)}")
+        self.api = api
+
+    def engine(self, file: Path | None = None) -> ComposeEngine:
+        file = file or FIXTURE / "compose.yaml"
+        overlays = [HERE / "overlay-database.yaml", *([HERE / "overlay.yaml"] if file.name == "compose.yaml" else [])]
+        return ComposeEngine(self.name, self.state, file, self.offset, echo=self.echoed.append, overrides=overlays)
+
+    def kill(self, service: str) -> int:
+        """kill -9 of a service's main process, from outside; its pid."""
+        pid = self.pid(service)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def left(self) -> list[str]:
+        """Containers and networks of the deployment; its volumes stay."""
+        return sorted(n for n in inventory(self.api) if self.name in n and not n.startswith("volume "))
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        (found,) = [c for c in self.api.containers(self.name) if c["Name"] == f"/{self.name}-{service}-1"]
+        return found
+
+
+@contextmanager
+def contained(folder: Path, api: Api) -> Iterator[Contained]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIXTURE", str(FIXTURE))
+        made = Contained(folder, api)
+        try:
+            yield made
+        finally:
+            made.engine(FIXTURE / "compose.yaml").destroy()
+    assert [name for name in inventory(api) if made.name in name] == []
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, docker: Api, stand_in: None) -> Iterator[Contained]:
+    with contained(tmp_path, docker) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, docker: Api, stand_in: None) -> Iterator[Contained]:
+    """The three services up and healthy, for tests that only look at them."""
+    with contained(tmp_path_factory.mktemp("standing"), docker) as made:
+        made.engine(FIXTURE / "compose.yaml").up(made.events.append)
+        yield made
+
+
+@dataclass
+class Composed(Pantheon):
+    """``bin/pantheon`` with a deployment of its own name: names are shared by all who use a Docker engine."""
+
+    name: str = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"PANTHEON_NAME": self.name} | self.settings
+
+    @property
+    def state(self) -> Path:
+        return self.home / self.name
+
+    def row(self, dataset: str) -> dict[str, Any]:
+        """The example of a bundled dataset's spec."""
+        spec = tomllib.loads((ROOT / "datasets" / f"{dataset}.toml").read_text())
+        return {column["name"]: column["example"] for column in spec["columns"] if column["role"] == "feature"}
+
+    def files(self) -> dict[str, str]:
+        """Checksums of every run's and every version's files; aliases move, that is what they are for."""
+        return {
+            str(path.relative_to(self.state)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for folder in ("runs", "models")
+            for path in (self.state / folder).rglob("*")
+            if path.is_file() and "aliases" not in path.parts and not path.name.startswith(".")
+        }
+
+    def inspect(self, api: Api, service: str = "button") -> dict[str, Any]:
+        (found,) = [c for c in api.containers(self.name) if c["Name"] == f"/{self.name}-{service}-1"]
+        return found
+
+
+def make_composed(home: Path, **settings: str) -> Composed:
+    given = {f"PANTHEON_{key}": value for key, value in {"ENGINE": "compose", "TRIALS": "2", **settings}.items()}
+    return Composed(home, free_offset([8080]), given, f"pantheon-test-{secrets.token_hex(3)}")
+
+
+@pytest.fixture
+def composed(tmp_path: Path, docker: Api) -> Iterator[Composed]:
+    """A home of its own for one test; what it brought up is destroyed."""
+    made = make_composed(tmp_path / "home")
+    yield made
+    clear(made)
+
+
+@pytest.fixture(scope="session")
+def persephone(tmp_path_factory: pytest.TempPathFactory, docker: Api) -> Iterator[Composed]:
+    """One deployment of persephone with its first model, shared by the tests that only look at it."""
+    made = make_composed(tmp_path_factory.mktemp("composed"))
+    try:
+        made("up", "persephone", timeout=600)
+        yield made
+    finally:
+        clear(made)
+
+
+def clear(made: Composed) -> None:
+    if (made.state / "state" / "deployment.json").exists():
+        made("destroy", "--confirm", "yes")
+    assert not made.state.exists()

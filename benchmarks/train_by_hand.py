@@ -106,7 +106,7 @@ class Part:
         model = make(name, **params)
         if name == "random_forest":
             model.set_params(max_samples=min(10_000, len(self.y)), n_jobs=threads)
-        with threadpool_limits(threads):
+        with threadpool_limits({"openmp": threads, "blas": 1}):  # BLAS adds in another order on two
             model.fit(fit, self.y)
             return model, model.predict_proba(ask)
 

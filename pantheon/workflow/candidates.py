@@ -5,6 +5,7 @@ Sizes are chosen for models that are served: a forest of 64 trees of depth ≤ 1
 """
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
@@ -26,6 +28,9 @@ from pantheon.workflow.extensions import extension_error
 from pantheon.workflow.matrix import Floats, Table
 from pantheon.workflow.preparation import Design, Preparation
 from pantheon.workflow.run import Run
+
+# How good a linear model is, its score says; that lbfgs stopped early says nothing to the person who started a run.
+warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 BASELINE = "baseline"
 TREES = 64

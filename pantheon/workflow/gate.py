@@ -12,6 +12,7 @@ from pantheon.workflow.metrics import Doubles, better, score
 RESAMPLES, ROWS = 200, 5000
 Z = 1.645  # of a 90 % interval: 5 % on the side that matters
 SURE = 2.326 / Z  # margins by which the baseline must be beaten: 1 model in 100 that knows nothing gets through
+FEW, BY_CHANCE = 100, 0.01  # up to so many rows, a model must do better than 99 of 100 random orders of its answers
 WORSE = 0.01  # a loss that is never let through, however few the rows: absolute, or a share of an error
 
 
@@ -67,6 +68,19 @@ def difference(
     return Difference(ours, theirs, better(ours, theirs, greater), margin)
 
 
+def chance(metric: str, greater: bool, y: NDArray[Any], model: Doubles, positive: int, seed: int) -> float:
+    """The share of random orders of the answers that do as well: what few rows prove, where a bootstrap cannot tell.
+
+    Three rows all answered rightly have a bootstrap without any spread, but a third of all orders does the same.
+    """
+    ours = score(metric, y, model, positive)
+    if ours is None or len(y) > FEW:
+        return 0.0
+    random = np.random.default_rng(seed)
+    shuffled = [score(metric, y, model[random.permutation(len(y))], positive) for _ in range(RESAMPLES)]
+    return float(np.mean([value is not None and better(value, ours, greater) >= 0 for value in shuffled]))
+
+
 def judge(comparison: Mapping[str, Any], approval: str) -> tuple[str, str]:
     """The decision, ``promoted``, ``challenger`` or ``refused``, with its reason in a sentence.
 
@@ -82,6 +96,11 @@ def judge(comparison: Mapping[str, Any], approval: str) -> tuple[str, str]:
         return "refused", (
             f"Not better than the trivial baseline: {metric} {_say(baseline['model'])} against "
             f"{_say(baseline['other'])}, and chance alone makes differences up to {_say(SURE * baseline['margin'])}."
+        )
+    if baseline.get("chance", 0.0) > BY_CHANCE:
+        return "refused", (
+            "Too few held-out rows to prove anything: answers in random order do as well "
+            f"in {baseline['chance']:.0%} of tries."
         )
     deployed = comparison["deployed"]
     reason = f"Better than the trivial baseline ({metric} {_say(baseline['model'])} against {_say(baseline['other'])})"

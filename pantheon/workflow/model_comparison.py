@@ -9,7 +9,7 @@ from pantheon.workflow import interrupt
 from pantheon.workflow.agreement import ask, session
 from pantheon.workflow.candidates import BASELINE
 from pantheon.workflow.evaluate import CHOSEN
-from pantheon.workflow.gate import RESAMPLES, difference, judge
+from pantheon.workflow.gate import RESAMPLES, chance, difference, judge
 from pantheon.workflow.matrix import Floats, Table, load_spec
 from pantheon.workflow.metrics import Doubles, primary
 from pantheon.workflow.performance_metrics import positive_index
@@ -43,6 +43,10 @@ class Comparison:
             resamples=resamples,
         )
         return found.as_dict()
+
+    def chance(self) -> float:
+        positive = positive_index(self.spec)
+        return chance(self.metric, self.greater, self.y, self.answers[CHOSEN], positive, self.seed)
 
     def with_deployed(self, store: ModelStore) -> dict[str, Any] | None:
         """The comparison with the champion of the same name; None when there is none.
@@ -103,7 +107,7 @@ class Comparison:
             "metric": self.metric,
             "greater_is_better": self.greater,
             "rows": len(self.y),
-            "baseline": self.with_answer(self.answers[BASELINE]),
+            "baseline": self.with_answer(self.answers[BASELINE]) | {"chance": self.chance()},
             "candidates": others,
             "deployed": deployed,
         }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pantheon.workflow.gate import difference, judge
+from pantheon.workflow.gate import chance, difference, judge
 
 NONE = {"model": 0.9, "other": 0.5, "gain": 0.4, "margin": 0.03}
 
@@ -106,3 +106,16 @@ def test_a_model_compared_with_itself_differs_by_nothing() -> None:
         "gain": 0.0,
         "margin": 0.0,
     }
+
+
+@pytest.mark.parametrize(("rows", "proven"), [(3, False), (30, True)])
+def test_few_rows_prove_little(rows: int, proven: bool) -> None:
+    y = np.arange(rows) % 2
+    answer = np.stack([1 - y, y], axis=1).astype(float)
+    likely = chance("roc_auc", True, y, answer, 1, 0)
+    assert (likely < 0.01) == proven
+    decision, reason = judge(
+        comparison({"model": 1.0, "other": 0.5, "gain": 0.5, "margin": 0.0, "chance": likely}), "auto"
+    )
+    assert decision == ("promoted" if proven else "refused")
+    assert proven or "Too few held-out rows to prove anything: answers in random order do as well in 3" in reason

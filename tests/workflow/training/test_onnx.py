@@ -143,6 +143,14 @@ def test_a_graph_that_answers_otherwise_is_refused() -> None:
         enforce(agreement(export(model), X, slightly))
 
 
+@pytest.mark.parametrize(("offset", "scale"), [(0.0, 1e-6), (1e9, 1e6), (1e12, 1e6), (-5e4, 1.0)])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_numbers_agree_as_far_as_float32_tells_them_apart(name: str, offset: float, scale: float) -> None:
+    X = table(300, 1, 0.1)
+    model = fitted(name, 0, X, offset + scale * target(X, 0, 1))
+    enforce(agreement(export(model), X, model.predict(X)))
+
+
 def test_labels_may_differ_in_a_tie_and_one_row_in_ten_thousand_may_be_off() -> None:
     enforce(Agreement(rows=20_000, labels_differ=0, off=2, greatest=0.01, worst=3))
     with pytest.raises(PantheonError):

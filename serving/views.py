@@ -91,10 +91,17 @@ def plots(predictor: Predictor) -> list[tuple[str, str]]:
 def services(state: State) -> dict[str, Any]:
     raw = state.services
     listed = [s for s in raw.get("services") or [] if isinstance(s, dict) and s.get("name")]
-    return {
-        "services": [
-            {**s, "memory": _megabytes(s.get("memory")), "tone": _tone(str(s.get("state", "")))} for s in listed
-        ],
+    return {"services": [_service(s) for s in listed]}
+
+
+def _service(raw: dict[str, Any]) -> dict[str, Any]:
+    state = str(raw.get("state", ""))
+    text = {key: str(raw.get(key) or "") for key in ("name", "why", "address")}
+    return text | {
+        "state": state,
+        "tone": _tone(state),
+        "memory": _megabytes(raw.get("memory")),
+        "restarts": int(raw.get("restarts") or 0),
     }
 
 

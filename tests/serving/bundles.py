@@ -1,4 +1,4 @@
-"""Small real bundles for these tests: a linear model written straight as an ONNX graph, so that no test trains anything."""
+"""Small real bundles: a linear model written straight as an ONNX graph, so that no test here trains anything."""
 
 import json
 from pathlib import Path
@@ -88,7 +88,7 @@ def metrics(score: float = 0.9) -> dict[str, Any]:
 
 
 def model(path: Path, inputs: int, task: str = "classification", classes: int = 2, bias: float = 4.0) -> None:
-    """softmax(W·x + b) for classes, W·x + b for a number; a missing value counts as 0. Class 0 grows with every input."""
+    """softmax(W·x + b) for classes, W·x + b for a number; missing counts as 0, and class 0 grows with every input."""
     weights = np.zeros((inputs, classes if task == "classification" else 1), dtype=np.float32)
     weights[:, 0] = 0.5
     offset = np.zeros(weights.shape[1], dtype=np.float32)

@@ -1,0 +1,229 @@
+"""The page in a real browser: press the button, see the alert; by mouse, by keyboard, on a phone, in the dark, offline."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from pantheon.workflow.run import write_json
+from tests.serving.bundles import EVERY_TYPE, bundle
+from tests.serving.service import Client, Deployment, serving
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+CONTRAST = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => { canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (element) => { for (let e = element; e; e = e.parentElement) {
+    const color = rgba(getComputedStyle(e).backgroundColor); if (color[3] === 1) return color; } return [255, 255, 255, 1]; };
+  const poor = [];
+  for (const element of document.querySelectorAll("main *, header *, footer *")) {
+    const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!text || element.closest("svg, .uplot, datalist") || !element.checkVisibility()) continue;
+    const [a, b] = [light(rgba(getComputedStyle(element).color)), light(ground(element))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) poor.push(`${element.tagName} ${element.className}: ${ratio.toFixed(2)}: ${element.textContent.trim().slice(0, 40)}`);
+  }
+  return poor;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Any]:
+    """Opens the page of a client; at the end nothing was logged as an error and no other host was asked."""
+    contexts, said, asked = [], [], []
+
+    def open_it(client: Client, width: int = 1280, scheme: str = "light", script: bool = True) -> Any:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+            java_script_enabled=script,
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"http://localhost:{client.port}/")
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert asked
+    assert {urlsplit(url).hostname for url in asked} == {"localhost"}
+
+
+def headline(page: Any) -> str:
+    page.wait_for_selector("[role=alert] .headline")
+    text: str = page.inner_text("[role=alert] .headline")
+    return text
+
+
+def test_press_the_button_and_see_the_alert(open_page: Any, robots: Client) -> None:
+    page = open_page(robots)
+    assert page.title() == "Robots · Pantheon"
+    page.get_by_label("Robot age").fill("20")
+    page.get_by_label("high", exact=True).check()
+    page.get_by_role("button", name="Tell me the condition").click()
+    assert headline(page) == "Bad Condition"
+    assert "probability" in page.inner_text("[role=alert]")
+    assert page.url.endswith("/")  # swapped in place
+    page.get_by_label("Robot age").fill("0")
+    page.get_by_label("Rust level").fill("")
+    page.get_by_role("button", name="Tell me the condition").click()
+    page.wait_for_function("document.querySelector('[role=alert] .headline')?.textContent === 'Good Condition'")
+    assert page.get_by_label("Robot age").input_value() == "0"
+
+
+def test_by_keyboard_alone(open_page: Any, robots: Client) -> None:
+    page = open_page(robots)
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.name") == "in:robot-age":
+            break
+    page.keyboard.type("0")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "in:rust-level"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "low"  # the chosen one of the group
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.querySelector('[name=\"in:battery\"]:checked').value") == "high"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "press"
+    outline = page.evaluate(
+        "getComputedStyle(document.activeElement).outlineStyle + getComputedStyle(document.activeElement).outlineWidth"
+    )
+    assert outline == "solid3px"
+    page.keyboard.press("Enter")
+    assert headline(page) == "Bad Condition"
+    assert page.evaluate("document.activeElement.id") == "press"  # where they were: a second press is one key away
+
+
+def test_the_answer_is_seen_on_a_phone_without_sideways_scrolling(open_page: Any, every_type: Client) -> None:
+    page = open_page(every_type, width=360)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.get_by_role("button", name="Tell me").click()
+    headline(page)
+    page.wait_for_function(
+        "(() => { const r = document.querySelector('[role=alert]').getBoundingClientRect(); return r.top >= 0 && r.bottom <= innerHeight })()"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    small = page.evaluate(
+        "[...document.querySelectorAll('button, #ask input:not([type=radio]), select')].filter(e => e.getBoundingClientRect().height < 44).length"
+    )
+    assert small == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_dark(open_page: Any, robots: Client, scheme: str) -> None:
+    page = open_page(robots, scheme=scheme)
+    page.click("#press")
+    headline(page)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(n) for n in re.findall(r"\d+", ground)[:3])
+    assert (brightness < 150) == (scheme == "dark")
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_a_field_out_of_range_is_said_before_anything_is_sent(open_page: Any, robots: Client) -> None:
+    page = open_page(robots)
+    page.get_by_label("Robot age").fill("500")
+    page.click("#press")
+    assert page.evaluate("document.querySelector('#in-0').validity.rangeOverflow")
+    assert page.locator("[role=alert]").count() == 0
+
+
+def test_without_javascript_it_works_too(open_page: Any, robots: Client) -> None:
+    page = open_page(robots, script=False)
+    page.get_by_label("Robot age").fill("20")
+    page.click("#press")
+    assert headline(page) == "Bad Condition"
+    assert page.url.endswith("/press")
+    page.wait_for_selector('.plot img[src="/plots/1/calibration.svg"]')
+
+
+def test_charts_pictures_and_diagram_are_drawn(open_page: Any, robots: Client) -> None:
+    page = open_page(robots)
+    page.wait_for_selector(".plot canvas")
+    assert page.locator('[data-node="preprocess"] text').text_content() == "preprocess"
+    fill = page.evaluate("getComputedStyle(document.querySelector('.diagram .edge path')).fill")
+    assert fill == "none"  # the diagram's style has arrived, although the page allows no style inside it
+    page.locator(".plot img").first.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.querySelectorAll('.plot img')].every(i => i.complete && i.naturalWidth > 0)")
+
+
+def test_a_new_model_and_a_decision_without_a_reload(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:
+    with serving(deployment) as (_, client):
+        page = open_page(client)
+        assert page.inner_text("h1") == "Nothing to ask yet"
+        deployment.publish(bundle(tmp_path / "one"))
+        page.wait_for_selector("#press")  # the page noticed by itself
+        version = deployment.publish(bundle(tmp_path / "two", bias=40), promote=False)
+        deployment.store.promote("robots", version, "challenger", note="Try me.")
+        page.wait_for_selector(".challenger")
+        page.wait_for_selector(".history canvas")
+        page.get_by_label("Notes").fill("Looks right.")
+        page.get_by_role("button", name="Approve").click()
+        page.wait_for_selector("text=Version 2 is approved and answers now.")
+        page.wait_for_selector("#status:has-text('Version 2 answers.')")
+        assert page.locator(".challenger").count() == 0
+        page.click("#press")
+        assert headline(page) == "Good Condition"
+
+
+def test_a_note_being_written_is_not_swapped_away(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    version = deployment.publish(bundle(tmp_path / "two"), promote=False)
+    deployment.store.promote("robots", version, "challenger", note="first")
+    with serving(deployment) as (_, client):
+        page = open_page(client)
+        page.get_by_label("Notes").fill("half a sent")
+        write_json(
+            deployment.folder / "state" / "services.json", {"services": [{"name": "button", "state": "healthy"}]}
+        )
+        deployment.store.promote("robots", version, "challenger", note="second")
+        page.wait_for_selector("#services:has-text('healthy')")  # the page has polled since
+        with page.expect_response(re.compile("/parts/runs")):
+            pass
+        assert page.get_by_label("Notes").input_value() == "half a sent"
+
+
+def test_every_control_is_found_by_its_label(open_page: Any, every_type: Client) -> None:
+    page = open_page(every_type)
+    for entry in EVERY_TYPE:
+        label = (entry["name"][0].upper() + entry["name"][1:]).replace("-", " ")
+        if entry["type"] == "boolean" or entry["name"] == "class":
+            assert page.get_by_role("radiogroup", name=label).count() == 1, label
+        else:
+            assert page.get_by_label(label, exact=False).count() == 1, label
+    for landmark in ("banner", "main", "contentinfo", "navigation"):
+        assert page.get_by_role(landmark).count() == 1, landmark

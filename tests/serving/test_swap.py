@@ -1,0 +1,132 @@
+"""A new model takes over while requests come in; a broken one does not."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pantheon.workflow.run import write_json
+from serving import champion
+from tests.serving.bundles import ROBOTS, bundle
+from tests.serving.service import Client, Deployment, serving
+
+pytestmark = pytest.mark.slow  # each waits for the watcher's next looks
+ROW = {"robot-age": 20}
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> float:
+    """Wait until ``condition`` holds; how long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it did not happen in time"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def version_of(client: Client) -> Any:
+    return client.get("/healthz").json["version"]
+
+
+def test_the_first_model_is_noticed_within_two_seconds(deployment: Deployment, tmp_path: Path) -> None:
+    with serving(deployment) as (_, client):
+        assert client.predict(ROW).status == 503
+        deployment.publish(bundle(tmp_path / "b"))
+        assert wait_for(lambda: version_of(client) == "1") < 2
+        assert client.predict(ROW).json == {"prediction": [0]}
+
+
+def test_swaps_under_load_lose_no_request(deployment: Deployment, tmp_path: Path) -> None:
+    """Two models that answer this row differently: every answer is the one of the version that its header names."""
+    deployment.publish(bundle(tmp_path / "even", bias=40))
+    answers: list[tuple[int, str, Any]] = []
+    end = threading.Event()
+
+    def load(client: Client) -> None:
+        while not end.is_set():
+            answer = client.predict(ROW)
+            answers.append((answer.status, answer.headers.get("x-model-version", ""), answer.body))
+
+    with serving(deployment) as (_, client):
+        threads = [threading.Thread(target=load, args=(client,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(2, 6):
+            deployment.publish(bundle(tmp_path / str(number), bias=-40 if number % 2 == 0 else 40))
+            assert wait_for(lambda number=number: version_of(client) == str(number)) < 2  # type: ignore[misc]
+        end.set()
+        for thread in threads:
+            thread.join()
+    assert len(answers) > 100
+    assert {status for status, _, _ in answers} == {200}
+    assert {version for _, version, _ in answers} == {"1", "2", "3", "4", "5"}
+    for _, version, body in answers:
+        assert body == (b'{"prediction": [0]}' if int(version) % 2 == 0 else b'{"prediction": [1]}')
+
+
+def test_a_version_whose_checksum_differs_is_refused_and_the_old_one_goes_on(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    with serving(deployment) as (_, client):
+        deployment.publish(bundle(tmp_path / "two"), promote=False)
+        with (deployment.folder / "models" / "robots" / "2" / "model.onnx").open("ab") as file:
+            file.write(b"tampered")
+        deployment.store.promote("robots", "2")
+        wait_for(lambda: client.get("/healthz").json["refused"])
+        health = client.get("/healthz").json
+        assert (health["version"], health["refused"]["version"]) == ("1", "2")
+        assert "checksum" in health["refused"]["why"]
+        assert client.predict(ROW).json == {"prediction": [0]}
+        assert "Version 2 cannot be served" in client.get("/").text
+        assert "checksum" in client.get("/parts/status").text
+
+
+def test_a_broken_version_is_refused_until_a_good_one_comes(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    broken = bundle(tmp_path / "two")
+    (broken / "model.onnx").write_bytes(b"no model")
+    with serving(deployment) as (_, client):
+        deployment.publish(broken)
+        wait_for(lambda: client.get("/healthz").json["refused"])
+        assert client.predict(ROW).headers["x-model-version"] == "1"
+        deployment.publish(bundle(tmp_path / "three"))
+        wait_for(lambda: version_of(client) == "3")
+        assert client.get("/healthz").json["refused"] is None
+
+
+def test_a_version_that_was_refused_is_tried_again(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(champion, "RETRY", 0.1)
+    deployment.publish(bundle(tmp_path / "one"))
+    model = deployment.folder / "models" / "robots" / "1" / "model.onnx"
+    away = model.rename(tmp_path / "away.onnx")
+    with serving(deployment) as (_, client):
+        assert "model.onnx is missing" in client.get("/healthz").json["refused"]["why"]
+        assert client.predict(ROW).status == 503
+        assert "cannot be served" in client.predict(ROW).error["message"]
+        away.rename(model)
+        wait_for(lambda: version_of(client) == "1")
+
+
+def test_another_dataset_takes_over_without_a_restart(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "robots"))
+    with serving(deployment) as (_, client):
+        deployment.model = "churn"
+        deployment.publish(bundle(tmp_path / "churn", ROBOTS[:1], "regression"))
+        wait_for(lambda: client.get("/healthz").json["model"] == "churn")
+        assert client.predict({"robot-age": 10}).json == {"prediction": [9.0]}
+        assert client.predict({"robot-age": 10, "battery": "low"}).status == 422
+
+
+def test_growing_restarts_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    with serving(deployment) as (_, client):
+        assert "The Persephone Protocol" in client.get("/").text
+        write_json(deployment.folder / "state" / "deployment.json", {"tier": "daedalus", "dataset": "robots"})
+        page = client.get("/").text
+        assert "The Daedalus Dataflow" in page
+        assert 'data-node="hyperparameter_tuning"' in page

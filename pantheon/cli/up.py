@@ -53,6 +53,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     deployment.update(tier=tier.name, engine=engine.name)
     with show.steps() as steps:
         engine.up(on_event=lambda event: follow(steps, event))
+    if before == tier.name and {(s.name, s.pid) for s in running} == {(s.name, s.pid) for s in engine.status()}:
+        show.say("it is up already: nothing to do")
     dataset = workflow.prepare_dataset(deployment, engine, data, target)
     deployment.update(dataset=dataset.name)
     result: dict[str, Any] = {}

@@ -24,6 +24,7 @@ STAGES = (
     *("model_selection", "hyperparameter_tuning", "evaluate", "performance_metrics", "model_comparison", "deploy"),
 )
 CAPTIONS = {"roc": "ROC curve", "precision_recall": "Precision and recall", "predicted_actual": "Predicted and actual"}
+_SCROLL = '<div class="scroll" tabindex="0" role="region" aria-label="Table of the card">'
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
@@ -36,15 +37,22 @@ def card(text: str) -> tuple[str, Markup]:
     """The model card: its first paragraph as text, and the rest as HTML whose headings fit below the page's own."""
     tokens = _markdown.parse(text)
     lead = ""
-    for token in tokens:
+    for i, token in enumerate(tokens):
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+        if token.type in ("th_open", "td_open") and token.attrs.pop("style", "") == "text-align:right":
+            token.attrSet("class", "n")  # the page allows no style in HTML
+        if token.type == "th_open" and not tokens[i + 1].content:
+            token.tag = tokens[i + 2].tag = "td"  # a head without a word is no head to a screen reader
     if tokens and tokens[0].type == "heading_open":
         tokens = tokens[3:]  # the title, which the page has already
     if tokens and tokens[0].type == "paragraph_open":
         lead, tokens = tokens[1].content, tokens[3:]
+    html = _markdown.renderer.render(tokens, _markdown.options, {})
+    # Tags, since text would be escaped. A table wider than the screen scrolls by itself, by keyboard too.
+    html = html.replace("<table>", _SCROLL + "<table>").replace("</table>", "</table></div>")
     # Safe: markdown-it escapes all text, raw HTML is off, and it refuses javascript: and data: links.
-    return lead, Markup(_markdown.renderer.render(tokens, _markdown.options, {}))  # noqa: S704
+    return lead, Markup(html)  # noqa: S704
 
 
 def figures(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -134,6 +134,16 @@ def test_the_model_its_scores_and_pictures(robots: Client) -> None:
     assert 'data-chart="calibration"' in page
 
 
+def test_a_cards_table_scrolls_by_keyboard_and_has_no_empty_head(deployment: Deployment, tmp_path: Path) -> None:
+    card = "# m\n\nLead.\n\n| score | value | |\n|---|---:|---|\n| F1 | 0.9 | good |\n"
+    deployment.publish(bundle(tmp_path / "b", card=card))
+    with serving(deployment) as (_, client):
+        page = client.get("/").text
+    assert re.search(r'<div class="scroll" tabindex="0" role="region" aria-label="[^"]+"><table>', page)
+    assert '<th class="n">value</th>' in page
+    assert "<th></th>" not in page
+
+
 def test_pictures_are_served_as_pictures_that_run_nothing(robots: Client) -> None:
     picture = robots.get("/plots/1/roc.svg")
     assert picture.headers["content-type"] == "image/svg+xml"

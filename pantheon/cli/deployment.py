@@ -152,7 +152,15 @@ class Deployment:
         return "compose", f"containers, since a Docker engine answers here ({found.version})"
 
     def move_to(self, engine: Engine, tier: Tier) -> None:
-        """Stop what another engine runs of this deployment: the two would fight for its ports and folders."""
+        """Stop what another engine runs of this deployment: the two would fight for its ports and folders.
+
+        Raises:
+            PantheonError: the engine to move to cannot be used; nothing was stopped or written.
+        """
+        if engine.name == "compose":
+            from pantheon.engines import docker_api
+
+            docker_api.find(os.environ)
         before = self.settings.engine
         if not before or before == engine.name:
             return

@@ -172,7 +172,7 @@ class ComposeEngine:
 
     def compose_up(self, api: docker_api.Api, model: Model, begin: float, on_event: OnEvent | None) -> None:
         """Let Compose start what is missing, tell what happens, and wait until all is as it should be."""
-        told: dict[str, tuple[str, str, int]] = {}
+        told = {status.name: self.news(status) for status in self.look(api, model)}
         words = ["up", "--detach", "--no-build", "--remove-orphans"]
         self.echo(self.project.shown(*words))
         with (self.home / "up.log").open("w+", encoding="utf-8") as said:
@@ -223,13 +223,16 @@ class ComposeEngine:
                 1,
             )
 
+    def news(self, status: ServiceStatus) -> tuple[str, str, int]:
+        return status.state, "" if status.state == "starting" else status.since, status.restarts
+
     def tell(
         self, found: list[ServiceStatus], told: dict[str, tuple[str, str, int]], begin: float, on_event: OnEvent | None
     ) -> None:
+        """Report what is new; a container that stops to make room for the changed one is no news."""
         for status in found:
-            now = (status.state, status.since if status.state != "starting" else "", status.restarts)
-            if told.get(status.name) != now:
-                told[status.name] = now
+            if told.get(status.name) != self.news(status) and status.state != "stopped":
+                told[status.name] = self.news(status)
                 if on_event:
                     on_event(Event(status.name, status.state, status.why, time.monotonic() - begin))
 
@@ -319,10 +322,10 @@ class ComposeEngine:
         if not self.home.is_dir():
             return []
         api = self.connect()
-        found = self.look(api, self.resolved())
+        ids = {name: str(each["Id"]) for name, each in self.containers(api).items()}
         full = []
-        for status in found:
-            memory = api.memory(f"{self.project.name}-{status.name}-1") if status.pid else 0
+        for status in self.look(api, self.resolved()):
+            memory = api.memory(ids[status.name]) if status.pid and status.name in ids else 0
             full.append(replace(status, memory=memory))
         names = {status.name for status in full}
         full += [

@@ -1,4 +1,6 @@
-"""What the local engine does with each key of a Compose service: honours it, ignores it, or refuses it.
+"""What each engine does with each key of a Compose service: honours it, ignores it, or refuses it.
+
+The Compose engine hands the files to Compose, so a key is honoured there; ``CONTAINERS`` has the remarks.
 
 ``python -m pantheon.engines.keys`` prints the table of docs/compose-keys.md; a test holds the two together.
 """
@@ -106,6 +108,14 @@ REFUSED = {
     "volumes_from": "",
 }
 
+CONTAINERS = {
+    "build": "by plain `docker compose`; `up` and `make images` build the same, with certificates and index as secrets",
+    "healthcheck": "without `start_interval` on a Docker engine older than 25",
+    "ports": "a port that is taken is named with its holder before the start",
+    "profiles": "as on the local engine",
+    "user": "`${PUID}:${PGID}`: the owner of the state folder, 10001 where that is root",
+}
+
 LOCAL = {
     "command": "what to run here instead of `entrypoint` and `command`",
     "environment": "variables on top of the service's own",
@@ -121,11 +131,16 @@ def table() -> str:
     kinds = (("honoured", HONOURED), ("ignored", IGNORED), ("refused", REFUSED))
     rows = sorted((key, kind, note) for kind, notes in kinds for key, note in notes.items())
     lines = [
-        "| key of a service | local engine | |",
-        "|---|---|---|",
-        *(f"| `{key}` | {kind} | {note} |" for key, kind, note in rows),
+        "| key of a service | local engine | compose engine | locally | in containers |",
+        "|---|---|---|---|---|",
+        *(f"| `{key}` | {kind} | honoured | {note} | {CONTAINERS.get(key, '')} |" for key, kind, note in rows),
     ]
-    lines += ["", "| key of `x-local` | |", "|---|---|", *(f"| `{key}` | {note} |" for key, note in LOCAL.items())]
+    lines += [
+        "",
+        "| key of `x-local` (ignored in containers) | |",
+        "|---|---|",
+        *(f"| `{key}` | {note} |" for key, note in LOCAL.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,99 @@
+"""docs/compose-keys.md says that containers honour every key: each that our tiers use is looked up in the engine."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pantheon.engines import keys
+from pantheon.engines.docker import ComposeEngine
+from pantheon.engines.docker_api import Api
+from pantheon.engines.durations import seconds
+from pantheon.tiers import all_tiers
+
+from .conftest import Composed
+
+Inspected = dict[str, Any]
+NANOSECONDS = 1e9
+
+
+def nanoseconds(text: str) -> int:
+    return round(seconds(text) * NANOSECONDS)
+
+
+def health(found: Inspected, wanted: dict[str, Any]) -> bool:
+    check = found["Config"]["Healthcheck"]
+    times = {
+        "interval": "Interval",
+        "timeout": "Timeout",
+        "start_period": "StartPeriod",
+        "start_interval": "StartInterval",
+    }
+    same = all(check[name] == nanoseconds(wanted[key]) for key, name in times.items() if key in wanted)
+    return same and check["Test"] == wanted["test"] and check["Retries"] == wanted["retries"]
+
+
+def mounts(found: Inspected, wanted: list[dict[str, Any]]) -> bool:
+    seen = {(m["Source"], m["Destination"], m["RW"]) for m in found["Mounts"]}
+    return {(w["source"], w["target"], not w.get("read_only", False)) for w in wanted} <= seen
+
+
+def ports(found: Inspected, wanted: list[dict[str, Any]]) -> bool:
+    return all(
+        found["HostConfig"]["PortBindings"][f"{w['target']}/tcp"]
+        == [{"HostIp": w["host_ip"], "HostPort": w["published"]}]
+        for w in wanted
+    )
+
+
+HONOURED: dict[str, Callable[[Inspected, Any], bool]] = {
+    "build": lambda found, _: found["Config"]["Image"].startswith("pantheon/"),
+    "cap_drop": lambda found, wanted: found["HostConfig"]["CapDrop"] == wanted,
+    "command": lambda found, wanted: found["Config"]["Cmd"] == wanted,
+    "environment": lambda found, wanted: {f"{k}={v}" for k, v in wanted.items()} <= set(found["Config"]["Env"]),
+    "healthcheck": health,
+    "image": lambda found, wanted: found["Config"]["Image"] == wanted,
+    "init": lambda found, wanted: found["HostConfig"]["Init"] is wanted,
+    "logging": lambda found, wanted: (
+        found["HostConfig"]["LogConfig"] == {"Type": wanted["driver"], "Config": wanted["options"]}
+    ),
+    "mem_limit": lambda found, wanted: found["HostConfig"]["Memory"] == int(wanted),
+    "networks": lambda found, wanted: (
+        {n.partition("_")[2] for n in found["NetworkSettings"]["Networks"]} == set(wanted)
+    ),
+    "pids_limit": lambda found, wanted: found["HostConfig"]["PidsLimit"] == wanted,
+    "ports": ports,
+    "pull_policy": lambda found, wanted: wanted == "never" and bool(found["Image"]),
+    "read_only": lambda found, wanted: found["HostConfig"]["ReadonlyRootfs"] is wanted,
+    "restart": lambda found, wanted: found["HostConfig"]["RestartPolicy"]["Name"] == wanted,
+    "security_opt": lambda found, wanted: found["HostConfig"]["SecurityOpt"] == wanted,
+    "stop_grace_period": lambda found, wanted: found["Config"]["StopTimeout"] == seconds(wanted),
+    "tmpfs": lambda found, wanted: {f"{k}:{v}" for k, v in found["HostConfig"]["Tmpfs"].items()} == set(wanted),
+    "user": lambda found, wanted: found["Config"]["User"] == wanted,
+    "volumes": mounts,
+}
+ELSEWHERE = {"profiles"}  # a service with profiles is no container: tests/compose/test_persephone.py runs tasks in it
+
+
+def test_every_key_that_our_tiers_use_is_in_the_table_and_looked_up_here(tmp_path: Any) -> None:
+    for tier in (tier for tier in all_tiers() if tier.built):
+        model = ComposeEngine("test", tmp_path, tier.compose_file).resolved()
+        used = {key for service in model.services.values() for key in service if not key.startswith("x-")}
+        assert used <= set(HONOURED) | ELSEWHERE, tier.name
+        assert used <= {**keys.HONOURED, **keys.IGNORED}.keys(), "what we use, the local engine does not refuse"
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_engine_honours_each_of_them(persephone: Composed, docker: Api) -> None:
+    from pantheon.cli import images
+    from pantheon.tiers import find
+
+    engine = ComposeEngine(
+        persephone.name, persephone.state, find("persephone").compose_file, persephone.offset, tags=images.tags()
+    )
+    for name, service in engine.resolved().started.items():
+        found = persephone.inspect(docker, name)
+        broken = [key for key, wanted in service.items() if key in HONOURED and not HONOURED[key](found, wanted)]
+        assert broken == []

@@ -90,7 +90,7 @@ class Part:
         fit, ask = filled.fit_transform(X), filled.transform(X_ask)
         # Imputed numbers, levels, indicators: the order of columns decides which of two equal splits a tree takes.
         order = [0, 1, *range(fit.shape[1] - 4, fit.shape[1]), *range(2, fit.shape[1] - 4)]
-        self.filled = fit[:, order].astype(np.float32), ask[:, order].astype(np.float32)
+        self.filled = fit[:, order].astype(np.float32, order="C"), ask[:, order].astype(np.float32, order="C")
         scaler = StandardScaler()
         self.scaled = (
             scaler.fit_transform(self.filled[0].astype(np.float64)),

@@ -26,7 +26,7 @@ def test_it_is_valid_openapi(service: Client) -> None:
 
 
 def accepted(context: Any, response: Any, case: Any) -> bool | None:
-    """Schemathesis' own check, but for one thing that a pattern cannot say: that a text holds a number or day in range."""
+    """Schemathesis' own check, but for what a pattern cannot say: that a text's number or day is in range."""
     if response.status_code == 422:
         error = response.json()["error"]
         row = case.body["payload"][error["row"]]

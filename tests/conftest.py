@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,10 +88,13 @@ class Pantheon:
 
 
 def make_pantheon(home: Path, **settings: str) -> Pantheon:
-    from pantheon.engines.ports import free_offset
+    from pantheon.engines.ports import is_free
 
     given = {"ENGINE": "local", **settings}  # a machine with Docker would choose compose; tests/compose is for that
-    return Pantheon(home, free_offset([8080]), {f"PANTHEON_{key}": value for key, value in given.items()})
+    # At random, not the first that is free: tests run two at a time.
+    tries = (random.randrange(100, 20000, 100) for _ in range(1000))
+    offset = next(tried for tried in tries if is_free(8080 + tried))
+    return Pantheon(home, offset, {f"PANTHEON_{key}": value for key, value in given.items()})
 
 
 def assert_nothing_left(home: Path) -> None:

@@ -27,7 +27,8 @@ CONTRAST = """
   const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   const light = (color) => [0.2126, 0.7152, 0.0722].reduce((sum, share, i) => sum + share * linear(color[i] / 255), 0);
   const ground = (element) => { for (let e = element; e; e = e.parentElement) {
-    const color = rgba(getComputedStyle(e).backgroundColor); if (color[3] === 1) return color; } return [255, 255, 255, 1]; };
+    const color = rgba(getComputedStyle(e).backgroundColor);
+    if (color[3] === 1) return color; } return [255, 255, 255, 1]; };
   const poor = [];
   for (const element of document.querySelectorAll("main *, header *, footer *")) {
     const text = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());

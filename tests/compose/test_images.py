@@ -1,4 +1,4 @@
-"""Images: built when their sources changed and not otherwise, tagged with version and lock, without secrets, portable."""
+"""Images: built when their sources changed and not otherwise, tagged by version and lock, secret-free, portable."""
 
 import tarfile
 from pathlib import Path
@@ -46,12 +46,12 @@ def test_a_proxy_of_this_machine_is_reachable_from_the_build() -> None:
 
 
 def test_a_missing_certificate_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PantheonError, match="PANTHEON_CA=.*none.pem is no file"):
+    with pytest.raises(PantheonError, match=r"PANTHEON_CA=.*none\.pem is no file"):
         images.ca_file({"PANTHEON_CA": str(tmp_path / "none.pem")})
 
 
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PantheonError, match="there is no file .*none.tar"):
+    with pytest.raises(PantheonError, match=r"there is no file .*none\.tar"):
         images.load(tmp_path / "none.tar")
 
 

@@ -44,7 +44,7 @@ CHECKED = [c for c in CHECKS.get_all() if c not in (positive_data_acceptance, ne
 
 
 def ask(operation: Any, mode: GenerationMode, checks: list[Any]) -> None:
-    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(mode))
     def each(case: Any) -> None:
         case.call_and_validate(checks=checks)

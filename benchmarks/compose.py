@@ -43,7 +43,7 @@ def clone() -> Iterator[Path]:
 
 
 def one_row(ports: list[int], kept: bool, repeats: int = 600) -> list[float]:
-    """Median milliseconds of one row to ``POST /predict`` at each port, asked in turns so that both see the same machine.
+    """Median milliseconds of one row to ``POST /predict`` at each port, asked in turns on the same machine.
 
     Args:
         kept: over one connection each, as services call each other; else a new one for every request.

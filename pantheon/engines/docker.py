@@ -101,19 +101,19 @@ class ComposeEngine:
             self.model = self.project.resolve()
         return self.model
 
-    def prepared(self) -> tuple[docker_api.Api, Model]:
-        """The engine and the model, with images, folders and owners as the services need them."""
+    def prepared(self, service: str = "") -> tuple[docker_api.Api, Model]:
+        """The engine and the model, with images, folders and owners as one service, or every one, needs them."""
         api = self.connect()
         assert self.engine
         model = self.resolved()
-        if cost := docker_api.missing_features(self.engine):
-            self.echo(f"# {cost}")
         override = self.home / "override.yaml"
         if write_override(override, model, self.ca, self.engine.knows_start_interval):
             if override not in self.project.overrides:
                 self.project.overrides.append(override)
             model = self.model = self.project.resolve()
-        self.images(model.environments())
+        if service and service not in model.services:
+            raise PantheonError(f"There is no service {service!r}.", f"Services: {', '.join(model.services)}.")
+        self.images(model.environments(service))
         self.hand_over(model)
         return api, model
 
@@ -138,6 +138,8 @@ class ComposeEngine:
         try:
             with locked(self.home / "change.lock"):
                 api, model = self.prepared()
+                if self.engine and (cost := docker_api.missing_features(self.engine)):
+                    self.echo(f"# {cost}")
                 docker_guards.check_foreign(api, self.project)
                 digest = self.digest(api, model)
                 if self.is_up(api, model, digest):
@@ -359,9 +361,7 @@ class ComposeEngine:
         environment: Mapping[str, str] | None = None,
         on_output: Callable[[str], None] | None = None,
     ) -> int:
-        api, model = self.prepared()
-        if service not in model.services:
-            raise PantheonError(f"There is no service {service!r}.", f"Services: {', '.join(model.services)}.")
+        api, model = self.prepared(service)
         words = [self.inside(model, service, word) for word in command]
         return docker_task.run(
             self.project,

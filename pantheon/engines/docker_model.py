@@ -152,9 +152,9 @@ class Model:
         needs = [(service.get("depends_on") or {}).items() for service in self.services.values()]
         return {name for each in needs for name, entry in each if entry.get("condition") == COMPLETED}
 
-    def environments(self, tasks: bool = True) -> list[str]:
-        """The names of our own images (``serving``), in start order."""
-        services = self.services if tasks else self.started
+    def environments(self, only: str = "") -> list[str]:
+        """The names of our own images (``serving``), in start order; of one service, or of all."""
+        services = {only: self.services[only]} if only else self.services
         names = [str(service.get("image", "")) for service in services.values()]
         return list(dict.fromkeys(n.removeprefix(OURS).partition(":")[0] for n in names if n.startswith(OURS)))
 

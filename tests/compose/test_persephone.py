@@ -237,3 +237,54 @@ def test_plain_docker_compose_works_after_prepare(composed: Composed) -> None:
         assert run("down").returncode == 0
     finally:
         (tier / ".env").unlink(missing_ok=True)
+
+
+def test_the_companys_certificates_reach_services_and_tasks_by_one_setting(composed: Composed, tmp_path: Path) -> None:
+    ca = tmp_path / "company.pem"
+    ca.write_bytes(Path("/etc/ssl/certs/ca-certificates.crt").read_bytes())
+    composed.settings["PANTHEON_CA"] = str(ca)
+    composed("up", "persephone", "--no-run")
+    count = "import ssl, os; print(os.environ['SSL_CERT_FILE'], len(ssl.create_default_context().get_ca_certs()) > 0)"
+    said = docker_command("exec", f"{composed.name}-button-1", "python", "-c", count)
+    assert said == "/etc/pantheon/ca.pem True\n"
+    assert composed("run", "--json").json["decision"] == "promoted"
+
+
+def test_a_new_deployment_takes_compose_where_an_engine_answers_and_says_why(composed: Composed) -> None:
+    del composed.settings["PANTHEON_ENGINE"]
+    said = composed("up", "persephone", "--no-run").err
+    assert "engine: compose, containers, since a Docker engine answers here" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_person_who_is_not_root(docker: Api, tmp_path: Path) -> None:
+    """Allowed by the socket's group: containers run as that person. Not allowed: a sentence."""
+    socket = Path(docker.path)
+    person, group = 12345, socket.stat().st_gid
+    made = make_composed(
+        Path("/var/tmp") / tmp_path.parent.parent.name / tmp_path.name
+    )  # below a folder that others may enter
+    home = made.home
+    home.mkdir(parents=True)
+    os.chown(home, person, person)
+
+    def command(*words: str, groups: str) -> subprocess.CompletedProcess[str]:
+        become = ["setpriv", f"--reuid={person}", f"--regid={person}", groups]
+        program = [str(ROOT / ".pantheon" / "envs" / "cli" / "bin" / "python"), "-P", "-m", "pantheon", *words]
+        env = made.environment | {"HOME": str(home), "PYTHONPATH": str(ROOT), "PANTHEON_RUN": "1"}
+        return subprocess.run([*become, *program], env=env, cwd="/", capture_output=True, text=True, check=False)
+
+    if command("help", groups="--clear-groups").returncode:
+        pytest.skip("another user cannot read this clone")
+    try:
+        refused = command("up", "persephone", groups="--clear-groups")
+        assert refused.returncode == 2
+        assert "this user may not use it" in refused.stderr
+        done = command("up", "persephone", groups=f"--groups={group}")
+        assert done.returncode == 0, done.stderr
+        assert made.inspect(docker)["Config"]["User"] == f"{person}:{person}"
+        assert {path.stat().st_uid for path in (made.state / "models").rglob("*")} == {person}
+        assert command("destroy", "--confirm", "yes", groups=f"--groups={group}").returncode == 0
+    finally:
+        clear(made)
+        home.rmdir()

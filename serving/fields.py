@@ -136,6 +136,8 @@ def category(categories: list[str], other: bool, expected: str) -> Callable[[Any
     positions = {name: float(i) for i, name in enumerate(categories)}
 
     def coerce(value: Any) -> float:
+        if type(value) is float and value.is_integer():
+            value = int(value)  # JSON has one kind of number: 3.0 is the whole number 3
         if type(value) is int and abs(value) < 10**TEXT_MAX:
             value = str(value)  # "pclass": 3 means the category "3"
         if type(value) is not str:

@@ -17,7 +17,7 @@ from pantheon.workflow.run import read_json, write_json
 
 FOLDERS = ("state", "runs", "models", "data", "extensions", "logs", "volumes")
 RESERVED = {"envs", "uv"}
-SECRETS = ("button_token",)  # grows with the tiers: one file a secret
+SECRETS: tuple[str, ...] = ()  # one file a secret; the first tiers need none
 
 
 def home() -> Path:

@@ -70,12 +70,16 @@ def test_logs_and_runs_and_doctor(persephone: Pantheon) -> None:
     assert "button" in answer.message
 
 
-def test_secrets_are_for_the_owner_alone(persephone: Pantheon) -> None:
-    folder = persephone.state / "secrets"
-    assert folder.stat().st_mode & 0o777 == 0o700
-    for secret in folder.iterdir():
-        assert secret.stat().st_mode & 0o777 == 0o600
-        assert secret.read_text().isalnum()
+def test_secrets_are_for_the_owner_alone(persephone: Pantheon, tmp_path: Path) -> None:
+    from pantheon.cli.deployment import make_secret
+
+    assert (persephone.state / "secrets").stat().st_mode & 0o777 == 0o700
+    make_secret(tmp_path / "password")
+    first = (tmp_path / "password").read_text()
+    make_secret(tmp_path / "password")
+    assert (tmp_path / "password").stat().st_mode & 0o777 == 0o600
+    assert first == (tmp_path / "password").read_text(), "a secret that is there is kept"
+    assert first.isalnum() and len(first) == 40, "it fits a URL"
 
 
 def test_doctor_and_up_name_who_holds_a_port(persephone: Pantheon, tmp_path: Path) -> None:

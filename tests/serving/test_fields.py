@@ -90,7 +90,8 @@ def test_what_is_no_boolean_is_refused(value: object) -> None:
 def test_a_category_is_its_place_in_the_list() -> None:
     battery = field(type="category", categories=["high", "low", "3"])
     assert [battery.coerce(v) for v in ("high", "low", "3", 3)] == [0.0, 1.0, 2.0, 2.0]
-    for value in ("Low", "", "purple", 4, 3.0, True, ["low"]):
+    assert battery.coerce(3) == battery.coerce(3.0) == battery.coerce("3")  # JSON has one kind of number
+    for value in ("Low", "", "purple", 4, 3.5, True, ["low"]):
         with pytest.raises(Refused, match='one of "high", "low", "3"'):
             battery.coerce(value)
 

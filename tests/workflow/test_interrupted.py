@@ -44,7 +44,8 @@ def test_a_run_survives_an_end_in_every_stage(run: Run, number: signal.Signals) 
                 break
         process.stdout.read()
         ended = process.wait(timeout=20)
-        assert ended == (130 if number == signal.SIGINT else -signal.SIGKILL)
+        over = run.path("outcome.json").exists()  # the last stage may be over before the signal comes
+        assert ended == (130 if number == signal.SIGINT else -signal.SIGKILL) or (over and ended == 0)
         if number == signal.SIGINT:
             assert run.stages()[stage]["state"] in ("interrupted", "done")  # done: it was over before the signal came
             assert not list(run.folder.rglob(".*.part"))

@@ -28,15 +28,15 @@ from pantheon.store import FolderStore
 from pantheon.workflow.run import Run
 import pantheon.workflow.bundle, pantheon.workflow.plots
 run = Run(Path(sys.argv[1]))
-store, found = FolderStore(run.state / "models"), {}
+store, found, used = FolderStore(run.state / "models"), {}, {}
 names = ["preprocess", "feature_engineering", "feature_selection", "train", "model_selection", "hyperparameter_tuning",
          "evaluate", "performance_metrics", "model_comparison", "deploy"]
 stages = {name: getattr(importlib.import_module(f"pantheon.workflow.{name}"), name) for name in names}
 for name, stage in stages.items():
-    clock = time.perf_counter()
+    clock, cpu = time.perf_counter(), time.process_time()
     stage(run, store) if name in ("model_comparison", "deploy") else stage(run)
-    found[name] = time.perf_counter() - clock
-print(json.dumps(found))
+    found[name], used[name] = time.perf_counter() - clock, time.process_time() - cpu
+print(json.dumps({"seconds": found, "cpu": used}))
 """
 DATA = """
 import sys
@@ -67,14 +67,19 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
             parts = [str(run.path(f"data/{part}.parquet")) for part in ("train", "test")]
             by_hand.append(json.loads(_run([str(BY_HAND), *parts])))
             greatest = max(greatest, difference(run, by_hand[-1]))
-    trained = [sum(seconds for name, seconds in one.items() if name not in APART) for one in ours]
+    trained = [sum(s for name, s in one["seconds"].items() if name not in APART) for one in ours]
+    cpu = [sum(s for name, s in one["cpu"].items() if name not in APART) for one in ours]
     written = [sum(one["seconds"].values()) for one in by_hand]
     return {
         "rows": rows,
         "ratio": statistics.median(one / other for one, other in zip(trained, written, strict=True)),
         "seconds": statistics.median(trained),
         "by_hand_seconds": statistics.median(written),
-        "stages": {name: round(statistics.median(one[name] for one in ours), 3) for name in ours[0]},
+        "cpu_seconds": statistics.median(cpu),
+        "by_hand_cpu_seconds": statistics.median(one["cpu_seconds"] for one in by_hand),
+        "stages": {
+            name: round(statistics.median(one["seconds"][name] for one in ours), 3) for name in ours[0]["seconds"]
+        },
         "by_hand": {
             name: round(statistics.median(one["seconds"][name] for one in by_hand), 3) for name in by_hand[0]["seconds"]
         },

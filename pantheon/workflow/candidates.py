@@ -46,6 +46,7 @@ class Candidate:
         space: what the search may choose; empty is not searched.
         missing: does it take NaN? Else missing numbers are filled before it.
         scale: are its columns scaled?
+        free: does it grow without Python's lock, so that several may be fitted at once?
         own: the user's file it comes from.
     """
 
@@ -54,6 +55,7 @@ class Candidate:
     space: Mapping[str, Any]
     missing: bool = False
     scale: bool = False
+    free: bool = False
     own: Any = None
 
     def estimator(self, params: Mapping[str, Any], seed: int) -> Any:
@@ -113,13 +115,13 @@ BUILT_IN: dict[str, tuple[Candidate, ...]] = {
     "classification": (
         Candidate(BASELINE, lambda seed: DummyClassifier(strategy="prior"), {}),
         Candidate("linear", _linear_classifier, {"C": (0.001, 100.0, "log")}, scale=True),
-        Candidate("random_forest", _forest(RandomForestClassifier), FOREST_SPACE),
+        Candidate("random_forest", _forest(RandomForestClassifier), FOREST_SPACE, free=True),
         Candidate("hist_gradient_boosting", _boosting(HistGradientBoostingClassifier), BOOSTING_SPACE, missing=True),
     ),
     "regression": (
         Candidate(BASELINE, lambda seed: DummyRegressor(strategy="mean"), {}),
         Candidate("linear", _linear_regressor, {"alpha": (0.001, 1000.0, "log")}, scale=True),
-        Candidate("random_forest", _forest(RandomForestRegressor), FOREST_SPACE),
+        Candidate("random_forest", _forest(RandomForestRegressor), FOREST_SPACE, free=True),
         Candidate("hist_gradient_boosting", _boosting(HistGradientBoostingRegressor), BOOSTING_SPACE, missing=True),
     ),
 }
@@ -130,7 +132,7 @@ def candidates(run: Run, task: str) -> dict[str, Candidate]:
     found = {candidate.name: candidate for candidate in BUILT_IN[task]}
     for own in extensions.load(run.state / "extensions").candidates.values():
         if task in own.tasks:
-            found[own.name] = Candidate(own.name, own.build, own.space, own.missing, own.scale, own.file)
+            found[own.name] = Candidate(own.name, own.build, own.space, own.missing, own.scale, own=own.file)
     return found
 
 

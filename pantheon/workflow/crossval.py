@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from pantheon.workflow.candidates import Candidate, Prepared, fit
-from pantheon.workflow.fits import side_by_side, workers
+from pantheon.workflow.fits import Task, side_by_side, worth
 from pantheon.workflow.folds import sample, splits
 from pantheon.workflow.matrix import Table, load_spec
 from pantheon.workflow.metrics import primary, score
@@ -33,8 +33,8 @@ class CrossValidation:
         self.table = sample(table, self.params.tuning_rows, self.params.seed)
         found = splits(self.table, self.params.folds, self.params.seed, self.design.classes)
         self.splits = found[:folds]
-        self.threads = workers(len(self.table), self.params.threads)
-        self.prepared = side_by_side([partial(self._prepare, *rows) for rows in self.splits], self.threads)
+        self.threads = worth(len(self.table), self.params.threads)
+        self.prepared = side_by_side([Task(partial(self._prepare, *rows)) for rows in self.splits], self.threads)
 
     def _prepare(self, fit_rows: Any, ask_rows: Any) -> tuple[Prepared, Prepared]:
         """A fold's rows to fit on and to ask, prepared once for every candidate and trial."""
@@ -43,7 +43,7 @@ class CrossValidation:
         return prepared, prepared.others(asked)
 
     def one(self, candidate: Candidate, params: Mapping[str, Any], fold: int) -> float:
-        """The score of one fold, on one thread."""
+        """The score of one fold."""
         rows, asked = self.prepared[fold]
         fitted = fit(candidate, params, rows, self.params.seed)
         value = score(self.metric, asked.y, fitted.answer(asked.for_candidate(candidate)), self.positive)
@@ -52,7 +52,10 @@ class CrossValidation:
         return value
 
     def all(self, candidate: Candidate, params: Mapping[str, Any]) -> list[float]:
-        """The score of every fold, side by side."""
-        return side_by_side(
-            [partial(self.one, candidate, params, fold) for fold in range(len(self.splits))], self.threads
-        )
+        """The score of every fold."""
+        return side_by_side(self.tasks(candidate, params), self.threads)
+
+    def tasks(self, candidate: Candidate, params: Mapping[str, Any]) -> list[Task[float]]:
+        """One task a fold."""
+        folds = range(len(self.splits))
+        return [Task(partial(self.one, candidate, params, fold), free=candidate.free) for fold in folds]

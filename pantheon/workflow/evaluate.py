@@ -1,5 +1,6 @@
 """evaluate: the best of selection and tuning, fitted on the whole training part and asked about the held-out rows."""
 
+from functools import partial
 from typing import Any
 
 import joblib
@@ -7,7 +8,7 @@ import numpy as np
 
 from pantheon.workflow import interrupt
 from pantheon.workflow.candidates import BASELINE, Fitted, Prepared, candidates, fit
-from pantheon.workflow.fits import openmp, side_by_side, workers
+from pantheon.workflow.fits import Task, one_thread, side_by_side, worth
 from pantheon.workflow.folds import sample
 from pantheon.workflow.matrix import save, train_and_test
 from pantheon.workflow.metrics import better
@@ -50,8 +51,8 @@ def evaluate(run: Run) -> dict[str, Any]:
     families = candidates(run, design.task)
     chosen = choose(selection, tuning)
     train, test = train_and_test(run)
-    threads = workers(len(train), params.threads)
-    with openmp(threads):
+    threads = worth(len(train), params.threads)
+    with one_thread():
         if chosen["tuned"]:
             rows = Prepared.fit(design, train, params.seed)
             model = fit(families[chosen["name"]], chosen["params"], rows, params.seed, threads)
@@ -65,9 +66,9 @@ def evaluate(run: Run) -> dict[str, Any]:
         return fitted.predict(test.X)
 
     tasks = [
-        lambda: model.predict(test.X),
-        lambda: model.predict(seen.X),
-        *(lambda name=name: others(name) for name in families),
+        Task(partial(model.predict, test.X), free=True),
+        Task(partial(model.predict, seen.X), free=True),
+        *(Task(partial(others, name), free=True) for name in families),
     ]
     answers = side_by_side(tasks, threads)
     with run.output("evaluation/chosen.joblib") as path:

@@ -1,6 +1,5 @@
 """model_selection: rank the families, with their defaults, by cross-validation on the training part."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,10 @@ def model_selection(run: Run) -> dict[str, Any]:
     run.need("candidates.json", "train")
     folds = CrossValidation(run)
     families = candidates(run, folds.design.task)
-    asked = [(family, fold) for family in families.values() for fold in range(len(folds.splits))]
-    found = side_by_side([partial(folds.one, family, {}, fold) for family, fold in asked], folds.threads)
-    scores: dict[str, list[float]] = {name: [] for name in families}
-    for (family, _), value in zip(asked, found, strict=True):
-        scores[family.name].append(value)
+    tasks = [task for family in families.values() for task in folds.tasks(family, {})]
+    found = side_by_side(tasks, folds.threads)
+    count = len(folds.splits)
+    scores = {name: found[place * count : (place + 1) * count] for place, name in enumerate(families)}
     ranking = [
         {"name": name, "mean": float(np.mean(values)), "std": float(np.std(values)), "folds": values}
         for name, values in scores.items()

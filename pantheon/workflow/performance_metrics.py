@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pantheon.workflow import interrupt
 from pantheon.workflow.candidates import Fitted, candidates
 from pantheon.workflow.evaluate import CHOSEN
-from pantheon.workflow.fits import openmp
+from pantheon.workflow.fits import one_thread
 from pantheon.workflow.matrix import Table, iso, load_spec
 from pantheon.workflow.metrics import Doubles, better, calibration, primary, score, scores
 from pantheon.workflow.run import Run, read_json, write_json
@@ -51,7 +51,7 @@ def performance_metrics(run: Run) -> dict[str, Any]:
     answer = answers[CHOSEN]
     held_out = scores(spec.task, y, answer, positive)
     train = scores(spec.task, seen_y, seen, positive)
-    with openmp(1):
+    with one_thread():
         importance = permutation_importance(model, test, metric, greater, positive, run.params.seed)
     interrupt.check()
     compared = _candidates(run, spec, chosen, answers, y, positive)

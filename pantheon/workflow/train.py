@@ -8,7 +8,7 @@ import joblib
 
 from pantheon.errors import PantheonError
 from pantheon.workflow.candidates import Candidate, Fitted, Prepared, candidates, fit
-from pantheon.workflow.fits import openmp, side_by_side, workers
+from pantheon.workflow.fits import Task, one_thread, side_by_side, worth
 from pantheon.workflow.matrix import Table, load_spec
 from pantheon.workflow.metrics import primary
 from pantheon.workflow.preparation import Design
@@ -34,9 +34,10 @@ def train(run: Run) -> dict[str, Any]:
     )
     design = Design.load(run)
     table = Table.load(run.need("features/train.npz", "preprocess"))
-    with openmp(1):
+    with one_thread():
         rows = Prepared.fit(design, table, params.seed)
     families = candidates(run, spec.task)
+    threads = worth(len(table), params.threads)
 
     def task(candidate: Candidate) -> tuple[Fitted, float]:
         clock = time.perf_counter()
@@ -45,9 +46,7 @@ def train(run: Run) -> dict[str, Any]:
             check_converts(fitted, table)
         return fitted, time.perf_counter() - clock
 
-    # The longest first, so that two threads end together.
-    order = sorted(families.values(), key=lambda family: family.name in ("baseline", "linear"))
-    fitted = side_by_side([partial(task, family) for family in order], workers(len(table), params.threads))
+    fitted = side_by_side([Task(partial(task, family), free=family.free) for family in families.values()], threads)
     report = {}
     for model, seconds in fitted:
         with run.output(f"candidates/{model.name}.joblib") as path:

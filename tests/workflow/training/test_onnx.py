@@ -13,7 +13,7 @@ from pantheon.errors import PantheonError
 from pantheon.workflow.agreement import Agreement, agreement, ask, enforce, session
 from pantheon.workflow.candidates import BUILT_IN, Prepared, fit
 from pantheon.workflow.expressions import Column
-from pantheon.workflow.fits import openmp
+from pantheon.workflow.fits import one_thread
 from pantheon.workflow.matrix import Table
 from pantheon.workflow.onnx_export import export
 from pantheon.workflow.preparation import Design
@@ -65,7 +65,7 @@ def design(classes: int, columns: tuple[str, ...] = NAMES) -> Design:
 
 def fitted(name: str, classes: int, X: Any, y: Any, columns: tuple[str, ...] = NAMES) -> Any:
     family = {c.name: c for c in BUILT_IN["classification" if classes else "regression"]}[name]
-    with openmp(1):
+    with one_thread():
         return fit(family, {}, Prepared.fit(design(classes, columns), Table(X, y), 0), 0)
 
 

@@ -13,6 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two workers: a file's tests stay together, and so do all that share the Docker engine."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "compose" else str(item.path)))
+
+
 @dataclass
 class Answer:
     """What a command said."""

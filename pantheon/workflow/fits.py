@@ -1,9 +1,10 @@
 """How models are fitted side by side without the schedule changing what comes out.
 
 Every fit runs on one thread of OpenMP and BLAS, so that sums are added in the same order everywhere, and `threads` fits
-run at once in a process, two stages beside each other counted together. Only forests may be several: they grow without Python's lock. Others grow under it (measured at 80,000 rows: two gradient boostings at once take 1.05 s, one
-after the other 0.88 s), and OpenMP's threads wait for each other by spinning, which on a busy machine takes many times
-as long (tuning on 100,000 rows: 127 s against 34 s).
+run at once in a process, two stages beside each other counted together. Only forests may be several: they grow without
+Python's lock. Others grow under it: two gradient boostings at once on 80,000 rows take 1.05 s, one after the other
+0.88 s. OpenMP's own threads wait for each other by spinning, which on a busy machine takes many times as long (tuning
+on 100,000 rows: 127 s against 34 s).
 """
 
 import threading

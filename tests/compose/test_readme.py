@@ -1,0 +1,19 @@
+"""Every command of the README that needs Docker, run in order."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.house.test_readme_commands import commands
+
+from .conftest import Composed
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_every_command_of_the_readme_works_in_containers(composed: Composed, tmp_path: Path) -> None:
+    lines = commands(ROOT / "README.md", "sh docker")
+    assert any("ENGINE=compose" in line for line in lines)
+    for line in lines:
+        composed.command(["bash", "-euc", line.replace("images.tar.gz", str(tmp_path / "images.tar.gz"))], timeout=300)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pantheon.workflow.plots import say
+from pantheon.workflow.metrics import say
 
 _FAMILIES = {
     "linear": "a linear model",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pantheon.workflow.metrics import Doubles, better, score
+from pantheon.workflow.metrics import Doubles, better, say, score
 
 RESAMPLES, ROWS = 200, 5000
 Z = 1.645  # of a 90 % interval: 5 % on the side that matters
@@ -89,7 +89,7 @@ def judge(comparison: Mapping[str, Any], approval: str) -> tuple[str, str]:
       even where few rows leave that much to chance. One that is as good is promoted: it was trained on newer rows, and
       the next run is compared with it.
     """
-    metric, baseline = comparison["metric"], comparison["baseline"]
+    metric, baseline = say(comparison["metric"]), comparison["baseline"]
     if baseline["gain"] is None:
         return "refused", f"{metric} has no meaning on the held-out rows: they are of one class only."
     if baseline["gain"] <= SURE * baseline["margin"]:

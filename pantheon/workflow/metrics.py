@@ -149,3 +149,17 @@ def _each_class(metric: Any, y: NDArray[Any], answer: Doubles, positive: int) ->
 def usable(values: Mapping[str, float | None]) -> dict[str, float]:
     """Those that have a value."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def say(metric: str) -> str:
+    """A metric's name as people write it."""
+    known = {
+        "roc_auc": "ROC AUC",
+        "pr_auc": "PR AUC",
+        "rmse": "RMSE",
+        "mae": "MAE",
+        "r2": "R²",
+        "f1": "F1",
+        "brier": "the Brier score",
+    }
+    return known.get(metric, metric.replace("_", " "))

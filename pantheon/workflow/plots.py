@@ -18,6 +18,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from pantheon.workflow.metrics import say
+
 INK, GRID, CARD = "#24292f", "#d8dee4", "#ffffff"
 COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#57606a", "#9a6700", "#0a7ea4")
 POINTS = 200  # of a curve; more cannot be seen
@@ -220,17 +222,3 @@ def candidates(ax: Axes, entries: list[dict[str, Any]], metric: str) -> None:
     beside = "" if baseline is None else f" (the baseline: {baseline:.4g})"
     ax.set(xlabel=say(metric) + beside, title="Candidates compared (✓ chosen)")
     ax.figure.legend(loc="outside lower center", ncols=2, frameon=False)
-
-
-def say(metric: str) -> str:
-    """A metric's name as people write it."""
-    known = {
-        "roc_auc": "ROC AUC",
-        "pr_auc": "PR AUC",
-        "rmse": "RMSE",
-        "mae": "MAE",
-        "r2": "R²",
-        "f1": "F1",
-        "brier": "the Brier score",
-    }
-    return known.get(metric, metric.replace("_", " "))

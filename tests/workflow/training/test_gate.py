@@ -24,7 +24,7 @@ def deployed(other: float, gain: float, margin: float) -> dict[str, Any]:
 def test_the_first_model_needs_to_beat_the_baseline_alone() -> None:
     decision, reason = judge(comparison(), "auto")
     assert decision == "promoted"
-    assert reason == "Better than the trivial baseline (roc_auc 0.9 against 0.5); no model was deployed yet."
+    assert reason == "Better than the trivial baseline (ROC AUC 0.9 against 0.5); no model was deployed yet."
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def bench() -> dict[str, Any]:
     figures["5,000,000 rows: rows a second, of bare Polars'"]["at_least"] = 0.6
     figures["5,000,000 rows: rows a second"] = {"value": large["rows_per_second"]}
     figures["5,000,000 rows: peak memory, MB"] = {"value": large["peak_mb"], "bar": 700}
-    figures["time a row, slowest size over fastest"] = {"value": max(per_row) / min(per_row)}
+    # Flat means that it does not grow; 0.05 s of a start (as bare Polars has it) show at 100,000 rows.
+    figures["time a row at 5,000,000 against 100,000"] = {"value": per_row[-1] / per_row[0], "bar": 1.1}
     return figures
 
 

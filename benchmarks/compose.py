@@ -15,9 +15,10 @@ from typing import Any
 
 from pantheon.engines import docker_api
 from pantheon.engines.ports import free_offset
+from pantheon.errors import PantheonError
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("serving", "workflow")
+OF_CI = "pantheon-ci"  # in the socket of the engine that .ci/docker-engine starts
 BAD = {"robot-age": 5, "rust-level": "9", "battery": "low"}
 
 
@@ -66,12 +67,9 @@ def one_row(ports: list[int], kept: bool, repeats: int = 600) -> list[float]:
 
 
 def build_times(tree: Path, env: dict[str, str]) -> tuple[float, float]:
-    """Seconds to build all images with no layer in the cache, and after a change of our code."""
-    subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=env, check=True, capture_output=True)
-    for name in NAMES:
-        subprocess.run(
-            ["docker", "image", "rm", "-f", f"pantheon/{name}:dev"], env=env, check=False, capture_output=True
-        )
+    """Seconds to build all images, and after a change of our code. Only CI's engine loses its build cache before."""
+    if OF_CI in env["DOCKER_HOST"]:
+        subprocess.run(["docker", "buildx", "prune", "--all", "--force"], env=env, check=True, capture_output=True)
     marker = tree / "pantheon" / "__init__.py"
     text = marker.read_text()
     marker.write_text(f"{text}\n# {secrets.token_hex(8)}\n")
@@ -81,12 +79,17 @@ def build_times(tree: Path, env: dict[str, str]) -> tuple[float, float]:
 
 
 def bench() -> dict[str, Any]:
-    """Sizes in MB, times in seconds, the overhead as a ratio. Needs a Docker engine; its build cache is emptied."""
+    """Sizes in MB, times in seconds, the overhead as a ratio; nothing where no Docker engine answers."""
+    try:
+        engine = docker_api.find(os.environ)
+    except PantheonError as error:
+        print(f"left out: {error.cause}")
+        return {}
     base = 3000 + free_offset([11080, 11180])
     names = {engine: f"pantheon-bench-{engine}-{secrets.token_hex(3)}" for engine in ("local", "compose")}
     with clone() as tree:
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        env |= {"DOCKER_HOST": docker_api.find(os.environ).host, "PANTHEON_TRIALS": "2"}
+        env |= {"DOCKER_HOST": engine.host, "PANTHEON_TRIALS": "2"}
         first, again = build_times(tree, env)
         found = json.loads(subprocess.check_output(["bin/pantheon", "images", "--json"], cwd=tree, env=env))
         sizes = {each["image"].partition(":")[0]: each["size"] / 1e6 for each in found}
@@ -109,7 +112,7 @@ def bench() -> dict[str, Any]:
                 subprocess.run(destroy, cwd=tree, env=env, capture_output=True, check=False)
     return {
         **{f"image {image}, MB": {"value": size} for image, size in sizes.items()},
-        "first build of all images, s": {"value": first},
+        **({"first build of all images, s": {"value": first}} if OF_CI in engine.host else {}),
         "rebuild of all images after a code change, s": {"value": again, "bar": 10},
         "up in containers, images there, s": {"value": statistics.median(warm), "bar": 10},
         "up in containers, already up, s": {"value": same, "bar": 2.5},

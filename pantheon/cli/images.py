@@ -118,6 +118,10 @@ def build(name: str, host: str) -> None:
         done = subprocess.run(
             command, cwd=ROOT, env=os.environ | {"DOCKER_HOST": host}, capture_output=True, text=True, check=False
         )
+    if done.returncode and "is not a docker command" in done.stderr:
+        raise PantheonError(
+            "Images are built with docker's buildx, and there is none.", "Install docker-buildx (0.17 or newer)."
+        )
     if done.returncode:
         raise PantheonError(
             f"the image {name} could not be built:\n{last_words(done.stderr)}\n",

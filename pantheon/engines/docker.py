@@ -105,6 +105,7 @@ class ComposeEngine:
         """The engine and the model, with images, folders and owners as one service, or every one, needs them."""
         api = self.connect()
         assert self.engine
+        self.home.mkdir(parents=True, exist_ok=True)
         model = self.resolved()
         override = self.home / "override.yaml"
         if write_override(override, model, self.ca, self.engine.knows_start_interval):
@@ -123,6 +124,12 @@ class ComposeEngine:
             if not source.exists():
                 source.mkdir(parents=True, exist_ok=True)
         hand_over(sources, int(self.project.values["PUID"]), int(self.project.values["PGID"]))
+
+    def record(self, found: Sequence[ServiceStatus]) -> None:
+        """Write services.json for the page, whatever the umask of the one who asks."""
+        docker_record.write(self.services_file, found)
+        uid, gid = owner_of(self.state, bool(self.engine and self.engine.rootless))
+        hand_over([self.services_file.parent], uid, gid)
 
     def planned(self) -> list[Planned]:
         return self.resolved().planned()
@@ -143,7 +150,7 @@ class ComposeEngine:
                 docker_guards.check_foreign(api, self.project)
                 digest = self.digest(api, model)
                 if self.is_up(api, model, digest):
-                    docker_record.write(self.services_file, self.look(api, model))
+                    self.record(self.look(api, model))
                     return
                 docker_guards.check_ports(api, self.project, model)
                 self.compose_up(api, model, begin, on_event)
@@ -197,7 +204,7 @@ class ComposeEngine:
                     self.judge(model, found, over=code == 0)
                     up = {s.name for s in found} >= set(model.started) and all(self.good(s, model) for s in found)
                     if code == 0 and up:
-                        docker_record.write(self.services_file, found)
+                        self.record(found)
                         return
                     time.sleep(LOOK)
             finally:
@@ -217,7 +224,7 @@ class ComposeEngine:
             gone = over and status.state == "stopped" and status.name in model.started
             if not (loop or gone or (over and status.state == "failed")):
                 continue
-            docker_record.write(self.services_file, found)
+            self.record(found)
             how = "ends again and again" if loop else ("was stopped" if gone else "failed")
             raise PantheonError(
                 f"{status.name} {how}: {status.why}.{self.tail(status.name)}",
@@ -263,7 +270,7 @@ class ComposeEngine:
                     replace(status, state="stopped", why="", pid=0, memory=0, uptime=0.0)
                     for status in docker_record.read(self.services_file)
                 ]
-                docker_record.write(self.services_file, gone)
+                self.record(gone)
                 for service in containers:
                     if on_event:
                         on_event(Event(service, "stopped", "", time.monotonic() - begin))
@@ -305,7 +312,7 @@ class ComposeEngine:
         self.prepared()
         given = self.project.surroundings()
         values = {key: given[key] for key in sorted(given) if key not in self.project.base()}
-        path.write_text("".join(f"{key}='{value}'\n" for key, value in values.items()), encoding="utf-8")
+        path.write_text("".join(f"{key}={quoted(value)}\n" for key, value in values.items()), encoding="utf-8")
         return path
 
     # looking ----------------------------------------------------------------------------------------------------------
@@ -335,7 +342,7 @@ class ComposeEngine:
             for s in docker_record.read(self.services_file)
             if s.name not in names
         ]
-        docker_record.write(self.services_file, full)
+        self.record(full)
         return full
 
     def logs(self, service: str | None = None, follow: bool = False, tail: int = 100) -> Iterator[str]:
@@ -379,3 +386,11 @@ class ComposeEngine:
         if seen == word and self.root and word.startswith("/") and Path(word).is_relative_to(self.root / "datasets"):
             return str(Path("/app") / Path(word).relative_to(self.root))
         return seen
+
+
+def quoted(value: str) -> str:
+    """A value in an ``.env`` file; within double quotes Compose would interpolate a dollar sign."""
+    if "'" not in value:
+        return f"'{value}'"
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'

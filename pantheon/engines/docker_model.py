@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -79,8 +80,8 @@ class Project:
 
     def shown(self, *words: str) -> str:
         """The command as a person would type it."""
-        files = " ".join(f"-f {os.path.relpath(file)}" for file in (self.file, *self.overrides))
-        return f"docker compose -p {self.name} {files} {' '.join(words)}"
+        files = [word for file in (self.file, *self.overrides) for word in ("-f", os.path.relpath(file))]
+        return shlex.join(["docker", "compose", "-p", self.name, *files, *words])
 
     def run(self, *words: str, environment: Mapping[str, str] | None = None, quiet: bool = False) -> str:
         """What a command of docker-compose that asks no engine prints.

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -203,3 +204,14 @@ def test_root_hands_over_and_follows_no_link(tmp_path: Path) -> None:
     assert outside.stat().st_uid == 0
     os.chown(tmp_path / "state", 4242, 4243)
     assert owner_of(tmp_path / "state", rootless=False) == (4242, 4243), "sudo on a person's own deployment"
+
+
+@pytest.mark.parametrize("value", ["/plain", "/with space", "/o'clock", """/all ' " $HOME \\ #"""])
+def test_values_survive_the_env_file(tmp_path: Path, value: str) -> None:
+    from pantheon.engines.compose import binary
+    from pantheon.engines.docker import quoted
+
+    (tmp_path / ".env").write_text(f"VALUE={quoted(value)}\n")
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: x, environment: {V: $VALUE}}}")
+    said = subprocess.run([binary(), "config", "--format", "json"], cwd=tmp_path, capture_output=True, check=True)
+    assert json.loads(said.stdout)["services"]["a"]["environment"]["V"].replace("$$", "$") == value

@@ -86,7 +86,7 @@ def bench() -> dict[str, Any]:
         print(f"left out: {error.cause}")
         return {}
     base = 3000 + free_offset([11080, 11180])
-    names = {engine: f"pantheon-bench-{engine}-{secrets.token_hex(3)}" for engine in ("local", "compose")}
+    names = {kind: f"pantheon-bench-{kind}-{secrets.token_hex(3)}" for kind in ("local", "compose")}
     with clone() as tree:
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
         env |= {"DOCKER_HOST": engine.host, "PANTHEON_TRIALS": "2"}
@@ -94,8 +94,8 @@ def bench() -> dict[str, Any]:
         found = json.loads(subprocess.check_output(["bin/pantheon", "images", "--json"], cwd=tree, env=env))
         sizes = {each["image"].partition(":")[0]: each["size"] / 1e6 for each in found}
         try:
-            for number, (engine, name) in enumerate(names.items()):
-                own = ["--engine", engine, "--name", name, "--port-offset", str(base + 100 * number)]
+            for number, (kind, name) in enumerate(names.items()):
+                own = ["--engine", kind, "--name", name, "--port-offset", str(base + 100 * number)]
                 timed(["bin/pantheon", "up", "persephone", *own], cwd=tree, env=env)
             ports = [8080 + base, 8180 + base]
             kept = [one_row(ports, kept=True) for _ in range(3)]

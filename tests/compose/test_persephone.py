@@ -197,7 +197,7 @@ def containers_of(docker: Api, made: Composed) -> set[str]:
 def test_a_run_that_is_interrupted_or_killed_leaves_no_container_and_goes_on(
     persephone: Composed, docker: Api, number: signal.Signals
 ) -> None:
-    process = persephone.popen("run", "--trials", "40")
+    process = persephone.popen("run")
     assert process.stderr
     run = next(line.split()[1].rstrip(":") for line in process.stderr if line.startswith("run "))
     folder = persephone.state / "runs" / run

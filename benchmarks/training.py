@@ -63,7 +63,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
         for _ in range(repeats):
             run = Run.create(Path(scratch) / "state", spec.dump(), "robots", Params())
             _run(["-c", DATA, str(run.folder)])
-            ours.append(json.loads(_run(["-c", STAGES, str(run.folder)])))
+            ours.append(json.loads(_run(["-c", STAGES, str(run.folder)], OMP_WAIT_POLICY="PASSIVE")))  # as tasks.py
             parts = [str(run.path(f"data/{part}.parquet")) for part in ("train", "test")]
             by_hand.append(json.loads(_run([str(BY_HAND), *parts])))
             greatest = max(greatest, difference(run, by_hand[-1]))
@@ -103,8 +103,8 @@ def difference(run: Any, by_hand: dict[str, Any]) -> float:
     return max(abs(one - other) for one, other in pairs)
 
 
-def _run(arguments: list[str]) -> str:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def _run(arguments: list[str], **settings: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | settings
     done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{arguments[0]} ended with {done.returncode}:\n{done.stderr[-4000:]}")
@@ -115,7 +115,7 @@ def bench(rows: list[int] | None = None) -> dict[str, Any]:
     """The figures of ``make bench``; 500,000 rows take some minutes."""
     figures: dict[str, Any] = {}
     for count in rows or list(BARS):
-        found = measure(count, repeats=3 if count <= 50_000 else 1)
+        found = measure(count, repeats=3)
         name = f"{count:,} robots"
         figures[f"training against the script by hand, {name} (x)"] = {
             "value": found["ratio"],

@@ -47,6 +47,7 @@ class Candidate:
         missing: does it take NaN? Else missing numbers are filled before it.
         scale: are its columns scaled?
         free: does it grow without Python's lock, so that several may be fitted at once?
+        spreads: does it use OpenMP's threads, without a figure depending on how many?
         own: the user's file it comes from.
     """
 
@@ -56,6 +57,7 @@ class Candidate:
     missing: bool = False
     scale: bool = False
     free: bool = False
+    spreads: bool = False
     own: Any = None
 
     def estimator(self, params: Mapping[str, Any], seed: int) -> Any:
@@ -116,13 +118,25 @@ BUILT_IN: dict[str, tuple[Candidate, ...]] = {
         Candidate(BASELINE, lambda seed: DummyClassifier(strategy="prior"), {}),
         Candidate("linear", _linear_classifier, {"C": (0.001, 100.0, "log")}, scale=True),
         Candidate("random_forest", _forest(RandomForestClassifier), FOREST_SPACE, free=True),
-        Candidate("hist_gradient_boosting", _boosting(HistGradientBoostingClassifier), BOOSTING_SPACE, missing=True),
+        Candidate(
+            "hist_gradient_boosting",
+            _boosting(HistGradientBoostingClassifier),
+            BOOSTING_SPACE,
+            missing=True,
+            spreads=True,
+        ),
     ),
     "regression": (
         Candidate(BASELINE, lambda seed: DummyRegressor(strategy="mean"), {}),
         Candidate("linear", _linear_regressor, {"alpha": (0.001, 1000.0, "log")}, scale=True),
         Candidate("random_forest", _forest(RandomForestRegressor), FOREST_SPACE, free=True),
-        Candidate("hist_gradient_boosting", _boosting(HistGradientBoostingRegressor), BOOSTING_SPACE, missing=True),
+        Candidate(
+            "hist_gradient_boosting",
+            _boosting(HistGradientBoostingRegressor),
+            BOOSTING_SPACE,
+            missing=True,
+            spreads=True,
+        ),
     ),
 }
 

@@ -58,4 +58,7 @@ class CrossValidation:
     def tasks(self, candidate: Candidate, params: Mapping[str, Any]) -> list[Task[float]]:
         """One task a fold."""
         folds = range(len(self.splits))
-        return [Task(partial(self.one, candidate, params, fold), free=candidate.free) for fold in folds]
+        return [
+            Task(partial(self.one, candidate, params, fold), free=candidate.free, spreads=candidate.spreads)
+            for fold in folds
+        ]

@@ -1,16 +1,16 @@
 """How models are fitted side by side without the schedule changing what comes out.
 
-Every fit runs on one thread of OpenMP and BLAS, so that sums are added in the same order everywhere, and `threads` fits
-run at once in a process, two stages beside each other counted together. Only forests may be several: they grow without
-Python's lock. Others grow under it: two gradient boostings at once on 80,000 rows take 1.05 s, one after the other
-0.88 s. OpenMP's own threads wait for each other by spinning, which on a busy machine takes many times as long (tuning
-on 100,000 rows: 127 s against 34 s).
+`threads` fits run at once in a process, two stages beside each other counted together, each on one thread of OpenMP and
+BLAS, so that sums are added in the same order everywhere. Only forests may be several: they grow without Python's lock.
+Others grow under it: two gradient boostings at once on 80,000 rows take 1.05 s, one after the other 0.88 s. A gradient
+boosting that runs alone takes OpenMP's other threads, whose number changes no figure of it; never beside another fit,
+since they wait for each other by spinning (tuning on 100,000 rows: 127 s against 34 s).
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Generic, TypeVar
@@ -24,17 +24,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """What to call, and whether it computes without Python's lock, so that several of it may run at once."""
+    """What to call; whether it computes without Python's lock, so that several of it may run at once; and whether it
+    spreads over OpenMP's threads without a figure depending on how many."""
 
     call: Callable[[], T]
     free: bool = False
+    spreads: bool = False
 
 
 class _Lanes:
     """``threads`` tasks at once; of those that need Python's lock, one."""
 
     def __init__(self, threads: int) -> None:
-        self.slots = threading.BoundedSemaphore(threads)
+        self.threads, self.slots = threads, threading.BoundedSemaphore(threads)
         self.free = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="fit")
         self.bound = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fit-bound")
 
@@ -43,9 +45,16 @@ class _Lanes:
 
     def _run(self, task: Task[T]) -> T:
         with self.slots:
-            interrupt.check()
-            with one_thread():
-                return task.call()
+            more = 0  # the other slots, where nobody wants them now
+            while task.spreads and more < self.threads - 1 and self.slots.acquire(blocking=False):
+                more += 1
+            try:
+                interrupt.check()
+                with limited(1 + more):
+                    return task.call()
+            finally:
+                for _ in range(more):
+                    self.slots.release()
 
 
 @cache
@@ -87,10 +96,14 @@ _blas = _OneThread()
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread of OpenMP for what this thread calls (with libgomp that setting is the thread's own), and of BLAS."""
-    with _blas, _controller().limit(limits=1, user_api="openmp"):
+def limited(threads: int) -> Iterator[None]:
+    """``threads`` of OpenMP for what this thread calls (with libgomp that setting is the thread's own), one of BLAS."""
+    with _blas, _controller().limit(limits=threads, user_api="openmp"):
         yield
+
+
+def one_thread() -> AbstractContextManager[None]:
+    return limited(1)
 
 
 SMALL = 20_000

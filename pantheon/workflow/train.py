@@ -46,7 +46,9 @@ def train(run: Run) -> dict[str, Any]:
             check_converts(fitted, table)
         return fitted, time.perf_counter() - clock
 
-    fitted = side_by_side([Task(partial(task, family), free=family.free) for family in families.values()], threads)
+    fitted = side_by_side(
+        [Task(partial(task, family), family.free, family.spreads) for family in families.values()], threads
+    )
     report = {}
     for model, seconds in fitted:
         with run.output(f"candidates/{model.name}.joblib") as path:

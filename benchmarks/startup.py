@@ -40,7 +40,7 @@ def bench(repeats: int = 5) -> dict[str, Any]:
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         caches = {"UV_CACHE_DIR": f"{folder}/uv", "PIP_CACHE_DIR": f"{folder}/pip", "XDG_CACHE_HOME": f"{folder}/cache"}
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | caches
-        up = ["make", "-s", "tier-persephone", "up", f"PORT_OFFSET={offset}"]
+        up = ["make", "-s", "tier-persephone", "up", "ENGINE=local", f"PORT_OFFSET={offset}"]
         try:
             begin = time.perf_counter()
             timed(up, cwd=clone, env=env)

@@ -94,14 +94,17 @@ class Pantheon:
         )
 
 
-def make_pantheon(home: Path, **settings: str) -> Pantheon:
+def free_port_offset() -> int:
+    """At random, not the first that is free: tests run two at a time."""
     from pantheon.engines.ports import is_free
 
-    given = {"ENGINE": "local", **settings}  # a machine with Docker would choose compose; tests/compose is for that
-    # At random, not the first that is free: tests run two at a time.
     tries = (random.randrange(100, 20000, 100) for _ in range(1000))
-    offset = next(tried for tried in tries if is_free(8080 + tried))
-    return Pantheon(home, offset, {f"PANTHEON_{key}": value for key, value in given.items()})
+    return next(tried for tried in tries if is_free(8080 + tried))
+
+
+def make_pantheon(home: Path, **settings: str) -> Pantheon:
+    given = {"ENGINE": "local", **settings}  # a machine with Docker would choose compose; tests/compose is for that
+    return Pantheon(home, free_port_offset(), {f"PANTHEON_{key}": value for key, value in given.items()})
 
 
 def assert_nothing_left(home: Path) -> None:

@@ -19,9 +19,8 @@ from pantheon.engines import docker_api
 from pantheon.engines.docker import ComposeEngine
 from pantheon.engines.docker_api import Api, DockerEngine
 from pantheon.engines.docker_owner import owner_of
-from pantheon.engines.ports import free_offset
 from pantheon.errors import PantheonError
-from tests.conftest import ROOT, Pantheon
+from tests.conftest import ROOT, Pantheon, free_port_offset
 from tests.engines.conftest import FIXTURE, Deployment
 
 HERE = Path(__file__).parent
@@ -179,7 +178,7 @@ class Composed(Pantheon):
 
 def make_composed(home: Path, **settings: str) -> Composed:
     given = {f"PANTHEON_{key}": value for key, value in {"ENGINE": "compose", "TRIALS": "2", **settings}.items()}
-    return Composed(home, free_offset([8080]), given, f"pantheon-test-{secrets.token_hex(3)}")
+    return Composed(home, free_port_offset(), given, f"pantheon-test-{secrets.token_hex(3)}")
 
 
 @pytest.fixture

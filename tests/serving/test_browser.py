@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,14 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression is true; asked from outside: the page evaluates no text."""
+    end = time.monotonic() + 10
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(20)
+
+
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Any]:
     """Opens the page of a client; at the end nothing was logged as an error and no other host was asked."""
@@ -101,7 +110,7 @@ def test_press_the_button_and_see_the_alert(open_page: Any, robots: Client) -> N
     page.get_by_label("Robot age").fill("0")
     page.get_by_label("Rust level").fill("")
     page.get_by_role("button", name="Tell me the condition").click()
-    page.wait_for_function("document.querySelector('[role=alert] .headline')?.textContent === 'Good Condition'")
+    until(page, "document.querySelector('[role=alert] .headline')?.textContent === 'Good Condition'")
     assert page.get_by_label("Robot age").input_value() == "0"
 
 
@@ -134,9 +143,10 @@ def test_the_answer_is_seen_on_a_phone_without_sideways_scrolling(open_page: Any
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     page.get_by_role("button", name="Tell me").click()
     headline(page)
-    page.wait_for_function(
+    until(
+        page,
         "(() => { const r = document.querySelector('[role=alert]').getBoundingClientRect();"
-        " return r.top >= 0 && r.bottom <= innerHeight })()"
+        " return r.top >= 0 && r.bottom <= innerHeight })()",
     )
     assert page.evaluate("document.documentElement.scrollWidth") == 360
     small = page.evaluate(
@@ -181,7 +191,7 @@ def test_charts_pictures_and_diagram_are_drawn(open_page: Any, robots: Client) -
     fill = page.evaluate("getComputedStyle(document.querySelector('.diagram .edge path')).fill")
     assert fill == "none"  # the diagram's style has arrived, although the page allows no style inside it
     page.locator(".plot img").first.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.querySelectorAll('.plot img')].every(i => i.complete && i.naturalWidth > 0)")
+    until(page, "[...document.querySelectorAll('.plot img')].every(i => i.complete && i.naturalWidth > 0)")
 
 
 def test_a_new_model_and_a_decision_without_a_reload(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:

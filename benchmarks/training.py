@@ -63,7 +63,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
         for _ in range(repeats):
             run = Run.create(Path(scratch) / "state", spec.dump(), "robots", Params())
             _run(["-c", DATA, str(run.folder)])
-            ours.append(json.loads(_run(["-c", STAGES, str(run.folder)], OMP_WAIT_POLICY="PASSIVE")))  # as tasks.py
+            ours.append(json.loads(_run(["-c", STAGES, str(run.folder)], GOMP_SPINCOUNT="1000")))  # as tasks.py
             parts = [str(run.path(f"data/{part}.parquet")) for part in ("train", "test")]
             by_hand.append(json.loads(_run([str(BY_HAND), *parts])))
             greatest = max(greatest, difference(run, by_hand[-1]))

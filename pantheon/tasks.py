@@ -47,8 +47,9 @@ def fix_threads(params: Params) -> None:
     """Before any numeric library is imported: the same number of threads everywhere adds floats in the same order."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
         os.environ[name] = str(params.threads)
-    # OpenMP's threads wait for each other by spinning: on a busy machine that takes many times as long as the work.
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    # OpenMP's threads wait for each other by spinning: on a busy machine that takes many times as long as the work. A
+    # short spin costs 4 % of the default's speed on an idle machine, none at all 75 % (tuning on 100,000 rows).
+    os.environ["GOMP_SPINCOUNT"] = "1000"
 
 
 def infer(args: argparse.Namespace) -> None:

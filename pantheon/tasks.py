@@ -18,6 +18,7 @@ from pantheon.errors import PantheonError
 from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run, read_json, write_json
 
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
 _print = threading.Lock()
 
 
@@ -102,9 +103,10 @@ def decide(args: argparse.Namespace) -> None:
 
 
 def in_thread(work: Any, current: Run) -> None:
-    """Run ``work`` in a thread while this one waits for signals: Ctrl-C then ends even a fit that is deep in C at once.
+    """Run ``work`` in a thread while another waits for signals: Ctrl-C then ends even a fit that is deep in C at once.
 
-    What the interrupted stages had half-written is removed; their records say ``interrupted``.
+    What the interrupted stages had half-written is removed; their records say ``interrupted``. Signals are waited for
+    and never handled: Polars hooks itself into the handler of SIGINT, and its threads may then wait for ever.
     """
     failure: list[BaseException] = []
 
@@ -114,21 +116,24 @@ def in_thread(work: Any, current: Run) -> None:
         except BaseException as error:  # noqa: BLE001 - handed over to the main thread, raised there
             failure.append(error)
 
-    def interrupt(number: int, frame: object) -> NoReturn:
-        for name, record in current.stages().items():
-            if record["state"] == "running":
-                current.mark(name, **{k: v for k, v in record.items() if k != "stage"} | {"state": "interrupted"})
-        for part in current.folder.rglob(".*.part"):
-            part.unlink(missing_ok=True) if part.is_file() else None
-        report({"event": "interrupted", "run": current.id})
-        os._exit(128 + number)
+    def interrupt() -> NoReturn:
+        number = signal.sigwait(SIGNALS)
+        try:
+            for name, record in current.stages().items():
+                if record["state"] == "running":
+                    current.mark(name, **{k: v for k, v in record.items() if k != "stage"} | {"state": "interrupted"})
+            for part in current.folder.rglob(".*.part"):
+                if part.is_file():
+                    part.unlink(missing_ok=True)
+            report({"event": "interrupted", "run": current.id})
+        finally:
+            os._exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # every thread from here on inherits it
+    threading.Thread(target=interrupt, name="signals", daemon=True).start()
     thread = threading.Thread(target=target, name="work", daemon=True)
     thread.start()
-    while thread.is_alive():
-        thread.join(timeout=0.2)
+    thread.join()
     if failure:
         raise failure[0]
 

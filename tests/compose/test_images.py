@@ -82,7 +82,7 @@ class TestBuilt:
             "find",
             "/installer",
             "/run/secrets",
-            "/root/.cache",
+            "/cache",
         ]
         listed = subprocess.run(["docker", *words], capture_output=True, text=True, check=False)
         assert listed.stdout == "" and listed.stderr.count("No such file or directory") == 3

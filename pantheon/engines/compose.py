@@ -28,6 +28,8 @@ class Place:
     port_offset: int
     user: Mapping[str, str]
     echo: Callable[[str], None]
+    root: Path
+    environments: Callable[[str], Path]
 
 
 def binary() -> str:
@@ -60,8 +62,8 @@ def ask(place: Place, environment: Mapping[str, str], *words: str) -> str:
 def interpolation(place: Place, variables: Mapping[str, str]) -> dict[str, str]:
     """The value of each of ``variables`` (name → default in the files) for processes of this machine.
 
-    Hosts are the loopback address, folders lie in the state folder, ports move by ``PORT_OFFSET``; a port that is set
-    in the user's environment stays as it is.
+    Hosts are the loopback address, folders lie in the state folder, environments are this machine's, ports move by
+    ``PORT_OFFSET``; a port that is set in the user's environment stays as it is.
     """
     state = str(place.state)
     values = {
@@ -69,6 +71,7 @@ def interpolation(place: Place, variables: Mapping[str, str]) -> dict[str, str]:
         "PANTHEON_STATE": state,
         "STATE_DIR": state,
         "SECRETS_DIR": f"{state}/secrets",
+        "SOURCE_ROOT": str(place.root),
     }
     for name, default in variables.items():
         if name in values:
@@ -77,6 +80,8 @@ def interpolation(place: Place, variables: Mapping[str, str]) -> dict[str, str]:
             values[name] = LOOPBACK
         elif name.endswith("_DIR"):
             values[name] = f"{state}/volumes/{name[:-4].lower()}"
+        elif name.endswith("_ENVIRONMENT"):
+            values[name] = str(place.environments(name[:-12].lower()))
         elif name in place.user:
             values[name] = place.user[name]
         elif name.endswith("_PORT") and default and "$" not in default:  # a nested default is another variable's

@@ -66,7 +66,7 @@ class Project:
         """Ports moved by the offset; of the user's own, only what cannot mean a place inside the container."""
         values = {}
         for name, default in variables.items():
-            if name.endswith(("_HOST", "_DIR")):
+            if name.endswith(("_HOST", "_DIR", "_ENVIRONMENT")) or name == "SOURCE_ROOT":
                 continue
             if name in self.user:
                 values[name] = self.user[name]

@@ -54,7 +54,14 @@ class LocalEngine:
         self.echo = echo or (lambda _: None)
         self.resolved: dict[str, Service] | None = None
         self.place = compose.Place(
-            name, self.home.state, compose_file.resolve(), port_offset, dict(os.environ), self.echo
+            name,
+            self.home.state,
+            compose_file.resolve(),
+            port_offset,
+            dict(os.environ),
+            self.echo,
+            self.root,
+            environments,
         )
 
     def services(self) -> dict[str, Service]:

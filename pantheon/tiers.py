@@ -23,6 +23,7 @@ class Tier:
         built: whether it can be brought up yet.
         folder: ``tiers/N-NAME``.
         runner: how the stages are run: ``script`` or ``graph``; empty where not built.
+        component: its services, as ``x-component`` in the compose files; empty where it adds none.
         memory_mb, disk_mb: what the machine needs, in MB.
     """
 
@@ -34,6 +35,7 @@ class Tier:
     built: bool
     folder: Path
     runner: str = ""
+    component: str = ""
     memory_mb: int = 0
     disk_mb: int = 0
 
@@ -50,6 +52,11 @@ def all_tiers() -> list[Tier]:
         needs = raw.pop("needs", {})
         tiers.append(Tier(number=int(path.parent.name[0]), folder=path.parent, **raw, **needs))
     return tiers
+
+
+def components(tier: Tier) -> list[str]:
+    """What ``tier`` and the tiers before it are made of, as far as it can be left out."""
+    return [t.component for t in all_tiers() if t.number <= tier.number and t.component]
 
 
 def find(name: str) -> Tier:

@@ -2,22 +2,19 @@
 
 import os
 import re
-import secrets
 import shutil
-import string
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pantheon.cli import show
+from pantheon.cli import credentials, show
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 from pantheon.tiers import ROOT, Tier
 from pantheon.workflow.run import read_json, write_json
 
-FOLDERS = ("state", "runs", "models", "data", "extensions", "logs", "volumes")
+FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "logs", "volumes")
 RESERVED = {"envs", "uv"}
-SECRETS: tuple[str, ...] = ()  # one file a secret; the first tiers need none
 
 
 def home() -> Path:
@@ -36,6 +33,9 @@ class Settings:
         dataset: the name of the dataset that is trained on and served.
         approval: ``auto`` or ``required``.
         trials, seed: parameters of the runs; None takes the workflow's default.
+        without: components that this team leaves out, such as ``airflow``.
+        route: who runs what, for the services to read: ``etl`` (airflow, dataflow), ``rest`` (dataflow, jupyter).
+        schedule: when Airflow starts a run by itself, cron; empty: never.
     """
 
     name: str = "pantheon"
@@ -46,6 +46,9 @@ class Settings:
     approval: str = "auto"
     trials: int | None = None
     seed: int | None = None
+    without: list[str] = field(default_factory=list)
+    route: dict[str, str] = field(default_factory=dict)
+    schedule: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,10 +93,7 @@ class Deployment:
     def make_folders(self) -> None:
         for name in FOLDERS:
             (self.state / name).mkdir(parents=True, exist_ok=True)
-        folder = self.state / "secrets"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for name in SECRETS:
-            make_secret(folder / name)
+        credentials.make(self.state / "secrets")
 
     def engine(self, tier: Tier, choice: str = "", loud: bool = False) -> Engine:
         """The engine for this deployment at ``tier``; ``loud`` shows each outside command before it runs.
@@ -196,14 +196,3 @@ class Deployment:
     def has_model(self, alias: str = "champion") -> bool:
         """Whether a model of the chosen dataset has that alias."""
         return (self.state / "models" / self.settings.dataset / "aliases" / f"{alias}.json").exists()
-
-
-def make_secret(path: Path) -> None:
-    """A generated secret in a file of mode 0600; one that is there is kept. Alphanumeric, so that it fits a URL."""
-    value = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(40))
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "w") as file:
-        file.write(value)

@@ -71,7 +71,7 @@ def test_logs_and_runs_and_doctor(persephone: Pantheon) -> None:
 
 
 def test_secrets_are_for_the_owner_alone(persephone: Pantheon, tmp_path: Path) -> None:
-    from pantheon.cli.deployment import make_secret
+    from pantheon.cli.credentials import make_secret
 
     assert (persephone.state / "secrets").stat().st_mode & 0o777 == 0o700
     make_secret(tmp_path / "password")

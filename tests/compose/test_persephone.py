@@ -91,11 +91,16 @@ def test_secrets_are_for_the_owner_alone_and_in_no_place_that_others_see(perseph
     folder = persephone.state / "secrets"
     owner = (persephone.state / "models").stat().st_uid
     values = []
-    for path in folder.iterdir():
-        assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o600, owner)
-        values.append(path.read_text())
-        inside = docker_command("exec", f"{persephone.name}-button-1", "cat", f"/run/secrets/{path.name}")
-        assert inside == values[-1]
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        assert path.stat().st_mode & 0o777 == 0o600
+        values.append(path.read_text().strip())
+    planted = folder / "button" / "planted"
+    assert planted.stat().st_uid == owner
+    button = f"{persephone.name}-button-1"
+    assert docker_command("exec", button, "cat", "/run/secrets/button/planted") == planted.read_text()
+    assert docker_command("exec", button, "find", "/run/secrets", "-type", "f").split() == [
+        "/run/secrets/button/planted"
+    ], "a service sees its own secrets and no others"
     seen = {
         "inspect": json.dumps(
             [persephone.inspect(docker), docker.ask(f"/images/{persephone.inspect(docker)['Image']}/json")]

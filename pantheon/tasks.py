@@ -8,9 +8,11 @@ folder is ``STATE_DIR``.
 import argparse
 import json
 import os
+import re
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -77,18 +79,55 @@ def run(args: argparse.Namespace) -> None:
     asked = current.asked
     fix_threads(current.params)
     report({"event": "run", "run": current.id, "dataset": asked["dataset"], "runner": asked["runner"]})
+    graph.wanted(args.until)
     with graph.exclusive(current):
-        in_thread(lambda: graph.RUNNERS[asked["runner"]](current, open_store(state), report), current)
-    report({"event": "outcome", "run": current.id, **read_json(current.path("outcome.json"))})
+        in_thread(lambda: graph.RUNNERS[asked["runner"]](current, open_store(state), report, args.until), current)
+    if args.until:
+        report({"event": "until", "run": current.id, "stage": args.until})
+    else:
+        report({"event": "outcome", "run": current.id, **read_json(current.path("outcome.json"))})
 
 
 def stage(args: argparse.Namespace) -> None:
-    """One stage of a run that is there."""
+    """One stage of a run that is there, or that ``--create`` makes."""
     state = state_folder()
-    current = Run.find(state, args.run)
+    current = ensured(state, args.run, args.create) if args.create else Run.find(state, args.run)
     fix_threads(current.params)
-    with graph.exclusive(current):
-        in_thread(lambda: graph.run_stage(args.name, current, open_store(state), report), current)
+    in_thread(lambda: graph.run_single(args.name, current, open_store(state), report), current, [args.name])
+
+
+def ensured(state: Path, name: str, text: str) -> Run:
+    """The run ``name`` as ``text`` asks for it, a JSON object: ``{"dataset", "params", "tier", "runner"}``."""
+    try:
+        asked = json.loads(text)
+        unknown = set(asked) - {"dataset", "params", "tier", "runner"}
+        dataset, params = asked["dataset"], asked.get("params", {})
+    except (ValueError, TypeError, KeyError):
+        raise PantheonError("--create is not as it should be.", 'Such as {"dataset": "robots", "params": {}}') from None
+    if unknown or not isinstance(dataset, str) or not isinstance(params, dict):
+        raise PantheonError(
+            f"--create has an unknown key or a wrong type: {text[:200]}", "Known: dataset, params, tier, runner."
+        )
+    spec = spec_of(state, dataset).read_text(encoding="utf-8")
+    tier, runner = str(asked.get("tier", "")), str(asked.get("runner", "graph"))
+    if runner not in graph.RUNNERS:
+        raise PantheonError(f"there is no runner {runner!r}.", f"Known: {', '.join(graph.RUNNERS)}.")
+    return Run.ensure(state, name, spec, dataset, Params.read(params), tier, runner)
+
+
+def spec_of(state: Path, dataset: str) -> Path:
+    """The spec of a dataset by its name: the deployment's own (an edited one included), else one that ships with us.
+
+    Raises:
+        PantheonError: there is none; names those there are.
+    """
+    shipped = Path(__file__).resolve().parent.parent / "datasets"
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", dataset):
+        for path in (state / "data" / f"{dataset}.toml", shipped / f"{dataset}.toml"):
+            if path.is_file():
+                return path
+    names = sorted({path.stem for folder in (state / "data", shipped) for path in folder.glob("*.toml")})
+    raise PantheonError(f"there is no dataset {dataset!r}.", f"There are: {', '.join(names)}.")
 
 
 def decide(args: argparse.Namespace) -> None:
@@ -102,11 +141,14 @@ def decide(args: argparse.Namespace) -> None:
     report({"event": args.verb, "model": model, "version": record.version, "note": args.note})
 
 
-def in_thread(work: Any, current: Run) -> None:
+def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
     """Run ``work`` in a thread while another waits for signals: Ctrl-C then ends even a fit that is deep in C at once.
 
     What the interrupted stages had half-written is removed; their records say ``interrupted``. Signals are waited for
     and never handled: Polars hooks itself into the handler of SIGINT, and its threads may then wait for ever.
+
+    Args:
+        stages: what this process runs, where other processes may run other stages of the run; empty for all.
     """
     failure: list[BaseException] = []
 
@@ -120,9 +162,9 @@ def in_thread(work: Any, current: Run) -> None:
         number = signal.sigwait(SIGNALS)
         try:
             for name, record in current.stages().items():
-                if record["state"] == "running":
+                if record["state"] == "running" and (not stages or name in stages):
                     current.mark(name, **{k: v for k, v in record.items() if k != "stage"} | {"state": "interrupted"})
-            for part in current.folder.rglob(".*.part"):
+            for part in current.folder.rglob(f".*{'.' + str(os.getpid()) if stages else ''}.*.part"):
                 if part.is_file():
                     part.unlink(missing_ok=True)
             report({"event": "interrupted", "run": current.id})
@@ -154,10 +196,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--tier", default="")
     one.add_argument("--runner", default="graph", choices=sorted(graph.RUNNERS))
     one.add_argument("--params", default="{}")
+    one.add_argument("--until", default="")
     one.set_defaults(call=run)
     one = verbs.add_parser("stage")
     one.add_argument("name")
     one.add_argument("--run", required=True)
+    one.add_argument("--create", default="")
     one.set_defaults(call=stage)
     for verb in ("approve", "hold"):
         one = verbs.add_parser(verb)

@@ -1,16 +1,17 @@
 """The stages, what each waits for, and the two ways to run them: a script of five steps, and a graph."""
 
-import fcntl
 import importlib
 import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from pantheon.errors import PantheonError
+from pantheon.workflow.locks import exclusive, single
 from pantheon.workflow.run import Run, now
+
+__all__ = ["GRAPH", "RUNNERS", "SCRIPT", "exclusive", "run_graph", "run_script", "run_single", "run_stage", "single"]
 
 # Stage -> the stages whose outputs it reads. One inside the other, they are the paths of the tiers' diagrams.
 GRAPH: dict[str, tuple[str, ...]] = {
@@ -41,23 +42,6 @@ SCRIPT: dict[str, tuple[str, ...]] = {
 Report = Callable[[dict[str, Any]], None]
 
 
-@contextmanager
-def exclusive(run: Run) -> Iterator[None]:
-    """Hold the run: two processes never work in one run's folder at once.
-
-    Raises:
-        PantheonError: another process works in it.
-    """
-    with (run.folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PantheonError(
-                f"run {run.id} is being worked on by another process.", "Wait for it: bin/pantheon runs"
-            ) from None
-        yield
-
-
 def run_stage(name: str, run: Run, store: Any, report: Report = lambda event: None) -> dict[str, Any]:
     """Run one stage on its run's folder and record how it went.
 
@@ -73,8 +57,7 @@ def run_stage(name: str, run: Run, store: Any, report: Report = lambda event: No
     Raises:
         PantheonError: the stage says what is wrong with its input; or there is no such stage.
     """
-    if name not in GRAPH:
-        raise PantheonError(f"there is no stage {name!r}.", f"The stages: {', '.join(GRAPH)}.")
+    known(name)
     started, clock = now(), time.perf_counter()
 
     def mark(state: str, **values: Any) -> None:
@@ -122,22 +105,59 @@ def describe_os_error(error: OSError, run: Run) -> PantheonError:
     return PantheonError(f"{where}: {error.strerror or error}.", "Check the folder's owner and mode.", 1)
 
 
-def run_script(run: Run, store: Any, report: Report) -> None:
-    """Persephone: the five steps, one stage after another; stages that are done already are left as they are."""
-    done = finished(run)
+def run_single(name: str, run: Run, store: Any, report: Report = lambda event: None) -> dict[str, Any]:
+    """``run_stage`` for a process that runs this stage alone, such as a task of Airflow or a notebook.
+
+    Others may run other stages of the run at the same time.
+
+    Raises:
+        PantheonError: as ``run_stage``, or another process works on this stage or on the whole run.
+    """
+    known(name)
+    with single(run, name):
+        return run_stage(name, run, store, report)
+
+
+def known(name: str) -> None:
+    if name not in GRAPH:
+        raise PantheonError(f"there is no stage {name!r}.", f"The stages: {', '.join(GRAPH)}.")
+
+
+def wanted(until: str) -> set[str]:
+    """``until`` and every stage that it waits for, however far up; all stages where it is empty.
+
+    Raises:
+        PantheonError: there is no such stage.
+    """
+    if not until:
+        return set(GRAPH)
+    known(until)
+    return {until}.union(*(wanted(need) for need in GRAPH[until]))
+
+
+def run_script(run: Run, store: Any, report: Report, until: str = "") -> None:
+    """Persephone: the five steps, one stage after another; stages that are done already are left as they are.
+
+    Args:
+        until: stop after this stage.
+    """
+    left = wanted(until) - finished(run)
     for step, names in SCRIPT.items():
         for name in names:
-            if name not in done:
+            if name in left:
                 run_stage(name, run, store, lambda event, step=step: report(event | {"step": step}))  # type: ignore[misc]
 
 
-def run_graph(run: Run, store: Any, report: Report) -> None:
+def run_graph(run: Run, store: Any, report: Report, until: str = "") -> None:
     """Daedalus: every stage as soon as what it waits for is done, independent ones side by side in threads.
 
     The first stage that fails ends the run; stages that are running are waited for, none is started after it.
+
+    Args:
+        until: stop after this stage; only what it waits for, however far up, is run before it.
     """
-    done = finished(run)
-    waiting = {name: set(needs) - done for name, needs in GRAPH.items() if name not in done}
+    left = wanted(until) - finished(run)
+    waiting = {name: set(GRAPH[name]) & left for name in GRAPH if name in left}
     running: dict[Future[dict[str, Any]], str] = {}
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stage") as pool:
         while waiting or running:
@@ -161,4 +181,10 @@ def finished(run: Run) -> set[str]:
     return {name for name, stage in run.stages().items() if stage["state"] == "done"}
 
 
-RUNNERS: dict[str, Callable[[Run, Any, Report], None]] = {"script": run_script, "graph": run_graph}
+class Runner(Protocol):
+    """How a tier runs a whole run."""
+
+    def __call__(self, run: Run, store: Any, report: Report, until: str = "") -> None: ...
+
+
+RUNNERS: dict[str, Runner] = {"script": run_script, "graph": run_graph}

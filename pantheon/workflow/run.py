@@ -20,6 +20,7 @@ from typing import Any
 from pantheon.errors import PantheonError
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
+NOUNS: dict[Any, str] = {int: " whole number", float: " number", str: " text"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Params:
         unknown = sorted(set(raw) - set(known))
         if unknown:
             raise PantheonError(f"unknown parameter {unknown[0]!r}.", f"Known ones: {', '.join(known)}.")
+        for name, value in raw.items():
+            kinds = (int, float) if known[name] is float else (known[name],)
+            if isinstance(value, bool) or not isinstance(value, kinds):  # type: ignore[arg-type]
+                raise PantheonError(f"{name} must be a{NOUNS[known[name]]}, not {value!r}.")
         params = cls(**raw)
         if params.approval not in ("auto", "required"):
             raise PantheonError(f"APPROVAL={params.approval} is not known.", "Use APPROVAL=auto or APPROVAL=required.")
@@ -155,32 +160,62 @@ class Run:
     @classmethod
     def create(cls, state: Path, spec: str, dataset: str, params: Params, tier: str = "", runner: str = "") -> "Run":
         """A new, empty run under ``state/runs``; complete or absent, and never one that another process has."""
-        runs = state / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
         while True:
-            folder = runs / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            part = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=runs))
+            name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+            if run := cls._new(state, name, spec, dataset, params, tier, runner):
+                return run
+
+    @classmethod
+    def ensure(
+        cls, state: Path, name: str, spec: str, dataset: str, params: Params, tier: str = "", runner: str = ""
+    ) -> "Run":
+        """The run called ``name``: made if it is not there, so that a task may be tried again.
+
+        The tier and the runner are those of the first call: they do not decide a run's result, and a deployment may
+        grow between two tries.
+
+        Raises:
+            PantheonError: the name is none of a run, or a run of this name has other data or parameters.
+        """
+        if not RUN_ID.fullmatch(name):
+            raise PantheonError(f"{name!r} is no name of a run.", "It looks like 20260131-142500-0a1b.")
+        run = cls._new(state, name, spec, dataset, params, tier, runner)
+        if run:
+            return run
+        run = cls(state / "runs" / name)
+        there, asked = run.asked, {"dataset": dataset, "params": asdict(params)}
+        for key, value in asked.items():
+            if there[key] != value:
+                raise PantheonError(
+                    f"run {name} is there already with another {key}: {there[key]}, not {value}.", "Take another name."
+                )
+        return run
+
+    @classmethod
+    def _new(
+        cls, state: Path, name: str, spec: str, dataset: str, params: Params, tier: str, runner: str
+    ) -> "Run | None":
+        """A new run, None where one of this name is there: whole or not at all, whoever else tries."""
+        runs = state / "runs"
+        folder = runs / name
+        if folder.exists():
+            return None
+        runs.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".", suffix=".part", dir=runs))
+        try:
             part.chmod(0o755)
             (part / "spec.toml").write_text(spec, encoding="utf-8")
-            write_json(
-                part / "run.json",
-                {
-                    "id": folder.name,
-                    "created": now(),
-                    "dataset": dataset,
-                    "tier": tier,
-                    "runner": runner,
-                    "params": asdict(params),
-                },
-            )
+            asked = {"id": name, "created": now(), "dataset": dataset, "tier": tier, "runner": runner}
+            write_json(part / "run.json", asked | {"params": asdict(params)})
             try:
                 part.rename(folder)  # fails where another process took the same name: the folder there is not empty
             except OSError:
-                shutil.rmtree(part)
                 if not folder.exists():
                     raise
-                continue
+                return None
             return cls(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     @classmethod
     def find(cls, state: Path, name: str) -> "Run":

@@ -113,7 +113,7 @@ class Deployment:
                 compose_file=tier.compose_file,
                 port_offset=self.settings.port_offset,
                 tags=images.tags(),
-                images=images.make,
+                images=images.provide,
                 root=ROOT,
                 ca=images.ca_file(os.environ),
                 echo=echo,

@@ -53,8 +53,8 @@ def images_save(tier: TierName = "", file: File = "") -> None:
 
     if not file:
         raise PantheonError("images-save needs FILE=.", "For example: make images-save FILE=pantheon-images.tar.gz")
-    building.make(ours(tier))
     names = list(dict.fromkeys(image for engine in engines_of(tier) for image in engine.resolved().images()))
+    building.provide(names)
     building.save(names, Path(file).expanduser())
     show.say(f"{len(names)} images are in {file}. There: make images-load FILE={file}")
 

@@ -20,7 +20,11 @@ from pantheon.errors import PantheonError
 from pantheon.tiers import ROOT
 
 LABEL = "pantheon.sources"
-SOURCES = ("compose/Dockerfile", "requirements/uv.txt", "datasets", "pantheon", "serving", "tiers")  # and the lock
+OURS = "pantheon/"
+SOURCES = ("compose/Dockerfile", "requirements/uv.txt", "datasets", "pantheon", "serving", "tiers")  # and the locks
+BESIDES = {"airflow": ("dags",), "jupyter": ("notebooks",)}  # what only one image has
+LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}  # by .dockerignore too
+WITH_WORKFLOW = ("airflow", "jupyter")  # their processes run the workflow's stages, in its environment
 INSTALLER = (  # what the installer on this machine obeys, the one in the build obeys too
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
@@ -35,9 +39,15 @@ def lock_of(name: str) -> Path:
     return path
 
 
+def locks_of(name: str) -> list[Path]:
+    """The locks of all environments in the image ``name``, its own first."""
+    return [lock_of(name), *([lock_of("workflow")] if name in WITH_WORKFLOW else [])]
+
+
 def tag_of(name: str) -> str:
-    """Our version and the lock's hash: the same tag, the same packages."""
-    return f"{__version__}-{hashlib.sha256(lock_of(name).read_bytes()).hexdigest()[:12]}"
+    """Our version and the locks' hash: the same tag, the same packages."""
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks_of(name)))
+    return f"{__version__}-{digest.hexdigest()[:12]}"
 
 
 def image_of(name: str) -> str:
@@ -67,11 +77,11 @@ def ca_file(environment: Mapping[str, str]) -> Path | None:
 
 def sources_of(name: str) -> str:
     """A hash over all that goes into the image ``name``."""
-    digest = hashlib.sha256(lock_of(name).read_bytes())
-    for source in SOURCES:
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks_of(name)))
+    for source in (*SOURCES, *BESIDES.get(name, ())):
         top = ROOT / source
         for path in [top] if top.is_file() else sorted(top.rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and not LEFT_OUT & set(path.parts):
                 digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -80,6 +90,52 @@ def is_current(api: docker_api.Api, name: str) -> bool:
     """Whether the engine has the image, built from what is here now."""
     found = api.ask(f"/images/{image_of(name)}/json")
     return bool(found) and ((found["Config"].get("Labels") or {}).get(LABEL) == sources_of(name))
+
+
+def provide(images: list[str]) -> None:
+    """Build or pull what the engine lacks of ``images``, as the compose files name them.
+
+    Raises:
+        PantheonError: one can be neither built nor pulled.
+    """
+    make([image.removeprefix(OURS).partition(":")[0] for image in images if image.startswith(OURS)])
+    api = docker_api.Api(docker_api.find(os.environ).host)
+    missing = [image for image in images if not image.startswith(OURS) and not api.ask(f"/images/{image}/json")]
+    with show.steps() as steps:
+        for image in missing:
+            steps.start(f"image {image}")
+            begin = time.monotonic()
+            try:
+                pull(image, api.host)
+            except BaseException:
+                steps.end(f"image {image}", "failed")
+                raise
+            steps.end(f"image {image}", took=time.monotonic() - begin)
+
+
+def pull(image: str, host: str) -> None:
+    """Get an image of others from its registry, with the user's own credentials for it."""
+    show.echo(f"docker pull {image}")
+    command = [docker_command(), "pull", "--quiet", image]
+    done = subprocess.run(command, env=os.environ | {"DOCKER_HOST": host}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().removeprefix("Error response from daemon: ").splitlines() or ["no reason given"]
+        raise PantheonError(
+            f"the image {image} is not on this machine and cannot be pulled: {said[-1][:300]}.",
+            "Bring it in a file (make images-save FILE=… where there is network, make images-load FILE=… here), "
+            "or name one that is here, such as POSTGRES_IMAGE=….",
+            1,
+        )
+
+
+def docker_command() -> str:
+    """The docker command's path."""
+    found = shutil.which("docker")
+    if not found:
+        raise PantheonError(
+            "Images are built with the docker command, and there is none.", "Install docker-cli and docker-buildx."
+        )
+    return found
 
 
 def make(names: list[str]) -> None:
@@ -104,11 +160,7 @@ def make(names: list[str]) -> None:
 
 def build(name: str, host: str) -> None:
     """Build one image, tagged with version and lock, and ``dev`` for plain ``docker compose``."""
-    docker = shutil.which("docker")
-    if not docker:
-        raise PantheonError(
-            "Images are built with the docker command, and there is none.", "Install docker-cli and docker-buildx."
-        )
+    docker = docker_command()
     words = ["buildx", "build", "--load", "-f", "compose/Dockerfile", "--build-arg", f"ENVIRONMENT={name}"]
     words += ["-t", image_of(name), "-t", f"pantheon/{name}:dev"]
     with build_secrets(os.environ) as secrets:

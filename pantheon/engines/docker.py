@@ -40,7 +40,7 @@ class ComposeEngine:
         compose_file: the tier's compose file.
         port_offset: added to the default of every ``X_PORT`` variable.
         tags: variables of the images' tags, such as ``PANTHEON_SERVING_TAG``.
-        images: called with the names of our images that are needed (``serving``) before anything starts; builds them.
+        images: called with the images that are needed before anything starts; builds ours and pulls others'.
         root: the repository, whose files tasks may name: the images have them at ``/app``.
         ca: certificates that services trust besides their image's own.
         echo: called with each outside command before it runs.
@@ -114,7 +114,7 @@ class ComposeEngine:
             model = self.model = self.project.resolve()
         if service and service not in model.services:
             raise PantheonError(f"There is no service {service!r}.", f"Services: {', '.join(model.services)}.")
-        self.images(model.environments(service))
+        self.images(model.images(service))
         self.hand_over(model)
         return api, model
 

@@ -153,14 +153,14 @@ class Model:
         needs = [(service.get("depends_on") or {}).items() for service in self.services.values()]
         return {name for each in needs for name, entry in each if entry.get("condition") == COMPLETED}
 
-    def environments(self, only: str = "") -> list[str]:
-        """The names of our own images (``serving``), in start order; of one service, or of all."""
-        services = {only: self.services[only]} if only else self.services
-        names = [str(service.get("image", "")) for service in services.values()]
-        return list(dict.fromkeys(n.removeprefix(OURS).partition(":")[0] for n in names if n.startswith(OURS)))
+    def environments(self) -> list[str]:
+        """The names of our own images (``serving``), in start order."""
+        return list(dict.fromkeys(n.removeprefix(OURS).partition(":")[0] for n in self.images() if n.startswith(OURS)))
 
-    def images(self) -> list[str]:
-        return list(dict.fromkeys(str(service["image"]) for service in self.services.values() if service.get("image")))
+    def images(self, only: str = "") -> list[str]:
+        """The images of one service, or of all, in start order."""
+        services = {only: self.services[only]} if only else self.services
+        return list(dict.fromkeys(str(service["image"]) for service in services.values() if service.get("image")))
 
     def sources(self, below: Path) -> list[Path]:
         """Folders and files under ``below`` that services see: binds and secrets."""

@@ -1,5 +1,6 @@
 """Images: built when their sources changed and not otherwise, tagged by version and lock, secret-free, portable."""
 
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -56,10 +57,63 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
         images.load(tmp_path / "none.tar")
 
 
+def copied(name: str) -> set[str]:
+    """What the Dockerfile copies from here into the image ``name``."""
+    found, stages, stage, base = dict[str, set[str]](), dict[str, str](), "", ""
+    for line in (ROOT / "compose" / "Dockerfile").read_text().replace("${ENVIRONMENT}", name).splitlines():
+        if match := re.match(r"FROM (\S+) AS (\S+)", line):
+            base, stage = match.groups()
+            stages[stage] = base
+        elif match := re.match(r"COPY (?!--chmod=755 <<)(.+) \S+", line):
+            source = match[1]
+            if from_ := re.match(r"--from=(\S+)", source):
+                found.setdefault(stage, set()).update(found[from_[1]] | found.get("installer", set()))
+            else:
+                found.setdefault(stage, set()).add(source)
+    stage, sources = "service", set[str]()
+    while stage in stages:
+        sources |= found.get(stage, set())
+        stage = stages[stage]
+    return sources
+
+
+@pytest.mark.parametrize("name", ["airflow", "jupyter", "postgres", "serving", "workflow"])
+def test_the_hash_of_sources_covers_what_the_image_has_and_no_more(name: str) -> None:
+    locks = {str(path.relative_to(ROOT)) for path in images.locks_of(name)}
+    assert copied(name) == {*images.SOURCES, *images.BESIDES.get(name, ()), *locks} - {"compose/Dockerfile"}
+
+
+def test_a_change_of_a_dag_concerns_airflows_image_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("airflow", "jupyter", "serving", "workflow")
+    for file in ("dags/etl.py", "notebooks/train.ipynb", *(f"requirements/{name}.txt" for name in names)):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(file)
+    monkeypatch.setattr(images, "ROOT", tmp_path)
+
+    def changed_by(file: str) -> set[str]:
+        before = {name: images.sources_of(name) for name in names}
+        (tmp_path / file).write_text(f"{file} changed")
+        return {name for name in names if images.sources_of(name) != before[name]}
+
+    assert changed_by("dags/etl.py") == {"airflow"}
+    assert changed_by("notebooks/train.ipynb") == {"jupyter"}
+    tags = {name: images.tag_of(name) for name in names}
+    assert changed_by("requirements/workflow.txt") == {"airflow", "jupyter", "workflow"}
+    assert {name for name in names if images.tag_of(name) != tags[name]} == {"airflow", "jupyter", "workflow"}
+
+
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 class TestBuilt:
+    def test_an_image_of_others_that_cannot_be_pulled_is_named_with_the_ways_out(self, docker: Api) -> None:
+        with pytest.raises(PantheonError) as caught:
+            images.provide(["registry.invalid/postgres:18"])
+        assert (
+            "the image registry.invalid/postgres:18 is not on this machine and cannot be pulled: " in caught.value.cause
+        )
+        assert "images-load" in caught.value.cure and "POSTGRES_IMAGE=" in caught.value.cure
+
     def test_an_image_is_built_once(self, docker: Api) -> None:
         images.make(["postgres"])
         found = docker.ask(f"/images/{images.image_of('postgres')}/json")
@@ -124,10 +178,10 @@ class TestBuilt:
             (tmp_path / name).write_bytes((ROOT / name).read_bytes())
         for folder in ("datasets", "pantheon", "serving", "tiers"):
             (tmp_path / folder).mkdir()
-        (tmp_path / "requirements" / "broken.txt").write_text("numpy==2.0.0 --hash=sha256:" + "0" * 64 + "\n")
+        (tmp_path / "requirements" / "postgres.txt").write_text("numpy==2.0.0 --hash=sha256:" + "0" * 64 + "\n")
         monkeypatch.setattr(images, "ROOT", tmp_path)
         with pytest.raises(PantheonError) as caught:
-            images.build("broken", docker.host)
-        assert "the image broken could not be built" in caught.value.cause
+            images.build("postgres", docker.host)
+        assert "the image postgres could not be built" in caught.value.cause
         assert "numpy" in caught.value.cause
         assert "hash" in caught.value.cause.lower()

@@ -6,7 +6,7 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-SETTINGS := NAME ENGINE DATA TARGET VARIANT PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE FILE
+SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE FILE CA
 # $(value) and not $(NAME): quotes and dollar signs in a value must survive make.
 $(foreach s,$(SETTINGS),$(if $(filter command%,$(origin $s)),$(eval override export PANTHEON_$s := $$(value $s))))
 

@@ -10,7 +10,7 @@ from typing import Any
 from pantheon.cli import credentials, show
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
-from pantheon.tiers import ROOT, Tier
+from pantheon.tiers import ROOT, Tier, components
 from pantheon.workflow.run import read_json, write_json
 
 FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "logs", "volumes")
@@ -94,6 +94,29 @@ class Deployment:
         for name in FOLDERS:
             (self.state / name).mkdir(parents=True, exist_ok=True)
         credentials.make(self.state / "secrets")
+
+    def leave_out(self, tier: Tier, asked: str) -> None:
+        """Take ``WITHOUT=``: components by their names, or ``none``; empty leaves the setting as it is.
+
+        Raises:
+            PantheonError: the tier has no such component.
+        """
+        names = [] if asked == "none" else [name for name in re.split(r"[,\s]+", asked) if name]
+        known = components(tier)
+        for name in names:
+            if name not in known:
+                has = f"It has: {', '.join(known)}; WITHOUT=none takes all." if known else "It has none to leave out."
+                raise PantheonError(f"{tier.title} has no component {name!r} to leave out.", has)
+        if asked:
+            self.settings.without = sorted(set(names))
+
+    def route(self, tier: Tier) -> dict[str, str]:
+        """Who runs what at ``tier``: ``etl`` by airflow or dataflow, the ``rest`` by dataflow or jupyter."""
+        there = set(components(tier)) - set(self.settings.without)
+        return {
+            "etl": "airflow" if "airflow" in there else "dataflow",
+            "rest": "jupyter" if "jupyter" in there else "dataflow",
+        }
 
     def engine(self, tier: Tier, choice: str = "", loud: bool = False) -> Engine:
         """The engine for this deployment at ``tier``; ``loud`` shows each outside command before it runs.

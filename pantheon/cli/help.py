@@ -23,6 +23,8 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   TARGET=       the column of your file to predict
   NAME=         the deployment (default pantheon); two can be up, with PORT_OFFSET=100
   ENGINE=       local or compose; without it the deployment's own, else compose where Docker answers, else local
+  WITHOUT=      leave components out: WITHOUT=airflow; WITHOUT=none takes them back
+  SCHEDULE=     when Airflow starts a run by itself: SCHEDULE='0 3 * * *', @daily, off (default)
   APPROVAL=     auto (default) or required: a person approves
   TRIALS= SEED= of the search;  RUN=0 starts without a first run;  JSON=1 prints JSON
 

@@ -6,6 +6,21 @@ from typing import Annotated, Any
 import typer
 
 from pantheon.cli import image_commands
+from pantheon.cli.options import (
+    Approval,
+    Data,
+    EngineName,
+    Json,
+    Name,
+    Note,
+    Offset,
+    Seed,
+    Target,
+    TierName,
+    Trials,
+    opened,
+    parts,
+)
 from pantheon.errors import PantheonError
 
 app = typer.Typer(
@@ -17,40 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; without it, the tier that the deployment is at")]
-Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment")]
-EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="local, compose or helm")]
-Offset = Annotated[int | None, typer.Option("--port-offset", envvar="PANTHEON_PORT_OFFSET", help="added to every port")]
-Data = Annotated[
-    str, typer.Option("--data", envvar="PANTHEON_DATA", help="a bundled dataset, or a CSV, Parquet or Excel file")
-]
-Target = Annotated[str, typer.Option("--target", envvar="PANTHEON_TARGET", help="the column to predict")]
-Approval = Annotated[
-    str | None, typer.Option("--approval", envvar="PANTHEON_APPROVAL", help="auto, or required: a person decides")
-]
-Trials = Annotated[
-    int | None, typer.Option("--trials", envvar="PANTHEON_TRIALS", help="tuning trials for each family of models")
-]
-Seed = Annotated[int | None, typer.Option("--seed", envvar="PANTHEON_SEED", help="seed of every random choice")]
-Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
-Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note kept with the decision")]
-
-
-def opened(name: str, must_exist: bool = True) -> Any:
-    from pantheon.cli.deployment import Deployment
-
-    deployment = Deployment(name or "pantheon")
-    return deployment.must_exist() if must_exist else deployment
-
-
-def parts(name: str, tier: str, loud: bool = False) -> Any:
-    """An existing deployment, its tier and its engine."""
-    from pantheon.cli.up import tier_of
-
-    deployment = opened(name)
-    chosen = tier_of(deployment, tier or deployment.settings.tier)
-    return deployment, chosen, deployment.engine(chosen, loud=loud)
 
 
 @app.command()
@@ -64,6 +45,13 @@ def up(
     approval: Approval = None,
     trials: Trials = None,
     seed: Seed = None,
+    without: Annotated[
+        str, typer.Option("--without", envvar="PANTHEON_WITHOUT", help="leave components out: airflow, jupyter; none")
+    ] = "",
+    schedule: Annotated[
+        str | None,
+        typer.Option("--schedule", envvar="PANTHEON_SCHEDULE", help="when Airflow starts a run, cron; off: never"),
+    ] = None,
     run: Annotated[
         bool, typer.Option("--run/--no-run", envvar="PANTHEON_RUN", help="run the workflow once if no model is there")
     ] = True,
@@ -82,10 +70,30 @@ def up(
     for key, value in {"port_offset": port_offset, "approval": approval, "trials": trials, "seed": seed}.items():
         if value is not None:
             setattr(deployment.settings, key, value)
+    deployment.leave_out(chosen, without)
+    if schedule is not None:
+        deployment.settings.schedule = cron(schedule)
     found = upping.up(deployment, chosen, engine, data, target, run)
     show.print_json(found) if as_json else upping.show_status(found)
     if found.get("outcome", {}).get("decision") == "refused":
         raise typer.Exit(1)
+
+
+def cron(text: str) -> str:
+    """``SCHEDULE=`` as five fields of cron, or empty for ``off``.
+
+    Raises:
+        PantheonError: it is neither.
+    """
+    import re
+
+    if text in ("off", "none", ""):
+        return ""
+    if not re.fullmatch(r"@(hourly|daily|weekly|monthly)|[0-9*/,-]+( [0-9*/,A-Za-z-]+){4}", text):
+        raise PantheonError(
+            f"SCHEDULE={text} is no schedule.", "Use cron, such as SCHEDULE='0 3 * * *', @daily or off."
+        )
+    return text
 
 
 @app.command()
@@ -128,7 +136,7 @@ def stage(
     as_json: Json = False,
 ) -> None:
     """Run one stage on a run's folder."""
-    from pantheon.cli import envs, show, workflow
+    from pantheon.cli import envs, show, summary, workflow
 
     _, _, engine = parts(name, "")
     envs.prepare(engine, ["workflow"])
@@ -137,7 +145,7 @@ def stage(
     if as_json:
         show.print_json(last)
     else:
-        words = workflow.summary_words(last.get("summary", {}))
+        words = summary.summary_words(last.get("summary", {}))
         show.out.print(f"{show.MARKS['done']} {stage}  {show.seconds(last.get('seconds', 0.0))}  {words}")
 
 
@@ -223,7 +231,7 @@ def destroy(
             )
         if typer.prompt(f"Delete all of {deployment.state}? Type the deployment's name") != deployment.name:
             raise PantheonError("nothing was deleted.", status=1)
-    engine.destroy() if engine.name == "compose" else engine.down()
+    engine.destroy()
     shutil.rmtree(deployment.state)
     show.say(f"{deployment.name} is gone.")
 

@@ -1,15 +1,20 @@
 """The runs of a deployment, as their folders tell it."""
 
-import fcntl
 from pathlib import Path
 from typing import Any
 
 from pantheon.cli import show
+from pantheon.workflow.locks import is_held
 from pantheon.workflow.run import Run, read_json
 
 
-def state_of(run: Run) -> str:
-    """``done``, ``failed``, ``interrupted`` or ``running``; one that says it runs but that nobody holds was killed."""
+def state_of(run: Run, led: bool) -> str:
+    """``done``, ``failed``, ``interrupted``, ``running``, or ``waiting`` for the next stage to be started.
+
+    Args:
+        led: Airflow or Jupyter starts the stages, so that between two of them nobody holds the run. Without them, one
+            that is not held was killed.
+    """
     if run.path("outcome.json").exists():
         return "done"
     states = {stage["state"] for stage in run.stages().values()}
@@ -17,25 +22,15 @@ def state_of(run: Run) -> str:
         return "failed"
     if is_held(run):
         return "running"
-    return "interrupted"
-
-
-def is_held(run: Run) -> bool:
-    """Whether a process works in the run's folder now: it holds the lock of ``graph.exclusive``."""
-    lock = run.folder / ".lock"
-    if not lock.exists():
-        return False
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return "waiting" if led and states <= {"done"} else "interrupted"
 
 
 def all_runs(state: Path) -> list[dict[str, Any]]:
     """Every run, newest first: id, dataset, tier, state, seconds, decision, version, reason."""
     found = []
+    file = state / "state" / "deployment.json"
+    route = read_json(file).get("route", {}) if file.exists() else {}
+    led = bool({"airflow", "jupyter"} & set(route.values()))
     for run in Run.all(state):
         asked, stages = run.asked, run.stages()
         outcome = read_json(run.path("outcome.json")) if run.path("outcome.json").exists() else {}
@@ -46,7 +41,7 @@ def all_runs(state: Path) -> list[dict[str, Any]]:
                 "created": asked["created"],
                 "dataset": asked["dataset"],
                 "tier": asked["tier"],
-                "state": state_of(run),
+                "state": state_of(run, led),
                 "seconds": round(sum(s.get("seconds", 0.0) for s in stages.values()), 3),
                 "decision": outcome.get("decision", ""),
                 "version": outcome.get("version"),

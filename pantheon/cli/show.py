@@ -69,6 +69,11 @@ class Steps:
         err.print(f"  {MARKS.get(state, '·')} {name:<24} [dim]{seconds(took):>8}[/]  {note}")
         self._draw()
 
+    def drop(self, name: str) -> None:
+        """What ended without being worth a line."""
+        self._running.pop(name, None)
+        self._draw()
+
     def _draw(self) -> None:
         if not err.is_terminal:
             return

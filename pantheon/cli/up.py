@@ -8,6 +8,11 @@ from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 from pantheon.tiers import Tier, all_tiers, find, find_built
 
+LOGINS = {  # who has a login, and in which file of secrets/ its password or token is
+    "airflow": {"title": "Airflow", "user": "admin", "file": "airflow_password"},
+    "jupyter": {"title": "Jupyter", "user": "", "file": "jupyter_token"},
+}
+
 
 def tier_of(deployment: Deployment, name: str) -> Tier:
     """The tier asked for, else the one that the deployment is at.
@@ -49,10 +54,18 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
         for finding in doctor.refuse_if_unfit(looked):
             show.say(f"[yellow]![/] {finding.what}: {finding.found}. {finding.cure}")
     if before and before != tier.name:
-        show_difference(before, tier, [s.name for s in running], engine)
+        show_difference(find(before), tier, [s.name for s in running], engine)
+    route, old = deployment.route(tier), deployment.settings.route
+    if route["rest"] == "jupyter":
+        from pantheon.cli import notebooks
+
+        notebooks.bring(deployment.state)
     deployment.update(tier=tier.name, engine=engine.name)
+    if any(route[part] == "dataflow" != old.get(part, "dataflow") for part in route):
+        deployment.update(route=route)  # who stops now is asked for nothing any more
     with show.steps() as steps:
         engine.up(on_event=lambda event: follow(steps, event))
+    deployment.update(route=route)  # who starts now is asked only when it can answer
     if before == tier.name and {(s.name, s.pid) for s in running} == {(s.name, s.pid) for s in engine.status()}:
         show.say("it is up already: nothing to do")
     dataset = workflow.prepare_dataset(deployment, engine, data, target)
@@ -71,15 +84,21 @@ def follow(steps: show.Steps, event: Any) -> None:
         steps.end(event.service, event.state, event.why, event.seconds)
 
 
-def show_difference(before: str, tier: Tier, running: list[str], engine: Engine) -> None:
+def show_difference(old: Tier, tier: Tier, running: list[str], engine: Engine) -> None:
     """What growing (or going back) will change, before it does."""
-    old = find(before)
     word = "growing" if tier.number > old.number else "going back"
-    services = {each.name for each in engine.planned() if not each.task}
-    added, kept = sorted(services - set(running)), sorted(services & set(running))
+    planned = {each.name: each for each in engine.planned() if not each.task}
+    added = [
+        name + (f" ({each.address})" if each.address else "") for name, each in planned.items() if name not in running
+    ]
+    stopped = [name for name in running if name not in planned]
+    kept = [name for name in planned if name in running]
     show.say(f"{word} in place: {old.name} → {tier.name}; nothing is lost")
     show.say(f"  adds    {', '.join(added) or 'no service: ' + tier.adds}")
-    show.say(f"  keeps   {', '.join(kept) or 'nothing running'}; data, models, runs")
+    if stopped:
+        show.say(f"  stops   {', '.join(stopped)}; their data stays")
+    show.say(f"  keeps   {', '.join(kept) or 'nothing running'}; data, models, runs and notebooks stay where they are")
+    show.say(f"  memory  {old.memory_mb:,} MB → {tier.memory_mb:,} MB, a run included")
 
 
 def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]:
@@ -96,6 +115,11 @@ def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]
         }
         for s in engine.status()
     ]
+    logins = {
+        name: LOGINS[name] | {"file": str(deployment.state / "secrets" / LOGINS[name]["file"])}
+        for name in LOGINS
+        if any(s["name"] == name for s in services)
+    }
     champion = deployment.store().alias(deployment.settings.dataset, "champion")
     return {
         "name": deployment.name,
@@ -106,6 +130,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]
         "model": {"version": champion.version, "since": champion.since} if champion else None,
         "state": str(deployment.state),
         "services": services,
+        "logins": logins,
     }
 
 
@@ -128,3 +153,8 @@ def show_status(found: dict[str, Any]) -> None:
     show.out.print(f"model     {found['dataset']}, {words}")
     show.out.print(f"state     {workflow.relative_text(found['state'])}  (secrets/ holds the credentials, mode 0600)")
     show.out.print(f"page      {found['page']}")
+    addresses = {s["name"]: s["address"] for s in found["services"]}
+    for name, login in found["logins"].items():
+        who = f"user {login['user']}, password" if login["user"] else "token"
+        file = workflow.relative_text(login["file"])
+        show.out.print(f"{LOGINS[name]['title']:<10}{addresses[name]}  ({who}: cat {file})")

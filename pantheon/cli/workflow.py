@@ -8,6 +8,7 @@ from typing import Any
 from pantheon.cli import data as datasets
 from pantheon.cli import show
 from pantheon.cli.deployment import Deployment
+from pantheon.cli.summary import summary_words
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 from pantheon.tiers import Tier
@@ -100,26 +101,10 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def summary_words(summary: dict[str, Any]) -> str:
-    """A stage's summary as a short note: ``rows 5,000 · columns 7``."""
-    words = []
-    for key, value in list(summary.items())[:4]:
-        if isinstance(value, bool | str | int):
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        elif isinstance(value, float):
-            shown = f"{value:.4g}"
-        else:
-            continue
-        if len(shown) > 40:  # a sentence; it is said in full elsewhere
-            continue
-        words.append(f"{key.replace('_', ' ')} {shown}")
-    return " · ".join(words)
-
-
 def run(
     deployment: Deployment, engine: Engine, tier: Tier, dataset: datasets.Dataset, again: str = ""
 ) -> dict[str, Any]:
-    """Run the whole workflow, or go on with run ``again``, and show it stage by stage.
+    """Run the whole workflow on the tier's route, or go on with run ``again``, and show it stage by stage.
 
     Returns:
         ``outcome.json`` of the run, with its id under ``run``.
@@ -131,18 +116,37 @@ def run(
     settings = deployment.settings
     given = {"approval": settings.approval, "trials": settings.trials, "seed": settings.seed}
     params = {key: value for key, value in given.items() if value is not None}
+    if settings.route["etl"] == "airflow":
+        from pantheon.cli.airflow import Airflow
+        from pantheon.cli.pipeline import Pipeline
+
+        airflow = Airflow(deployment.address(engine, "airflow"), deployment.state / "secrets" / "airflow_password")
+        return Pipeline(airflow, deployment.state, settings.route["rest"]).run(
+            {"dataset": dataset.name} | params, again
+        )
     if again:
         arguments = ["run", "--run", again]
     else:
         arguments = ["run", "--spec", str(dataset.spec), "--dataset", dataset.name, "--tier", tier.name]
         arguments += ["--runner", tier.runner, "--params", json.dumps(params)]
+    if settings.route["rest"] == "jupyter":
+        from pantheon.cli import notebooks
+
+        begun = run_tasks(engine, [*arguments, "--until", "preprocess"])["run"]
+        notebooks.run(deployment, engine, begun)
+        arguments = ["run", "--run", begun]
+    return run_tasks(engine, arguments)
+
+
+def run_tasks(engine: Engine, arguments: list[str]) -> dict[str, Any]:
+    """The stages as a one-off of the workflow; the run's outcome, or where it stopped early its id under ``run``."""
     outcome: dict[str, Any] = {}
     begun: dict[str, str] = {}
     with show.steps() as steps:
 
         def on_event(event: dict[str, Any]) -> None:
             if event["event"] == "run":
-                begun["id"] = event["run"]
+                begun["id"] = outcome["run"] = event["run"]
                 show.say(f"run {event['run']}: {event['dataset']}, {event['runner']}")
             elif event["event"] == "stage" and event["state"] == "running":
                 steps.start(event["stage"])

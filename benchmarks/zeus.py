@@ -1,0 +1,127 @@
+"""Zeus on the local engine: from a fresh clone to a model, from ``down``, memory, and what the ETL costs in Airflow."""
+
+import json
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import bare
+from benchmarks.startup import ROOT, timed
+from pantheon.engines.ports import free_offset
+
+PORTS = [8080, 8081, 8888, 8974, 8070, 5433]
+
+
+def memory(clone: Path) -> float:
+    """Proportional set size of every process of the clone's deployment, MB (10^6 bytes)."""
+    total = 0
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and any(str(clone) in value for value in process.environ().values()):
+                total += process.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return total / 1e6
+
+
+def settled(clone: Path) -> float:
+    """Memory once it has stopped falling: a run's processes are gone, the interpreters are idle."""
+    last = memory(clone)
+    for _ in range(12):
+        time.sleep(5)
+        now = memory(clone)
+        if abs(now - last) < 3:
+            return now
+        last = now
+    return last
+
+
+def etl(state: Path, address: str) -> float:
+    """Seconds from the request to the end of one ETL in Airflow."""
+    from pantheon.cli.airflow import Airflow
+    from pantheon.cli.pipeline import dag_run_of, new_id
+
+    airflow = Airflow(address, state / "secrets" / "airflow_password")
+    airflow.wait_for_dag("etl")
+    run = new_id()
+    begin = time.perf_counter()
+    airflow.trigger("etl", dag_run_of(run), {"dataset": "robots", "trials": 2, "run": run})
+    while (found := airflow.state("etl", dag_run_of(run))) not in ("success", "failed"):
+        time.sleep(0.1)
+    took = time.perf_counter() - begin
+    if found == "failed":
+        raise RuntimeError("the ETL failed")
+    while not (followers := airflow.followers("etl", dag_run_of(run))):  # what follows must not disturb the next
+        time.sleep(0.2)
+    while airflow.state(*followers[0]) not in ("success", "failed"):
+        time.sleep(0.2)
+    return took
+
+
+def by_hand(clone: Path, offset: int) -> dict[str, float]:
+    """Seconds until each bare component is ready; see ``benchmarks.bare``."""
+    from pantheon.engines.local import LocalEngine
+
+    state = clone / ".pantheon" / "pantheon"
+    engine = LocalEngine(
+        "pantheon",
+        state,
+        clone / "tiers/4-zeus/compose.yaml",
+        clone,
+        lambda name: clone / ".pantheon/envs" / name,
+        offset,
+    )
+    logs = clone / "bare"
+    logs.mkdir(exist_ok=True)
+    return bare.chains(engine.services(), clone, logs)
+
+
+def bench(repeats: int = 5) -> dict[str, Any]:
+    """Everything in one clone that is removed afterwards."""
+    offset = free_offset(PORTS)
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder) / "pantheon"
+        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+        caches = {"UV_CACHE_DIR": f"{folder}/uv", "PIP_CACHE_DIR": f"{folder}/pip", "XDG_CACHE_HOME": f"{folder}/cache"}
+        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | caches
+        settings = ["ENGINE=local", f"PORT_OFFSET={offset}"]
+        up = ["make", "-s", "tier-zeus", "up", *settings]
+        down = ["make", "-s", "tier-zeus", "down"]
+        state = clone / ".pantheon" / "pantheon"
+        try:
+            fresh = timed(up, cwd=clone, env=env)
+            outcome = json.loads(next((state / "runs").glob("*/outcome.json")).read_text())
+            again = [timed(up, cwd=clone, env=env) for _ in range(repeats)]
+            zeus = settled(clone)
+            runs = [etl(state, f"http://127.0.0.1:{8081 + offset}") for _ in range(4)]
+            from_down, hands = [], []
+            for _ in range(3):
+                timed(down, cwd=clone, env=env)
+                hands.append(by_hand(clone, offset))
+                from_down.append(timed(up, cwd=clone, env=env))
+            timed(["make", "-s", "tier-prometheus", "up", *settings], cwd=clone, env=env)
+            prometheus = settled(clone)
+        finally:
+            subprocess.run(down, cwd=clone, env=env, capture_output=True, check=False)
+    slowest = [max(hand.values()) for hand in hands]
+    median = statistics.median
+    return {
+        "fresh clone to a model, s": {"value": fresh, "bar": 150, "decision": outcome["decision"]},
+        "up, already up, s": {"value": median(again), "bar": 1.5},
+        "up from down, s": {"value": median(from_down), "bar": 25},
+        "bare components by hand, s": {"value": median(slowest), "chains": hands},
+        "up from down / by hand": {"value": median(from_down) / median(slowest), "bar": 1.15},
+        "idle memory of zeus, MB PSS": {"value": zeus, "bar": 950},
+        "idle memory of prometheus, MB PSS": {"value": prometheus, "bar": 850},
+        "warm ETL of 5,000 robots in Airflow, s": {"value": median(runs[1:]), "bar": 8, "runs": runs},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(bench(), indent=1))

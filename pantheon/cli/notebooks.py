@@ -49,10 +49,9 @@ def bring(state: Path, shipped: Path = SHIPPED) -> Brought:
         elif there == record.get(name):
             put(source, copy)
             found.updated.append(name)
-        else:
-            if record.get(name) != new:
-                found.kept.append(name)
-        record[name] = new if there != record.get(name) or name not in found.kept else record[name]
+        elif record.get(name) != new:  # said once for each new version
+            found.kept.append(name)
+        record[name] = new
     if record != before:
         write_json(folder / RECORD, record)
     return found

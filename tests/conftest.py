@@ -13,7 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-GROUPS = ("compose",)  # folders whose tests share one engine or deployment, the longest first
+GROUPS = (
+    "compose",
+    "conformance",
+    "airflow",
+    "jupyter",
+)  # folders whose tests share one engine or deployment, the longest first
 
 
 def group_of(test: str) -> str:
@@ -113,12 +118,15 @@ class Pantheon:
         )
 
 
+PORTS = (8080, 8081, 8888, 8974, 8070, 5433)  # no two of them end alike: offsets of whole hundreds never meet
+
+
 def free_port_offset() -> int:
     """At random, not the first that is free: tests run two at a time."""
     from pantheon.engines.ports import is_free
 
     tries = (random.randrange(100, 20000, 100) for _ in range(1000))
-    return next(tried for tried in tries if is_free(8080 + tried))
+    return next(tried for tried in tries if all(is_free(port + tried) for port in PORTS))
 
 
 def make_pantheon(home: Path, **settings: str) -> Pantheon:

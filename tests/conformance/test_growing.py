@@ -1,0 +1,51 @@
+"""Growing in place, from persephone to the last tier that is built: nothing is lost, nothing is restarted."""
+
+import pytest
+
+from .conftest import BUILT, Climb
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def test_no_request_is_lost_on_the_way(climb: Climb) -> None:
+    assert climb.load.lost == []
+    assert climb.load.predictions > 100
+
+
+@pytest.mark.parametrize("tier", BUILT[1:])
+def test_what_both_tiers_run_goes_on(climb: Climb, tier: str) -> None:
+    before, after = climb.rungs[tier].pids
+    assert before
+    assert {name: after.get(name) for name in before} == before, "the same processes as before"
+
+
+@pytest.mark.parametrize("tier", BUILT)
+def test_everything_is_healthy(climb: Climb, tier: str) -> None:
+    states = {service["name"]: service["state"] for service in climb.rungs[tier].services}
+    assert set(states.values()) <= {"healthy", "completed"}, states
+
+
+@pytest.mark.parametrize("tier", BUILT[1:])
+def test_data_models_runs_and_notebooks_are_kept(climb: Climb, tier: str) -> None:
+    rung = climb.rungs[tier]
+    assert rung.before
+    assert rung.before.items() <= rung.after.items()
+
+
+@pytest.mark.parametrize("tier", BUILT[1:])
+def test_the_difference_is_said_first(climb: Climb, tier: str) -> None:
+    said, before = climb.rungs[tier].said, BUILT[BUILT.index(tier) - 1]
+    assert f"growing in place: {before} → {tier}" in said
+    assert "keeps   button" in said
+    assert "memory" in said
+    new = {s["name"] for s in climb.rungs[tier].services} - {s["name"] for s in climb.rungs[before].services}
+    (adds,) = [line for line in said.splitlines() if line.startswith("  adds")]
+    assert all(name in adds for name in new)
+
+
+@pytest.mark.parametrize("tier", BUILT)
+def test_each_tier_says_that_it_led_the_run(climb: Climb, tier: str) -> None:
+    import json
+
+    for data in climb.rungs[tier].outcomes:
+        assert json.loads((climb.run(tier, data) / "run.json").read_text())["tier"] == tier

@@ -59,7 +59,10 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     if route["rest"] == "jupyter":
         from pantheon.cli import notebooks
 
-        notebooks.bring(deployment.state)
+        for name in notebooks.bring(deployment.state).kept:
+            show.say(
+                f"notebooks/{name} is yours and stays; there is a newer one in the clone's notebooks/ to compare with"
+            )
     deployment.update(tier=tier.name, engine=engine.name)
     if any(route[part] == "dataflow" != old.get(part, "dataflow") for part in route):
         deployment.update(route=route)  # who stops now is asked for nothing any more

@@ -130,10 +130,10 @@ def run(
         arguments = ["run", "--spec", str(dataset.spec), "--dataset", dataset.name, "--tier", tier.name]
         arguments += ["--runner", tier.runner, "--params", json.dumps(params)]
     if settings.route["rest"] == "jupyter":
-        from pantheon.cli import notebooks
+        from pantheon.cli import handover
 
         begun = run_tasks(engine, [*arguments, "--until", "preprocess"])["run"]
-        notebooks.run(deployment, engine, begun)
+        handover.run(deployment.address(engine, "jupyter"), deployment.state, begun)
         arguments = ["run", "--run", begun]
     return run_tasks(engine, arguments)
 

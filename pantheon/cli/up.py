@@ -40,8 +40,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
         The status as ``status --json`` prints it, with ``outcome`` of the run where there was one.
     """
     before = deployment.settings.tier
-    deployment.make_folders()
     engine = deployment.engine(tier, engine_name, loud=True)
+    deployment.make_folders()
     show.say(f"{tier.title}: {tier.adds}")
     show.say(deployment.why_engine(engine_name))
     planned = engine.planned()

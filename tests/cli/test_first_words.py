@@ -55,10 +55,10 @@ def test_a_tier_alone_tells_its_story(nothing: Pantheon) -> None:
 
 
 def test_a_tier_that_is_not_built_names_the_furthest_that_is(nothing: Pantheon) -> None:
-    answer = nothing.command(["make", "-s", "tier-zeus", "up"], check=False)
+    answer = nothing.command(["make", "-s", "tier-nemesis", "up"], check=False)
     assert answer.status == 2
-    assert (
-        answer.message == "the Zeus Zonal (JupyterLab) is not built yet. The furthest tier today: make tier-daedalus up"
+    assert answer.message == (
+        "Nemesis Normalization (an S3 model store) is not built yet. The furthest tier today: make tier-zeus up"
     )
 
 
@@ -76,6 +76,9 @@ def test_a_tier_that_is_not_built_names_the_furthest_that_is(nothing: Pantheon) 
         (["up", "persephone", "--engine", "kompose"], "there is no engine 'kompose'"),
         (["up", "persephone", "--engine", "helm"], "ENGINE=helm is not built yet"),
         (["up", "persephone", "--approval", "maybe"], "APPROVAL=maybe is not known"),
+        (["up", "persephone", "--without", "airflow"], "It has none to leave out"),
+        (["up", "zeus", "--without", "airlfow"], "It has: airflow, jupyter"),
+        (["up", "zeus", "--schedule", "daily"], "SCHEDULE=daily is no schedule"),
         (["up", "persephone", "--port-offset", "90000"], "PORT_OFFSET=90000"),
         (["frobnicate"], "See: bin/pantheon --help"),
         (["up", "--frobnicate"], "See: bin/pantheon --help"),

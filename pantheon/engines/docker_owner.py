@@ -25,8 +25,8 @@ def owner_of(state: Path, rootless: bool) -> tuple[int, int]:
 
 
 def hand_over(folders: Iterable[Path], uid: int, gid: int) -> None:
-    """Give folders, and what is in them, to the containers' user; only root has to. Links are not followed."""
-    if os.geteuid() != 0 or uid == 0:
+    """Give folders, and what is in them, to whom the services run as; only root has to. Links are not followed."""
+    if os.geteuid() != 0:
         return
     for folder in folders:
         _give(folder, uid, gid)

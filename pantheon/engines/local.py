@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.engines import OnEvent, Planned, ServiceStatus, compose, keeper, logs, parse, ports
+from pantheon.engines.docker_owner import hand_over
 from pantheon.engines.durations import words
 from pantheon.engines.files import Home, locked, read_json, write_json
 from pantheon.engines.model import Service
@@ -94,6 +95,7 @@ class LocalEngine:
             for service in wanted.values():
                 parse.check_secrets(service)
             self.home.make()
+            self.take_back(wanted)
             with locked(self.home.change):
                 alive = self.home.supervisor()
                 if not alive:
@@ -120,6 +122,12 @@ class LocalEngine:
                 "`up` waits for them again, `down` stops them.",
                 130,
             ) from None
+
+    def take_back(self, wanted: dict[str, Service]) -> None:
+        """What containers had as another user: root's unprivileged service sees root's files as its own, and no others."""
+        services = [service for service in wanted.values() if service.unprivileged]
+        own = (Path(path) for service in services for path in (*service.folders, *service.secrets))
+        hand_over((path for path in own if path.exists() and path.is_relative_to(self.home.state)), 0, 0)
 
     def check_ports(self, wanted: dict[str, Service], alive: bool) -> None:
         """Refuse to start where another process holds a port."""

@@ -1,0 +1,1 @@
+"""The JupyterLab service: its start, its configuration, and how it runs notebooks as jobs. In Jupyter's environment."""

@@ -1,0 +1,60 @@
+"""What the DAGs share: the assets by which one hands over to the next, and errors in Airflow's terms."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Asset, AssetAlias, Param, get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+from pantheon.airflow import settings
+from pantheon.errors import PantheonError
+
+log = logging.getLogger("pantheon")
+
+# Who goes on after the ETL -> the asset that starts it. An event's extra names the run: {"run": ID}.
+PREPARED = {
+    "dataflow": Asset("prepared_for_dataflow", uri="x-pantheon://prepared/dataflow"),
+    "jupyter": Asset("prepared_for_jupyter", uri="x-pantheon://prepared/jupyter"),
+}
+HANDOVER = AssetAlias("prepared")  # which of them it is, is known at run time only
+
+DEFAULTS: dict[str, Any] = {
+    "owner": "pantheon",
+    "retries": 2,  # for what may pass by itself; bad data fails at once
+    "retry_delay": timedelta(seconds=5),
+    "execution_timeout": timedelta(hours=2),
+}
+RUN = Param(
+    None,
+    type=["null", "string"],
+    pattern=f"^{settings.RUN_ID}$",
+    title="Run",
+    description="The id of a run, such as 20260131-142500-0a1b.",
+)
+
+
+@contextmanager
+def failing_at_once() -> Iterator[None]:
+    """Bad input fails the task without a retry; its cause and cure are the last that the log says of it."""
+    try:
+        yield
+    except PantheonError as error:
+        if error.status != 2:
+            raise
+        log.error(error.cause)
+        if error.cure:
+            log.error(error.cure)
+        raise AirflowFailException(str(error)) from None
+
+
+def runs_to_go_on_with() -> list[str]:
+    """The runs that the triggering events name, or the one that a person asked for; each once, the oldest first."""
+    context = get_current_context()
+    asked = context["params"].get("run")
+    events = [event for events in context["triggering_asset_events"].values() for event in events]
+    runs = {asked} if asked else {event.extra["run"] for event in events}
+    if not runs:
+        raise AirflowFailException("No run was named. Trigger this DAG with the id of a run whose data is prepared.")
+    return sorted(runs)

@@ -124,7 +124,7 @@ class LocalEngine:
             ) from None
 
     def take_back(self, wanted: dict[str, Service]) -> None:
-        """What containers had as another user: root's unprivileged service sees root's files as its own, and no others."""
+        """What containers had as another user: root's unprivileged service sees root's files as its own, no others."""
         services = [service for service in wanted.values() if service.unprivileged]
         own = (Path(path) for service in services for path in (*service.folders, *service.secrets))
         hand_over((path for path in own if path.exists() and path.is_relative_to(self.home.state)), 0, 0)

@@ -25,6 +25,13 @@ LIMIT = 2
 class Request(server.Request):
     """What never reaches the application, such as a malformed request line, is answered in the same form."""
 
+    def read_request_line(self) -> bool:
+        try:
+            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
+        except ValueError as error:  # of urllib, on an address such as //[
+            self.simple_response("400 Bad Request", f"The address is malformed: {error}.")
+            return False
+
     def simple_response(self, status: Any, msg: str = "") -> None:
         text = msg or str(status).partition(" ")[2] + "."
         data = b"" if str(status).startswith("1") else json.dumps({"error": text}).encode() + b"\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pantheon.workflow.run import Params, Run
@@ -101,11 +101,12 @@ paths = st.one_of(
 values = st.text(st.characters(min_codepoint=32, max_codepoint=255, blacklist_characters="\x7f"), max_size=40)
 headers = st.dictionaries(st.sampled_from(["Accept", "Expect", "Range", "X-Any", "Host", "Content-Type"]), values)
 tokens = st.just(f"Bearer {TOKEN}") | values
-lengths = st.none() | st.sampled_from(["-1", "1e3", "", "00003", "18446744073709551617", "0x10"])
+lengths = st.none() | st.sampled_from(["-1", "1e3", "", "18446744073709551617", "0x10"])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(methods, paths, headers, tokens, st.binary(max_size=200), lengths)
+@example("GET", "//[", {}, f"Bearer {TOKEN}", b"", None)  # urllib refuses it with an exception
 def test_any_request_has_an_answer(
     client: Client, method: str, path: str, more: dict[str, str], token: str, body: bytes, length: str | None
 ) -> None:

@@ -113,7 +113,8 @@ def main() -> None:
         migrate()
         return
     if service == "api-server":
-        copy_passwords(Path(os.environ["SECRETS_DIR"]) / "airflow_passwords.json", home / "passwords.json")
+        target = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+        copy_passwords(Path(os.environ["SECRETS_DIR"]) / "airflow_passwords.json", target)
     if service in JOBS:
         bury(service)
     started(service).touch()

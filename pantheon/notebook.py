@@ -7,6 +7,7 @@ same model wherever its stages are done. Nothing numeric is imported before ``op
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,7 @@ def read(run: Run, name: str) -> Any:
 # Data ------------------------------------------------------------------------------------------------------------------
 
 
-def rows(run: Run, part: str = "train") -> "pl.DataFrame":
+def rows(run: Run, part: str = "train", engineered: bool = True) -> "pl.DataFrame":
     """A part of the data (``train`` or ``test``) as the models see it, in words again.
 
     Returns:
@@ -108,30 +109,33 @@ def rows(run: Run, part: str = "train") -> "pl.DataFrame":
     import polars as pl
 
     from pantheon.workflow.expressions import evaluate
-    from pantheon.workflow.matrix import Table, load_spec
-    from pantheon.workflow.performance_metrics import words
+    from pantheon.workflow.matrix import DAY_MS, Table, load_spec
+    from pantheon.workflow.spec import label_key
 
+    _format_tables()
     spec, inputs = load_spec(run), read(run, "features/preprocess.json")["inputs"]
     table = Table.load(run.need(f"features/{part}.npz", "preprocess"))
     columns: dict[str, Any] = {}
     for entry, values in zip(inputs, table.X.T, strict=True):
-        column = pl.Series(values.astype(np.float64)).fill_nan(None)
+        column = pl.Series(values.astype(np.float64)).fill_nan(None).round_sig_figs(7)  # all that a float32 has
         if entry["type"] == "category":
             places = dict(enumerate(entry["categories"]))
             column = column.cast(pl.Int64).replace_strict(places, default=None, return_dtype=pl.String)
         elif entry["type"] == "date":
-            column = (column * 86_400_000).cast(pl.Int64).cast(pl.Datetime("ms"))
+            column = (pl.Series(values.astype(np.float64)).fill_nan(None) * DAY_MS).cast(pl.Int64).cast(pl.Datetime("ms"))
+            column = column if spec.column(entry["name"]).has_time else column.cast(pl.Date)
         elif entry["type"] in ("boolean", "integer"):
             column = column.cast(pl.Boolean if entry["type"] == "boolean" else pl.Int64)
         columns[entry["name"]] = column
-    if _is_done(run, "feature_engineering"):
+    if engineered and _is_done(run, "feature_engineering"):
         floats = {entry["name"]: values for entry, values in zip(inputs, table.X.T, strict=True)}
         for feature in read(run, "features/engineered.json")["features"]:
             computed = evaluate(feature["expression"], floats)
             columns[feature["name"]] = pl.Series(np.asarray(computed, np.float64)).fill_nan(None)
     target = pl.Series(table.y)
     if spec.task == "classification":
-        target = target.replace_strict(dict(enumerate(words(spec))), return_dtype=pl.String)
+        words = [spec.target.labels.get(label_key(value), label_key(value)) for value in spec.target.classes]
+        target = target.replace_strict(dict(enumerate(words)), return_dtype=pl.String)
     return pl.DataFrame(columns | {spec.target.column: target})
 
 
@@ -146,10 +150,17 @@ def table(entries: Iterable[Mapping[str, Any]], *columns: str) -> "pl.DataFrame"
     """Entries as a table to look at: all of them or the ``columns`` named, numbers with four digits, lists as text."""
     import polars as pl
 
-    pl.Config(tbl_rows=50, tbl_cols=20, fmt_str_lengths=120, tbl_hide_column_data_types=True)
-    pl.Config.set_tbl_hide_dataframe_shape(True)
+    _format_tables()
     shown = [{key: _cell(entry.get(key)) for key in columns or entry} for entry in entries]
-    return pl.DataFrame(shown, infer_schema_length=None)
+    return pl.DataFrame(shown, infer_schema_length=None) if shown else pl.DataFrame(schema=list(columns))
+
+
+def _format_tables() -> None:
+    """Tables without their types and shapes, and with long texts whole."""
+    import polars as pl
+
+    pl.Config.set_tbl_rows(50).set_tbl_cols(20).set_fmt_str_lengths(120)
+    pl.Config.set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(True)
 
 
 def _cell(value: Any) -> Any:
@@ -266,8 +277,11 @@ def _is_done(run: Run, name: str) -> bool:
 
 
 def _words(summary: Mapping[str, Any]) -> str:
-    return " · ".join(f"{key.replace('_', ' ')} {_cell(value)}" for key, value in list(summary.items())[:SHOWN])
+    told = [(key.replace("_", " "), value) for key, value in summary.items() if value not in ("", [], {}, None)]
+    return " · ".join(f"{key} {_cell(value)}" for key, value in told[:SHOWN])
 
+
+warnings.filterwarnings("ignore", message="IProgress not found")  # Optuna's progress bars are not asked for
 
 # IPython's own hook: our errors are shown as the line that they are, cause and cure, without a traceback.
 PantheonError._render_traceback_ = lambda error: [str(error)]  # type: ignore[attr-defined]

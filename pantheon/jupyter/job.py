@@ -1,14 +1,16 @@
 """Runs one notebook in a process of its own, with the kernel that it names, and writes the copy with its outputs.
 
-Does what jupyter-scheduler's own executor does, without importing it, nbconvert and SQLAlchemy: seven notebooks are
-seven such processes, and that import costs more than most of them.
+``python -m pantheon.jupyter.job`` with the job as JSON on standard input. It does what jupyter-scheduler's own executor
+does, without importing it, nbconvert and SQLAlchemy: that costs more than most notebooks, and each is a process.
 """
 
 import ctypes
+import json
 import os
 import re
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pantheon.jupyter import lean
+from pantheon.jupyter import kernel, lean
 
 PR_SET_PDEATHSIG = 1
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -27,6 +29,7 @@ class Job:
     """What to run.
 
     Attributes:
+        id: its key in the jobs database.
         server: the process that started this one.
         database: the jobs database, a file of SQLite's.
         source: the notebook as it was when the job was made.
@@ -68,12 +71,14 @@ def execute(job: Job) -> str:
     import nbformat  # type: ignore[import-not-found]
     from nbclient import NotebookClient  # type: ignore[import-not-found]
     from nbclient.exceptions import CellExecutionError, DeadKernelError  # type: ignore[import-not-found]
+    from traitlets.config import Config
 
     notebook = nbformat.read(job.source, as_version=4)
     clean(notebook)
     parametrise(notebook, job.parameters, nbformat.v4.new_code_cell)
     client = NotebookClient(
         notebook,
+        config=Config(KernelManager={"transport_encryption": kernel.ENCRYPTION}),
         timeout=None,
         kernel_name=notebook.metadata.kernelspec["name"],
         resources={"metadata": {"path": job.folder}},
@@ -147,3 +152,7 @@ def die_with(server: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:  # it has ended already
         os._exit(1)
+
+
+if __name__ == "__main__":
+    run(Job(**json.load(sys.stdin)))

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 NAME, TITLE = "pantheon", "Pantheon workflow"
+ENCRYPTION = "required"  # of the kernels' sockets: whoever else is on this machine could read a notebook's outputs there
 THREADS = "2"  # as the workflow's parameters have it; `notebook.open_run` sees to runs that ask for another number
 
 
@@ -18,7 +19,7 @@ def spec(environment: str) -> dict[str, object]:
         "argv": [f"{environment}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": TITLE,
         "language": "python",
-        "metadata": {"debugger": True},
+        "metadata": {"debugger": True, "supported_encryption": "curve"},
         "env": {
             "PATH": os.pathsep.join([f"{environment}/bin", os.environ.get("PATH", os.defpath)]),  # `!python` is its own
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), THREADS),

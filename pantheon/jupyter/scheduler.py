@@ -1,24 +1,31 @@
-"""jupyter-scheduler with what it lacks: jobs whose process died are told from running ones, and a start that is quick."""
+"""jupyter-scheduler, with jobs that start in a fraction of the time and records that stay true when one is killed."""
 
-import multiprocessing
+import json
 import os
-from collections.abc import Callable
-from functools import partial
+import subprocess
+import sys
+from dataclasses import asdict
 from typing import Any
 
-from jupyter_scheduler import executors, scheduler  # type: ignore[import-not-found]
+from jupyter_scheduler import scheduler  # type: ignore[import-not-found]
 from jupyter_scheduler.environments import EnvironmentManager  # type: ignore[import-not-found]
-from jupyter_scheduler.models import RuntimeEnvironment, Status  # type: ignore[import-not-found]
-from jupyter_scheduler.orm import Job  # type: ignore[import-not-found]
+from jupyter_scheduler.exceptions import (  # type: ignore[import-not-found]
+    IdempotencyTokenError,
+    InputUriError,
+    SchedulerError,
+)
+from jupyter_scheduler.models import DescribeJob, RuntimeEnvironment, Status  # type: ignore[import-not-found]
+from jupyter_scheduler.orm import Job as Row  # type: ignore[import-not-found]
 
-from pantheon.jupyter import job, kernel
+from pantheon.jupyter import kernel
+from pantheon.jupyter.job import Job
 from pantheon.jupyter_jobs import INTERRUPTED
 
 UNFINISHED = (Status.CREATED, Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING)
 
 
 class Environments(EnvironmentManager):  # type: ignore[misc]
-    """What the form for a new job offers."""
+    """What the form for a new job offers: the one environment that there is."""
 
     def list_environments(self) -> list[Any]:
         return [
@@ -39,69 +46,85 @@ class Environments(EnvironmentManager):  # type: ignore[misc]
         return {"ipynb": "Notebook", "html": "HTML"}
 
 
-class Execution(executors.DefaultExecutionManager):  # type: ignore[misc]
-    """Has a job run by ``pantheon.jupyter.job``, which starts in a fraction of the time."""
-
-    @property
-    def process(self) -> Callable[[], None]:
-        """What the job's process calls."""
-        model = self.model
-        if model.package_input_folder:  # the rare case of a job with the files beside it: as jupyter-scheduler does it
-            own: Callable[[], None] = super().process
-            return own
-        outputs = {kind: path for kind, path in self.staging_paths.items() if kind != "input"}
-        return partial(
-            job.run,
-            job.Job(
-                id=self.job_id,
-                server=os.getpid(),
-                database=self.db_url.removeprefix("sqlite:///"),
-                source=self.staging_paths["input"],
-                outputs=outputs,
-                folder=self.root_dir,
-                parameters=model.parameters or {},
-            ),
-        )
-
-
 class Scheduler(scheduler.Scheduler):  # type: ignore[misc]
-    """Keeps the outputs where people see them, and the records true.
+    """Runs each job by ``pantheon.jupyter.job`` in a process of its own.
 
-    A job's files are written to ``jobs/ID`` below the notebooks at once: nothing is left to download.
+    A job's files are written to ``jobs/ID`` below the notebooks at once: nothing is left to download. Jobs end with the
+    server, so one that an earlier server left unfinished is over.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._bury(set())  # jobs end with the server: whatever the records say of an earlier one's, none runs
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._bury()
 
     def get_local_output_path(self, model: Any, root_dir_relative: bool | None = False) -> str:
         folder: str = os.path.join(self.staging_path, model.job_id)  # noqa: PTH118 - a str, as the base class has it
         return os.path.relpath(folder, self.root_dir) if root_dir_relative else folder
 
     def create_job(self, model: Any) -> str:
-        made: str = super().create_job(model)
-        with self.db_session() as session:  # it begins as STOPPED, as if somebody had stopped it
-            row = session.query(Job).filter(Job.job_id == made, Job.status == Status.STOPPED, Job.start_time.is_(None))
-            row.update({"status": Status.QUEUED})
+        """As the base class does it, which imports JupyterLab into every job and begins a job's record as STOPPED."""
+        if not model.job_definition_id and not self.file_exists(model.input_uri):
+            raise InputUriError(model.input_uri)
+        if not self.execution_manager_class.validate(
+            self.execution_manager_class, os.path.join(self.root_dir, model.input_uri)  # noqa: PTH118
+        ):
+            raise SchedulerError(f"{model.input_uri} names no kernel: open it, choose one, save it.")
+        with self.db_session() as session:
+            token = model.idempotency_token
+            if token and session.query(Row).filter(Row.idempotency_token == token).first():
+                raise IdempotencyTokenError(token)
+            model.output_formats = model.output_formats or []
+            row = Row(**model.dict(exclude_none=True, exclude={"input_uri"}), status=Status.QUEUED)
+            session.add(row)
             session.commit()
-        return made
+            job_id: str = row.job_id
+            paths = self.get_staging_paths(DescribeJob.from_orm(row))
+            folder = self.root_dir  # as when somebody runs it by hand
+            if model.package_input_folder:
+                folder = os.path.dirname(paths["input"])  # noqa: PTH120
+                copied = self.copy_input_folder(model.input_uri, paths["input"])
+                row.packaged_files = [file for file in copied if file != model.input_filename]
+            else:
+                self.copy_input_file(model.input_uri, paths["input"])
+            row.pid = self._start(job_id, paths, folder, model.parameters or {})
+            session.commit()
+        return job_id
+
+    def _start(self, job_id: str, paths: dict[str, str], folder: str, parameters: dict[str, str]) -> int:
+        job = Job(
+            id=job_id,
+            server=os.getpid(),
+            database=self.db_url.removeprefix("sqlite:///"),
+            source=paths["input"],
+            outputs={kind: path for kind, path in paths.items() if kind != "input"},
+            folder=folder,
+            parameters=parameters,
+        )
+        process = subprocess.Popen([sys.executable, "-m", "pantheon.jupyter.job"], stdin=subprocess.PIPE)
+        self.processes[job_id] = process
+        assert process.stdin is not None
+        with process.stdin as pipe:
+            pipe.write(json.dumps(asdict(job)).encode())
+        return process.pid
 
     def get_job(self, job_id: str, job_files: bool | None = True) -> Any:
-        self._look()
+        self._bury()
         return super().get_job(job_id, job_files)
 
     def list_jobs(self, query: Any) -> Any:
-        self._look()
+        self._bury()
         return super().list_jobs(query)
 
-    def _look(self) -> None:
-        """Find jobs whose process was killed. The processes first, their records after: one that ends says so before."""
-        self._bury({process.pid for process in multiprocessing.active_children()})
+    def _bury(self) -> None:
+        """Say of jobs whose process was killed that they failed.
 
-    def _bury(self, alive: set[int | None]) -> None:
+        The processes first, their records after: a job that ends well says so before its process ends.
+        """
+        self.processes = {name: process for name, process in self.processes.items() if process.poll() is None}
         with self.db_session() as session:
-            for row in session.query(Job).filter(Job.status.in_(UNFINISHED)).all():
-                if row.pid in alive:
+            for row in session.query(Row).filter(Row.status.in_(UNFINISHED)).all():
+                if row.job_id in self.processes:
                     continue
                 if row.status == Status.STOPPING:
                     row.status = Status.STOPPED

@@ -40,9 +40,9 @@ c.KernelSpecManager.ensure_native_kernel = False
 c.KernelSpecManager.allowed_kernelspecs = {kernel.NAME}
 c.MultiKernelManager.default_kernel_name = kernel.NAME
 c.KernelManager.ip = "127.0.0.1"
+c.KernelManager.transport_encryption = kernel.ENCRYPTION
 
 # Notebook jobs.
 c.SchedulerApp.scheduler_class = "pantheon.jupyter.scheduler.Scheduler"
 c.SchedulerApp.environment_manager_class = "pantheon.jupyter.scheduler.Environments"
-c.Scheduler.execution_manager_class = "pantheon.jupyter.scheduler.Execution"
 c.Scheduler.staging_path = str(state / "notebooks" / "jobs")

@@ -95,7 +95,7 @@ def read(run: Run, name: str) -> Any:
     return read_json(path)
 
 
-# Data ------------------------------------------------------------------------------------------------------------------
+# Data -----------------------------------------------------------------------------------------------------------------
 
 
 def rows(run: Run, part: str = "train", engineered: bool = True) -> "pl.DataFrame":
@@ -122,7 +122,8 @@ def rows(run: Run, part: str = "train", engineered: bool = True) -> "pl.DataFram
             places = dict(enumerate(entry["categories"]))
             column = column.cast(pl.Int64).replace_strict(places, default=None, return_dtype=pl.String)
         elif entry["type"] == "date":
-            column = (pl.Series(values.astype(np.float64)).fill_nan(None) * DAY_MS).cast(pl.Int64).cast(pl.Datetime("ms"))
+            moments = pl.Series(values.astype(np.float64)).fill_nan(None) * DAY_MS
+            column = moments.cast(pl.Int64).cast(pl.Datetime("ms"))
             column = column if spec.column(entry["name"]).has_time else column.cast(pl.Date)
         elif entry["type"] in ("boolean", "integer"):
             column = column.cast(pl.Boolean if entry["type"] == "boolean" else pl.Int64)
@@ -144,6 +145,14 @@ def target(run: Run) -> str:
     from pantheon.workflow.matrix import load_spec
 
     return load_spec(run).target.column
+
+
+def more_is_better(run: Run) -> bool:
+    """Whether more of the run's metric is better; of an error it is less."""
+    from pantheon.workflow.matrix import load_spec
+    from pantheon.workflow.metrics import primary
+
+    return primary(load_spec(run).task, run.params.metric)[1]
 
 
 def table(entries: Iterable[Mapping[str, Any]], *columns: str) -> "pl.DataFrame":
@@ -196,13 +205,15 @@ def pictures(run: Run) -> None:
         draw += [lambda ax: plots.residuals(ax, y, answer, spec.target.column)]
     if metrics["importance"]:
         draw += [lambda ax: plots.importance(ax, metrics["importance"][:10], metrics["primary"]["name"])]
-    figure = plt.figure(figsize=(11, 4.4 * ((len(draw) + 1) // 2)), layout="constrained")
-    for paint, place in zip(draw, figure.subfigures((len(draw) + 1) // 2, 2).flat, strict=False):
+    down = (len(draw) + 1) // 2
+    figure = plt.figure(figsize=(11, 4.4 * down), layout="constrained")
+    places = np.ravel(np.asarray(figure.subfigures(down, 2)))
+    for paint, place in zip(draw, places, strict=False):
         paint(place.subplots())
     plt.show()
 
 
-# A problem of one's own ------------------------------------------------------------------------------------------------
+# A problem of one's own -----------------------------------------------------------------------------------------------
 
 
 def infer(file: str, column: str) -> str:
@@ -244,7 +255,7 @@ def columns(dataset: str) -> "pl.DataFrame":
     from pantheon.workflow.spec import Spec
 
     spec = Spec.read(tasks.spec_of(tasks.state_folder(), dataset))
-    return table(({"column": c.name, "type": c.type, "role": c.role, "why": c.why} for c in spec.columns))
+    return table({"column": c.name, "type": c.type, "role": c.role, "why": c.why} for c in spec.columns)
 
 
 def new_run(dataset: str, **params: Any) -> Run:
@@ -269,7 +280,7 @@ def new_run(dataset: str, **params: Any) -> Run:
     return run
 
 
-# -----------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def _is_done(run: Run, name: str) -> bool:

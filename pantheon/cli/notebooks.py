@@ -17,7 +17,7 @@ LINKS = ("runs", "models", "data")  # so that JupyterLab's file browser shows th
 
 @dataclass
 class Brought:
-    """What ``bring`` did, by file name; ``kept`` are those that people changed and that have a newer shipped version."""
+    """What ``bring`` did, by file name; ``kept`` are those that people changed, where we have a newer one."""
 
     added: list[str] = field(default_factory=list)
     updated: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ def put(source: Path, copy: Path) -> None:
 
 
 def digest(path: Path) -> str:
-    """What people write of a notebook, as a hash: the cells' kinds, sources and tags, not what running it left there."""
+    """What people write of a notebook, as a hash: the cells' kinds, sources and tags, not what running it left."""
     try:
         cells: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"]
         written = [

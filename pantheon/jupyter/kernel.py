@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 NAME, TITLE = "pantheon", "Pantheon workflow"
-ENCRYPTION = "required"  # of the kernels' sockets: whoever else is on this machine could read a notebook's outputs there
+ENCRYPTION = "required"  # of the kernels' sockets: without, whoever else is on this machine could read the outputs
 THREADS = "2"  # as the workflow's parameters have it; `notebook.open_run` sees to runs that ask for another number
 
 

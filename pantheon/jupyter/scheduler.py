@@ -67,7 +67,8 @@ class Scheduler(scheduler.Scheduler):  # type: ignore[misc]
         if not model.job_definition_id and not self.file_exists(model.input_uri):
             raise InputUriError(model.input_uri)
         if not self.execution_manager_class.validate(
-            self.execution_manager_class, os.path.join(self.root_dir, model.input_uri)  # noqa: PTH118
+            self.execution_manager_class,
+            os.path.join(self.root_dir, model.input_uri),  # noqa: PTH118
         ):
             raise SchedulerError(f"{model.input_uri} names no kernel: open it, choose one, save it.")
         with self.db_session() as session:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)  # a file has room
 
 MARKS = {
     "healthy": "[green]✓[/]", "running": "[green]✓[/]", "completed": "[green]✓[/]", "done": "[green]✓[/]",
@@ -33,21 +33,25 @@ def print_json(value: Any) -> None:
 
 
 def table(*columns: str) -> Table:
-    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    """A table whose last column takes what room there is left; the others are not broken."""
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns[:-1]:
+        made.add_column(column, no_wrap=True)
+    made.add_column(columns[-1], overflow="fold")
     return made
 
 
 def seconds(value: float) -> str:
-    """A duration for people: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    """A duration for people: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``25 min``, ``2 h 10 min``."""
     if value < 10:
         return f"{value:.1f} s"
     if value < 120:
         return f"{value:.0f} s"
     minutes, rest = divmod(int(value), 60)
-    if minutes < 60:
+    if minutes < 10:
         return f"{minutes} min {rest} s"
+    if minutes < 60:
+        return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
@@ -66,7 +70,7 @@ class Steps:
         began = self._running.pop(name, None)
         if took is None:
             took = time.monotonic() - began if began is not None else 0.0
-        err.print(f"  {MARKS.get(state, '·')} {name:<24} [dim]{seconds(took):>8}[/]  {note}")
+        err.print(f"  {MARKS.get(state, '·')} {name:<34} [dim]{seconds(took):>8}[/]  {note}")
         self._draw()
 
     def drop(self, name: str) -> None:

@@ -78,7 +78,10 @@ OnEvent = Callable[[Event], None]
 
 
 class Engine(Protocol):
-    """What runs a deployment's services. Every method raises PantheonError for what a person can put right."""
+    """What runs a deployment's services. Every method raises PantheonError for what a person can put right.
+
+    Services of a component that the deployment leaves out (``x-component``) are not there for any method.
+    """
 
     @property
     def name(self) -> str:
@@ -97,6 +100,9 @@ class Engine(Protocol):
 
     def down(self, on_event: OnEvent | None = None) -> None:
         """Stop every service in reverse dependency order and leave no process; data is kept."""
+
+    def destroy(self) -> None:
+        """``down``, and delete what the engine itself keeps for the deployment; the state folder is the caller's."""
 
     def status(self) -> list[ServiceStatus]:
         """Every service of the deployment, in start order; empty where it was never up."""

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class ComposeEngine:
         root: the repository, whose files tasks may name: the images have them at ``/app``.
         ca: certificates that services trust besides their image's own.
         echo: called with each outside command before it runs.
+        overrides: more compose files, each changing what the ones before it say.
+        without: components that are left out: services whose ``x-component`` is among them.
     """
 
     name = "compose"
@@ -60,6 +62,7 @@ class ComposeEngine:
         ca: Path | None = None,
         echo: Callable[[str], None] | None = None,
         overrides: Sequence[Path] = (),
+        without: Collection[str] = (),
     ) -> None:
         self.state = state.resolve()
         self.home = self.state / "compose"
@@ -78,6 +81,7 @@ class ComposeEngine:
             "",
             self.echo,
             list(overrides),
+            frozenset(without),
         )
         self.model: Model | None = None
 
@@ -108,7 +112,7 @@ class ComposeEngine:
         self.home.mkdir(parents=True, exist_ok=True)
         model = self.resolved()
         override = self.home / "override.yaml"
-        if write_override(override, model, self.ca, self.engine.knows_start_interval):
+        if write_override(override, model, self.ca, self.engine.knows_start_interval, self.project.left_out):
             if override not in self.project.overrides:
                 self.project.overrides.append(override)
             model = self.model = self.project.resolve()
@@ -182,6 +186,8 @@ class ComposeEngine:
     def compose_up(self, api: docker_api.Api, model: Model, begin: float, on_event: OnEvent | None) -> None:
         """Let Compose start what is missing, tell what happens, and wait until all is as it should be."""
         told = {status.name: self.news(status) for status in self.look(api, model)}
+        for name in set(told) - set(model.started):  # Compose removes it, and with it its log
+            self.keep_log(name)
         words = ["up", "--detach", "--no-build", "--remove-orphans"]
         self.echo(self.project.shown(*words))
         with (self.home / "up.log").open("w+", encoding="utf-8") as said:
@@ -193,7 +199,8 @@ class ComposeEngine:
             try:
                 while True:
                     code = process.poll()
-                    found = self.look(api, model)
+                    # what Compose takes away as no longer defined may look failed on its way
+                    found = [status for status in self.look(api, model) if status.name in model.started]
                     self.tell(found, told, begin, on_event)
                     if code:
                         said.seek(0)

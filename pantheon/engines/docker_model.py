@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from pantheon.engines import Planned
+from pantheon.engines import Planned, components
 from pantheon.engines.compose import LOOPBACK, VARIABLE, binary, load
 from pantheon.engines.model import COMPLETED
 from pantheon.errors import PantheonError
@@ -36,6 +36,9 @@ class Project:
         host: the engine's address; empty where none answers, which only ``config`` can do without.
         echo: called with each command before it runs.
         overrides: more files, each changing what the ones before it say.
+        without: components that are left out.
+        left_out: their services, each with the names of those that would wait for it and can do without it; known
+            once the model was resolved.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Project:
     host: str
     echo: Callable[[str], None]
     overrides: list[Path] = field(default_factory=list)
+    without: frozenset[str] = frozenset()
+    left_out: dict[str, list[str]] = field(default_factory=dict)
     _asked: dict[str, str] | None = None
 
     def base(self) -> dict[str, str]:
@@ -107,6 +112,11 @@ class Project:
         raw = load(text.replace("$$", "$"))
         if not isinstance(raw, dict) or not raw.get("services"):
             raise PantheonError(f"{self.file} has no services.")
+        services = raw["services"]
+        left = components.left_out(services, self.without)
+        for name in left:  # none where the override has already taken them out
+            self.left_out[name] = [other for other, each in services.items() if name in (each.get("depends_on") or {})]
+        raw["services"] = components.kept(services, left)
         return Model(raw, hashlib.sha256(text.encode()).hexdigest())
 
 
@@ -203,14 +213,21 @@ def address(service: Mapping[str, Any]) -> str:
     return ""
 
 
-def write_override(path: Path, model: Model, ca: Path | None, start_interval: bool) -> bool:
+def write_override(
+    path: Path,
+    model: Model,
+    ca: Path | None,
+    start_interval: bool,
+    left_out: Mapping[str, list[str]] | None = None,
+) -> bool:
     """Write the compose file with what this machine needs changed; whether there is anything.
 
     Args:
         ca: certificates to mount into every service and to name in the usual variables.
         start_interval: the engine knows this key of health checks; where it does not, it is taken out.
+        left_out: services to take out, so that Compose removes their containers as orphans; see ``Project``.
     """
-    services: dict[str, Any] = {}
+    services: dict[str, Any] = {name: Reset() for name in left_out or {}}
     for name, service in model.services.items():
         changes: dict[str, Any] = {}
         if ca:
@@ -218,6 +235,9 @@ def write_override(path: Path, model: Model, ca: Path | None, start_interval: bo
             changes["environment"] = dict.fromkeys(CA_VARIABLES, CA)
         if not start_interval and (service.get("healthcheck") or {}).get("start_interval"):
             changes["healthcheck"] = {"start_interval": Reset()}
+        waited = [needed for needed, others in (left_out or {}).items() if name in others]
+        if waited:
+            changes["depends_on"] = {needed: Reset() for needed in waited}
         if changes:
             services[name] = changes
     if not services:

@@ -125,6 +125,12 @@ LOCAL = {
     "volumes": "`ignore`: the service does without its volumes here",
 }
 
+OURS = {
+    "x-component": "the component that the service belongs to, such as `airflow`; `WITHOUT=airflow` leaves it out. "
+    "A service that stays may depend on one with `required: false` alone",
+    "x-local": "what differs as a process; the keys below",
+}
+
 
 def table() -> str:
     """The table of docs/compose-keys.md, Markdown."""
@@ -134,6 +140,12 @@ def table() -> str:
         "| key of a service | local engine | compose engine | locally | in containers |",
         "|---|---|---|---|---|",
         *(f"| `{key}` | {kind} | honoured | {note} | {CONTAINERS.get(key, '')} |" for key, kind, note in rows),
+    ]
+    lines += [
+        "",
+        "| key of ours | both engines |",
+        "|---|---|",
+        *(f"| `{key}` | {note} |" for key, note in OURS.items()),
     ]
     lines += [
         "",

@@ -2,13 +2,14 @@
 
 import os
 import shlex
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pantheon.engines import OnEvent, Planned, ServiceStatus, compose, keeper, logs, parse, ports
+from pantheon.engines import OnEvent, Planned, ServiceStatus, components, compose, keeper, logs, parse, ports
 from pantheon.engines.docker_owner import hand_over
 from pantheon.engines.durations import words
 from pantheon.engines.files import Home, locked, read_json, write_json
@@ -36,6 +37,7 @@ class LocalEngine:
         environments: the name of an environment (``serving``) → its folder.
         port_offset: added to the default of every ``X_PORT`` variable.
         echo: called with each outside command before it runs.
+        without: components that are left out: services whose ``x-component`` is among them.
     """
 
     name = "local"
@@ -49,7 +51,9 @@ class LocalEngine:
         environments: Callable[[str], Path],
         port_offset: int = 0,
         echo: Callable[[str], None] | None = None,
+        without: Collection[str] = (),
     ) -> None:
+        self.without = frozenset(without)
         self.home = Home(state.resolve())
         self.root, self.environments = root.resolve(), environments
         self.echo = echo or (lambda _: None)
@@ -68,7 +72,10 @@ class LocalEngine:
     def services(self) -> dict[str, Service]:
         """The resolved model in start order, services with profiles included."""
         if self.resolved is None:  # two calls of Compose, half a second
-            self.resolved = parse.services(self.place, compose.resolve(self.place), self.environments)
+            model = compose.resolve(self.place)
+            services = model.get("services") or {}
+            model["services"] = components.kept(services, components.left_out(services, self.without))
+            self.resolved = parse.services(self.place, model, self.environments)
         return self.resolved
 
     def planned(self) -> list[Planned]:
@@ -162,6 +169,14 @@ class LocalEngine:
             raise PantheonError(
                 "Interrupted; the services go on stopping.", "Run `down` again to see that nothing is left.", 130
             ) from None
+
+    def destroy(self) -> None:
+        """``down``, and the supervisor's own files; volumes are folders of the state folder."""
+        self.down()
+        if self.home.local.is_dir():
+            with locked(self.home.change):
+                self.home.services.unlink(missing_ok=True)
+                shutil.rmtree(self.home.local)
 
     # looking ----------------------------------------------------------------------------------------------------------
 

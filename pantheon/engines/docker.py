@@ -332,7 +332,13 @@ class ComposeEngine:
             *(name for name in model.services if name in found),
             *(name for name in found if name not in addresses),
         ]
-        return [docker_state.status(found[name], addresses.get(name, ""), 0) for name in order]
+        seen = [docker_state.status(found[name], addresses.get(name, ""), 0) for name in order]
+        states = {status.name: (status.state, status.why) for status in seen}
+        for index, status in enumerate(seen):
+            if status.state == "waiting" and status.name in model.services:
+                needs = model.services[status.name].get("depends_on") or {}
+                seen[index] = replace(status, why=docker_state.waits_for(needs, states))
+        return seen
 
     def status(self) -> list[ServiceStatus]:
         if not self.home.is_dir():

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pantheon.engines import ServiceStatus
+from pantheon.engines.durations import words
+from pantheon.engines.model import COMPLETED, HEALTHY, STARTED
 from pantheon.engines.probes import ended
 
 LABEL = "com.docker.compose.service"
@@ -60,9 +62,11 @@ def state_of(container: Mapping[str, Any]) -> tuple[str, str, str]:
         )
     if status == "restarting":
         times = container.get("RestartCount", 0)
-        return "restarting", f"{how_it_ended(state)}; restarted {times} times", finished
+        how = f"{how_it_ended(state)}; restarted {_times(times)}; Docker tries again within a minute"
+        return "restarting", how, finished
     if status in ("running", "paused"):
-        return _alive(state, health)
+        restarted = int(container.get("RestartCount") or 0)
+        return _alive(state, health, f"restarted {_times(restarted)}" if restarted else "")
     if policy in ("always", "unless-stopped") and not state.get("Error"):
         return "stopped", how_it_ended(state), finished
     if int(state["ExitCode"]) == 0:
@@ -70,23 +74,45 @@ def state_of(container: Mapping[str, Any]) -> tuple[str, str, str]:
     return "failed", how_it_ended(state), finished
 
 
-def _alive(state: Mapping[str, Any], health: Mapping[str, Any]) -> tuple[str, str, str]:
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _alive(state: Mapping[str, Any], health: Mapping[str, Any], restarted: str) -> tuple[str, str, str]:
     begun = str(state["StartedAt"])
     checked = (health.get("Log") or [{}])[-1].get("End", begun)
     if state["Status"] == "paused":
         return "stopped", "paused", begun
     if not health or health.get("Status") == "none":
-        return "running", "", begun
+        return "running", restarted, begun
     said = last_probe(health)
     if health["Status"] == "healthy":
-        return "healthy", "", begun
+        return "healthy", restarted, begun
     if health["Status"] == "unhealthy":
         return (
             "failed",
             f"unhealthy, {health['FailingStreak']} probes failed; the last one: {said or 'no words'}",
             checked,
         )
-    return "starting", f"not healthy yet: {said}" if said else "", begun
+    so_far = f"{words(seconds_since(begun))} so far"
+    return "starting", "; ".join(filter(None, (so_far, restarted, said and f"health check says: {said}"))), begun
+
+
+def waits_for(depends_on: Mapping[str, Mapping[str, Any]], states: Mapping[str, tuple[str, str]]) -> str:
+    """What a container that is made and not started waits for, in words.
+
+    Args:
+        depends_on: Compose's mapping of its service.
+        states: of every service that has a container: state and why.
+    """
+    for name, entry in depends_on.items():
+        state, why = states.get(name, ("waiting", ""))
+        condition = entry.get("condition", STARTED)
+        met = {HEALTHY: ("healthy",), COMPLETED: ("completed",)}.get(condition, ("healthy", "running", "completed"))
+        if state not in met and not (condition == STARTED and state == "starting"):
+            to = {HEALTHY: "be healthy", COMPLETED: "complete"}.get(condition, "start")
+            return f"waits for {name} to {to}" + (f", which {state}: {why}" if state == "failed" else "")
+    return ""
 
 
 def status(container: Mapping[str, Any], address: str, memory: int) -> ServiceStatus:

@@ -200,6 +200,8 @@ class LocalEngine:
             if state == "restarting":
                 left = max(record["next_try"] - time.time(), 0.0)
                 why = f"{why.partition('; next try')[0]}; next try in {words(left)}"
+            if state == "starting" and process:
+                why = "; ".join(filter(None, (f"{words(uptime(process))} so far", why)))
             found.append(
                 ServiceStatus(
                     name=name,

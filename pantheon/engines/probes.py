@@ -96,7 +96,7 @@ class HttpProbe:
 
     def look(self) -> tuple[bool, str] | None:
         if self.error not in (0, errno.EINPROGRESS):
-            return False, os.strerror(self.error)
+            return False, os.strerror(self.error).lower()
         try:
             if not self.sent:
                 self.socket.sendall(self.request)
@@ -105,7 +105,7 @@ class HttpProbe:
         except BlockingIOError:
             return None
         except OSError as error:
-            return False, error.strerror or str(error)
+            return False, (error.strerror or str(error)).lower()
         self.answer += received
         line, end, _ = self.answer.partition(b"\r\n")
         if not end:

@@ -51,6 +51,7 @@ class Unit:
         self.started = self.due = self.kill_at = self.probe_due = self.counted = self.healthy_since = 0.0
         self.restarts = self.ends = self.failures = self.log_begin = self.memory = 0
         self.next_try = 0.0  # wall clock, for status
+        self.last_end = ""  # how it ended last, in words; empty before that
         self.become("waiting")
 
     def become(self, state: str, why: str = "") -> None:
@@ -132,10 +133,10 @@ class Unit:
                 self.log_begin = log.seek(0, 2)
                 self.process = self.launch(self.service.command, log.fileno())
         except OSError as error:
-            self.over(now, 127, f"cannot be started: {error.strerror}: {error.filename}")
+            self.over(now, 127, f"could not be started: {error.strerror}: {error.filename}")
             return
         self.healthy_since = 0.0 if health else now
-        self.become("starting" if health else "running")
+        self.become("starting" if health else "running", self.again())
 
     def exited(self, code: int, now: float) -> None:
         """Its main process has ended."""
@@ -147,6 +148,7 @@ class Unit:
 
     def over(self, now: float, code: int, how: str) -> None:
         service, policy = self.service, self.service.restart
+        self.last_end = how
         if self.healthy_since and now - self.healthy_since >= STEADY:
             self.ends = 0
         if code == 0 and policy in ("no", "on-failure"):
@@ -161,6 +163,12 @@ class Unit:
             wait = min(FIRST_WAIT * 2.0 ** min(self.ends - 1, 20), LONGEST_WAIT)
             self.due, self.next_try = now + wait, time.time() + wait
             self.become("restarting", self.waiting_words(how, wait))
+
+    def again(self, saw: str = "") -> str:
+        """Why it was started again, if it was, and what its last probe saw."""
+        times = "once" if self.restarts == 1 else f"{self.restarts} times"
+        restarted = f"restarted {times}, the last time after it {self.last_end}" if self.restarts else ""
+        return "; ".join(filter(None, (restarted, saw and f"health check says: {saw}")))
 
     def waiting_words(self, how: str, wait: float) -> str:
         times = TIMES[self.ends] if self.ends < len(TIMES) else f"{self.ends} times"
@@ -186,7 +194,7 @@ class Unit:
             self.failures = 0
             self.healthy_since = self.healthy_since or now
             self.probe_due = now + health.interval
-            self.become("healthy")
+            self.become("healthy", self.again())
         else:
             self.unhealthy(now, took, found[1])
 
@@ -204,7 +212,7 @@ class Unit:
         if self.failures >= health.retries:
             self.become("failed", f"unhealthy, {self.failures} probes failed; the last one: {saw}")
         elif self.state == "starting":
-            self.become("starting", f"not healthy yet: {saw}")
+            self.become("starting", self.again(saw))
 
     def begin_probe(self, now: float) -> None:
         health = self.service.health

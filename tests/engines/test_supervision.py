@@ -141,7 +141,7 @@ def test_a_failed_one_off_runs_again_at_the_next_up(deployment: Deployment, tmp_
 
 def test_a_program_that_is_not_there_is_named(deployment: Deployment) -> None:
     deployment.write(web={"command": ["no-such-program"]})
-    assert "web failed: cannot be started: No such file or directory: no-such-program." in failure(deployment).cause
+    assert "web failed: could not be started: No such file or directory: no-such-program." in failure(deployment).cause
 
 
 def test_a_killed_supervisor_is_noticed_by_status_and_by_up(deployment: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""JupyterLab's configuration, found by JUPYTER_CONFIG_PATH; what differs by machine comes from the service's variables."""
+"""JupyterLab's configuration, found by JUPYTER_CONFIG_PATH; what differs by machine is in the service's variables."""
 
 import os
 from pathlib import Path
@@ -10,8 +10,8 @@ c = get_config()  # type: ignore[name-defined]  # noqa: F821 - Jupyter puts it t
 state = Path(os.environ["STATE_DIR"])
 host = os.environ["JUPYTER_BIND"]
 
-# Who may: whoever has the token. It comes from a file, so it is in no argument and no variable; Jupyter prints "..." for
-# a token that it has not made itself.
+# Who may: whoever has the token. It comes from a file, so it is in no argument and no variable, and Jupyter prints
+# "..." for a token that it has not made itself.
 c.IdentityProvider.token = Path(os.environ["JUPYTER_TOKEN_FILE"]).read_text(encoding="utf-8").strip()
 c.ServerApp.open_browser = False
 c.ServerApp.allow_root = True  # on a bare machine; in a container it is no root that runs this

@@ -1,0 +1,198 @@
+"""The client of the job API against a server that answers by script: restarts, refusals, jobs that vanish or stall."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pantheon.errors import PantheonError
+from pantheon.jupyter_jobs import INTERRUPTED, STAGES, TRIES, Jupyter, run_notebook
+from pantheon.workflow.run import write_json
+
+RUN = "20260101-000000-abcd"
+COPY = {"cells": [{"cell_type": "code", "source": "1", "outputs": []}]}
+
+
+class Scripted:
+    """Jobs that go through the states of a script, one script a job, one state a look."""
+
+    def __init__(self) -> None:
+        self.scripts: list[list[dict[str, Any] | int]] = []
+        self.posted: list[dict[str, Any]] = []
+        self.stopped: list[str] = []
+        self.tokens: set[str] = set()
+        self.under_way: list[dict[str, Any]] = []
+        self.file: dict[str, Any] = COPY
+        self.busy = 0  # answers of 503 before the first that is another
+        self.refused = False
+
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        if self.refused:
+            return 403, {"message": "Forbidden"}
+        if self.busy:
+            self.busy -= 1
+            return 503, {}
+        if method == "POST":
+            if not self.scripts:
+                return 500, {"message": "Input path does not exist"}
+            self.posted.append(body)
+            return 200, {"job_id": f"job-{len(self.posted)}"}
+        if method == "PATCH":
+            self.stopped.append(path.rpartition("/")[2])
+            return 204, None
+        if path.startswith("/files/"):
+            return 200, self.file
+        if path.startswith("/scheduler/jobs?"):
+            return 200, {"jobs": self.under_way}
+        number = int(path.rpartition("-")[2])
+        script = self.scripts[number - 1]
+        state = script.pop(0) if len(script) > 1 else script[0]
+        if isinstance(state, int):
+            return state, {"message": "no such job"}
+        outputs = [{"file_format": "ipynb", "file_path": "jobs/x/train.ipynb"}]
+        return 200, {"job_id": f"job-{number}", "name": f"train {RUN}", "job_files": outputs, **state}
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Scripted, Jupyter]]:
+    scripted = Scripted()
+
+    class Handler(BaseHTTPRequestHandler):
+        def reply(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            scripted.tokens.add(self.headers["Authorization"])
+            status, body = scripted.answer(self.command, self.path, json.loads(self.rfile.read(length) or "null"))
+            self.send_response(status)
+            content = b"" if body is None else json.dumps(body).encode()
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = reply
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,))
+    thread.start()
+    yield scripted, Jupyter(f"http://127.0.0.1:{httpd.server_port}", "secret", patience=5)
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+@pytest.fixture
+def run(server: tuple[Scripted, Jupyter], tmp_path: Path) -> Callable[..., Path]:
+    return lambda **options: run_notebook(server[1], "train", RUN, tmp_path, **options)
+
+
+def ends(status: str, **more: Any) -> list[dict[str, Any] | int]:
+    return [{"status": "QUEUED"}, {"status": "IN_PROGRESS"}, {"status": status, **more}]
+
+
+def test_posts_the_run_as_python_source_and_keeps_the_copy(server: Any, run: Any, tmp_path: Path) -> None:
+    server[0].scripts = [ends("COMPLETED")]
+    seen: list[str] = []
+    copy = run(on_state=seen.append)
+    assert copy == tmp_path / "runs" / RUN / "notebooks" / "train.ipynb"
+    assert json.loads(copy.read_text()) == COPY
+    assert seen == ["QUEUED", "IN_PROGRESS", "COMPLETED"]
+    (posted,) = server[0].posted
+    assert posted["input_uri"] == "train.ipynb"
+    assert posted["parameters"] == {"RUN": f'"{RUN}"'}
+    assert server[0].tokens == {"token secret"}
+
+
+def test_what_is_done_is_not_run_again(server: Any, run: Any, tmp_path: Path) -> None:
+    server[0].scripts = [ends("COMPLETED")]
+    for stage in STAGES["train"]:
+        write_json(tmp_path / "runs" / RUN / "stages" / f"{stage}.json", {"state": "done"})
+    run()  # the stages are done, but there is no copy
+    run()
+    assert len(server[0].posted) == 1
+
+
+def test_a_job_that_somebody_began_is_taken_over(server: Any, run: Any) -> None:
+    server[0].scripts = [ends("COMPLETED")]
+    server[0].under_way = [
+        {"job_id": "job-9", "name": f"train {RUN}-other", "status": "IN_PROGRESS"},
+        {"job_id": "job-8", "name": f"train {RUN}", "status": "FAILED"},
+        {"job_id": "job-1", "name": f"train {RUN}", "status": "IN_PROGRESS"},
+    ]
+    run()
+    assert server[0].posted == []
+
+
+@pytest.mark.parametrize("lost", [{"status": "FAILED", "status_message": INTERRUPTED}, 500, 404], ids=str)
+def test_an_interrupted_or_vanished_job_is_posted_anew(server: Any, run: Any, lost: Any) -> None:
+    server[0].scripts = [[{"status": "IN_PROGRESS"}, lost], ends("COMPLETED")]
+    assert run().exists()
+    assert len(server[0].posted) == 2
+
+
+def test_not_for_ever(server: Any, run: Any) -> None:
+    server[0].scripts = [[{"status": "FAILED", "status_message": INTERRUPTED}] for _ in range(9)]
+    with pytest.raises(PantheonError, match=f"interrupted {TRIES} times"):
+        run()
+    assert len(server[0].posted) == TRIES
+
+
+def test_a_server_that_is_starting_is_waited_for(server: Any, run: Any) -> None:
+    server[0].scripts, server[0].busy = [ends("COMPLETED")], 4
+    assert run().exists()
+
+
+def test_a_failed_cell_is_named_and_its_copy_kept_apart(server: Any, run: Any, tmp_path: Path) -> None:
+    error = {"output_type": "error", "ename": "ValueError", "evalue": "too far", "traceback": []}
+    server[0].file = {"cells": [{"cell_type": "code", "source": "1", "outputs": [error]}]}
+    server[0].scripts = [ends("FAILED", status_message="ValueError: too far"), ends("COMPLETED")]
+    with pytest.raises(PantheonError, match=rf"train of run {RUN} failed: ValueError: too far\."):
+        run()
+    folder = tmp_path / "runs" / RUN / "notebooks"
+    assert [path.name for path in folder.iterdir()] == ["train.failed.ipynb"]
+    server[0].file = COPY
+    run()
+    assert [path.name for path in folder.iterdir()] == ["train.ipynb"]
+
+
+def test_our_own_errors_are_said_without_their_type(server: Any, run: Any) -> None:
+    error = {"output_type": "error", "ename": "PantheonError", "evalue": "It is broken. Mend it.", "traceback": []}
+    server[0].file = {"cells": [{"cell_type": "code", "source": "1", "outputs": [error]}]}
+    server[0].scripts = [ends("FAILED")]
+    with pytest.raises(PantheonError, match=r"failed: It is broken\. Mend it\. The cells"):
+        run()
+
+
+def test_a_job_that_takes_too_long_is_stopped(server: Any, run: Any) -> None:
+    server[0].scripts = [[{"status": "IN_PROGRESS"}]]
+    with pytest.raises(PantheonError, match="did not end in time"):
+        run(timeout=0.3)
+    assert server[0].stopped == ["job-1"]
+
+
+def test_stopped_by_a_person_is_said_and_not_repeated(server: Any, run: Any) -> None:
+    server[0].scripts = [ends("STOPPED"), ends("COMPLETED")]
+    with pytest.raises(PantheonError, match="was stopped by somebody"):
+        run()
+
+
+def test_refusals_say_what_to_do(server: Any, run: Any) -> None:
+    with pytest.raises(PantheonError, match=r"takes no job for train\.ipynb: Input path does not exist"):
+        run()
+    server[0].refused = True
+    with pytest.raises(PantheonError, match="refuses the token") as caught:
+        run()
+    assert "secrets/jupyter_token" in caught.value.cure
+    assert "secret:" not in str(caught.value)
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    nobody = Jupyter("http://127.0.0.1:9", "secret", patience=0.2)
+    with pytest.raises(PantheonError, match="does not answer: .*refused") as caught:
+        run_notebook(nobody, "train", RUN, tmp_path)
+    assert "bin/pantheon status" in caught.value.cure

@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag, task
+from shared import DEFAULTS, PREPARED, RUN, failing_at_once, log, runs_to_go_on_with
+
 from pantheon.airflow import settings
 from pantheon.airflow.dataflow import Service
-from shared import DEFAULTS, PREPARED, RUN, failing_at_once, log, runs_to_go_on_with
 
 
 @dag(

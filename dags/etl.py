@@ -15,9 +15,10 @@ from datetime import datetime
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
+from shared import DEFAULTS, HANDOVER, PREPARED, RUN, failing_at_once, log
+
 from pantheon.airflow import settings
 from pantheon.airflow.stages import run_stage
-from shared import DEFAULTS, HANDOVER, PREPARED, RUN, failing_at_once, log
 
 deployment = settings.deployment()
 
@@ -41,7 +42,7 @@ def stage(name: str) -> dict[str, Any]:
     dag_id="etl",
     dag_display_name="ETL: load, clean, split, preprocess",
     schedule=settings.schedule(),
-    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
+    start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULTS,

@@ -1,9 +1,9 @@
 """The second half of the workflow in JupyterLab: one notebook after another, then deployment.
 
 Started by the asset event of the DAG `etl`, which names the run. Each task has one notebook run by JupyterLab
-(**Notebook Jobs** shows them there) and keeps the executed copy, with its outputs, in `runs/ID/notebooks`. What goes wrong
-in a cell stands at the end of the task's log. Correct the notebook, then *clear* the failed task: what is done is not
-done again.
+(**Notebook Jobs** shows them there) and keeps the executed copy, with its outputs, in `runs/ID/notebooks`. What goes
+wrong in a cell stands at the end of the task's log. Correct the notebook, then *clear* the failed task: what is done is
+not done again.
 
 To go on with a run by hand, trigger this DAG with the run's id.
 """
@@ -11,10 +11,11 @@ To go on with a run by hand, trigger this DAG with the run's id.
 from typing import Any
 
 from airflow.sdk import dag, task, task_group
+from shared import DEFAULTS, PREPARED, RUN, failing_at_once, log, runs_to_go_on_with
+
 from pantheon.airflow import settings
 from pantheon.airflow.dataflow import Service
 from pantheon.jupyter_jobs import NOTEBOOKS, Jupyter, run_notebook
-from shared import DEFAULTS, PREPARED, RUN, failing_at_once, log, runs_to_go_on_with
 
 LABEL = "{{ task.op_kwargs['run'] }}"
 
@@ -40,7 +41,7 @@ def notebooks() -> None:
     def notebook(run: str, name: str) -> str:
         """Have JupyterLab run one notebook on the run."""
         jupyter = Jupyter(settings.address("JUPYTER"), settings.secret("jupyter_token"))
-        timeout = DEFAULTS["execution_timeout"].total_seconds()
+        timeout = DEFAULTS["execution_timeout"].total_seconds() - 60  # so that it can say what it waited for
         with failing_at_once():
             copy = run_notebook(jupyter, name, run, settings.state_folder(), timeout, log.info)
         return str(copy.relative_to(settings.state_folder()))

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException
+
 from pantheon.airflow import settings
 from pantheon.errors import PantheonError
 

@@ -31,7 +31,7 @@ def heartbeat(service: str) -> str:
 
 def answer() -> str:
     """Why the api-server is not healthy; empty where it is."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{os.environ['AIRFLOW__API__PORT']}/api/v2/version", timeout=8):
+    with urllib.request.urlopen(f"http://127.0.0.1:{os.environ['AIRFLOW__API__PORT']}/execution/health", timeout=8):
         return ""
 
 

@@ -14,22 +14,25 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pantheon.airflow import lean
+
 COMMANDS = {
     "api-server": ["api-server", "--workers", "1"],
     "scheduler": ["scheduler", "--skip-serve-logs"],  # the log server would listen on every interface
     "dag-processor": ["dag-processor"],
 }
 JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob"}  # service -> its rows in the table job
-# The scheduler forks its workers, and each forks a process a task: what is imported before is imported once.
-PRELOAD = {
-    "scheduler": (
-        "airflow.sdk.execution_time.supervisor",
-        "airflow.sdk.execution_time.task_runner",
-        "airflow.providers.standard.operators.python",
-        "airflow.sdk.api.client",
-        "airflow.dag_processing.dagbag",
-    ),
-}
+# The scheduler forks its workers, and they a process for each task: what is imported before is imported once.
+PRELOAD = (
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.api.client",
+    "airflow.dag_processing.dagbag",
+    "airflow.providers.standard.operators.python",
+    "airflow.providers.standard.decorators.python",
+    "pantheon.airflow.stages",
+    "pantheon.airflow.dataflow",
+)
 
 
 def connect() -> Any:
@@ -40,12 +43,11 @@ def connect() -> Any:
     return connection
 
 
-def prepare_home() -> Path:
+def prepare_home() -> None:
     """Airflow's folder, with an empty configuration file: without one Airflow writes its own, with keys in it."""
     home = Path(os.environ["AIRFLOW_HOME"])
     home.mkdir(parents=True, exist_ok=True)
     (home / "airflow.cfg").touch()
-    return home
 
 
 def started(service: str) -> Path:
@@ -62,7 +64,7 @@ def copy_passwords(secret: Path, target: Path) -> None:
 
 
 def bury(service: str) -> None:
-    """Mark the predecessor's job as failed: its tasks are then looked after at once, not when it has been silent for long.
+    """Mark the predecessor's job as failed: its tasks are then looked after at once, not after a silence.
 
     There is exactly one process of each service, so whatever the table still calls running is dead.
     """
@@ -76,8 +78,8 @@ def bury(service: str) -> None:
 def migrate() -> None:
     """Bring the database to the installed Airflow's schema, in milliseconds where it is there already.
 
-    A comment on Alembic's own table says which Airflow migrated it to which revision. It is written when all is done, so
-    after an interruption, an upgrade or a restored dump the migration runs again.
+    A comment on Alembic's own table says which Airflow migrated it to which revision. It is written when all is done,
+    so after an interruption, an upgrade or a restored dump the migration runs again.
     """
     version = metadata.version("apache-airflow-core")
     with closing(connect()) as connection, connection.cursor() as cursor:
@@ -108,7 +110,7 @@ def remark(version: str, at: str) -> str:
 
 def main() -> None:
     service = sys.argv[1]
-    home = prepare_home()
+    prepare_home()
     if service == "migrate":
         migrate()
         return
@@ -118,8 +120,13 @@ def main() -> None:
     if service in JOBS:
         bury(service)
     started(service).touch()
-    for module in PRELOAD.get(service, ()):
-        importlib.import_module(module)
+    lean.few_collections()
+    if service == "api-server":
+        lean.newest_task_interface()
+    if service == "scheduler":
+        lean.keep_frozen()
+        for module in PRELOAD:
+            importlib.import_module(module)
     sys.argv = ["airflow", *COMMANDS[service]]
     importlib.import_module("airflow.__main__").main()
 

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.zeus import PORTS
 from pantheon.engines import docker_api
 from pantheon.engines.ports import free_offset
 from pantheon.errors import PantheonError
+from tests.compose import stand_in_postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 OF_CI = "pantheon-ci"  # in the socket of the engine that .ci/docker-engine starts
@@ -78,6 +80,39 @@ def build_times(tree: Path, env: dict[str, str]) -> tuple[float, float]:
     return first, timed(["bin/pantheon", "images"], cwd=tree, env=env)
 
 
+def postgres_image(host: str) -> str:
+    """PostgreSQL's image: the user's own, the official one, or the tests' stand-in where no registry can be reached."""
+    named = os.environ.get("POSTGRES_IMAGE", "postgres:18")
+    environment = os.environ | {"DOCKER_HOST": host}
+    for words in (["image", "inspect", named], ["pull", "--quiet", named]):
+        if subprocess.run(["docker", *words], env=environment, capture_output=True, check=False).returncode == 0:
+            return named
+    return stand_in_postgres.build(host)
+
+
+def stored(api: docker_api.Api, images: list[str]) -> float:
+    """MB (10^6 bytes) of all layers of ``images``, each counted once."""
+    layers: dict[str, int] = {}
+    for image in images:
+        names = api.ask(f"/images/{image}/json")["RootFS"]["Layers"]
+        sizes = [entry["Size"] for entry in api.ask(f"/images/{image}/history") if entry["Size"]]
+        layers |= dict(zip(names[-len(sizes) :], reversed(sizes), strict=True))
+    return sum(layers.values()) / 1e6
+
+
+def warm_up(tier: str, name: str, offset: int, given: dict[str, Any]) -> tuple[float, float]:
+    """Seconds of ``up`` from ``down``, the median of three, and of ``up`` on what is up; images and state are there."""
+    own = ["--engine", "compose", "--name", name, "--port-offset", str(offset), "--no-run"]
+    up, down = (["bin/pantheon", *words, *own[2:4]] for words in (["up", tier, *own[:2], *own[4:]], ["down"]))
+    timed(up, **given)
+    same = timed(up, **given)
+    warm = []
+    for _ in range(3):
+        timed(down, **given)
+        warm.append(timed(up, **given))
+    return statistics.median(warm), same
+
+
 def bench() -> dict[str, Any]:
     """Sizes in MB, times in seconds, the overhead as a ratio; nothing where no Docker engine answers."""
     try:
@@ -85,37 +120,38 @@ def bench() -> dict[str, Any]:
     except PantheonError as error:
         print(f"left out: {error.cause}")
         return {}
-    base = 3000 + free_offset([11080, 11180])
-    names = {kind: f"pantheon-bench-{kind}-{secrets.token_hex(3)}" for kind in ("local", "compose")}
+    base = 3000 + free_offset([port + 3000 + hundred for port in PORTS for hundred in (0, 100, 200)])
+    names = {kind: f"pantheon-bench-{kind}-{secrets.token_hex(3)}" for kind in ("local", "compose", "zeus")}
     with clone() as tree:
         env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-        env |= {"DOCKER_HOST": engine.host, "PANTHEON_TRIALS": "2"}
+        env |= {"DOCKER_HOST": engine.host, "PANTHEON_TRIALS": "2", "POSTGRES_IMAGE": postgres_image(engine.host)}
         first, again = build_times(tree, env)
         found = json.loads(subprocess.check_output(["bin/pantheon", "images", "--json"], cwd=tree, env=env))
         sizes = {each["image"].partition(":")[0]: each["size"] / 1e6 for each in found}
+        together = stored(docker_api.Api(engine.host), [each["image"] for each in found])
         try:
-            for number, (kind, name) in enumerate(names.items()):
+            for number, (kind, name) in enumerate(list(names.items())[:2]):
                 own = ["--engine", kind, "--name", name, "--port-offset", str(base + 100 * number)]
                 timed(["bin/pantheon", "up", "persephone", *own], cwd=tree, env=env)
             ports = [8080 + base, 8180 + base]
             kept = [one_row(ports, kept=True) for _ in range(3)]
             fresh = [one_row(ports, kept=False) for _ in range(3)]
-            up, down = (["bin/pantheon", verb, "--name", names["compose"]] for verb in ("up", "down"))
-            same = timed(up, cwd=tree, env=env)
-            warm = []
-            for _ in range(3):
-                timed(down, cwd=tree, env=env)
-                warm.append(timed(up, cwd=tree, env=env))
+            given = {"cwd": tree, "env": env}
+            warm, same = warm_up("persephone", names["compose"], base + 100, given)
+            zeus, zeus_same = warm_up("zeus", names["zeus"], base + 200, given)
         finally:
             for name in names.values():
                 destroy = ["bin/pantheon", "destroy", "--name", name, "--confirm", "yes"]
                 subprocess.run(destroy, cwd=tree, env=env, capture_output=True, check=False)
     return {
         **{f"image {image}, MB": {"value": size} for image, size in sizes.items()},
+        "all images on disk, MB": {"value": together},
         **({"first build of all images, s": {"value": first}} if OF_CI in engine.host else {}),
         "rebuild of all images after a code change, s": {"value": again, "bar": 10},
-        "up in containers, images there, s": {"value": statistics.median(warm), "bar": 10},
+        "up in containers, images there, s": {"value": warm, "bar": 10},
         "up in containers, already up, s": {"value": same, "bar": 2.5},
+        "up of zeus in containers, images there, s": {"value": zeus, "bar": 60},
+        "up of zeus in containers, already up, s": {"value": zeus_same, "bar": 2.5},
         "one row, local, ms": {"value": statistics.median(local for local, _ in kept)},
         "one row, containers, ms": {"value": statistics.median(inside for _, inside in kept)},
         "one row, containers against local, ratio": {

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from pantheon.cli import images
 from pantheon.engines import docker_api
 from pantheon.engines.docker import ComposeEngine
 from pantheon.engines.docker_api import Api, DockerEngine
-from pantheon.engines.docker_owner import owner_of
 from pantheon.errors import PantheonError
 from tests.conftest import ROOT, Pantheon, free_port_offset
 from tests.engines.conftest import FIXTURE, Deployment
 
+from . import stand_in_postgres
+from .stand_in_postgres import STAND_IN
+
 HERE = Path(__file__).parent
-STAND_IN = "pantheon-test/postgres:18"
 
 
 def engine_or_reason() -> DockerEngine | str:
@@ -72,22 +72,7 @@ def docker_command(*words: str) -> str:
 @pytest.fixture(scope="session")
 def stand_in(docker: Api) -> None:
     """Images of others come from no registry here: PostgreSQL's is built from the wheel that the local engine uses."""
-    images.make(["postgres"])
-    uid, _ = owner_of(Path("/"), rootless=False)
-    base, user = f"BASE={images.image_of('postgres')}", f"USERS_ID={uid}"
-    docker_command(
-        "buildx",
-        "build",
-        "--load",
-        "-q",
-        "-t",
-        STAND_IN,
-        "--build-arg",
-        base,
-        "--build-arg",
-        user,
-        str(HERE / "stand-in"),
-    )
+    stand_in_postgres.build(docker.host)
 
 
 class Contained(Deployment):
@@ -178,6 +163,7 @@ class Composed(Pantheon):
 
 def make_composed(home: Path, **settings: str) -> Composed:
     given = {f"PANTHEON_{key}": value for key, value in {"ENGINE": "compose", "TRIALS": "2", **settings}.items()}
+    given["POSTGRES_IMAGE"] = STAND_IN  # what needs a database asks for the fixture `stand_in` too
     return Composed(home, free_port_offset(), given, f"pantheon-test-{secrets.token_hex(3)}")
 
 

@@ -140,6 +140,7 @@ class Deployment:
                 root=ROOT,
                 ca=images.ca_file(os.environ),
                 echo=echo,
+                without=self.settings.without,
             )
         if name == "helm":
             raise PantheonError("ENGINE=helm is not built yet.", "Use ENGINE=local or ENGINE=compose, or leave it out.")
@@ -156,6 +157,7 @@ class Deployment:
             environments=folder_of,
             port_offset=self.settings.port_offset,
             echo=echo,
+            without=self.settings.without,
         )
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:

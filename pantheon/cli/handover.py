@@ -13,7 +13,7 @@ def run(address: str, state: Path, run_id: str) -> None:
     """Run every notebook of the run that is not done, each as soon as what it waits for is done.
 
     Raises:
-        PantheonError: a notebook failed, with the error of its cell; those that run are waited for, none is started after.
+        PantheonError: a notebook failed, with the error of its cell; those that run are waited for.
     """
     jupyter = Jupyter(address, (state / "secrets" / "jupyter_token").read_text(encoding="utf-8").strip())
     done = {name for name in NOTEBOOKS if is_done(name, run_id, state)}

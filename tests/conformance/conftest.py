@@ -6,6 +6,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.conftest import Pantheon, assert_nothing_left, make_pantheon
 
 BUILT = [tier.name for tier in all_tiers() if tier.built]
 DATASETS = ["robots", "wine", "diabetes"]
+DATASETS_OF = {tier: DATASETS if tier in ("persephone", "daedalus") else ["robots", "diabetes"] for tier in BUILT}
 ROBOT = {"robot-age": 5, "rust-level": "9", "battery": "low"}
 
 
@@ -119,6 +121,15 @@ def grow(made: Pantheon, tier: str) -> str:
     return said
 
 
+def run_all(made: Pantheon, datasets: list[str]) -> dict[str, dict[str, Any]]:
+    """Train on each, two at a time: runs at once must not disturb each other."""
+    with ThreadPoolExecutor(2) as pool:
+        runs = {data: pool.submit(made, "run", "--json", "--data", data, timeout=500, check=False) for data in datasets}
+    for data, run in runs.items():  # 1: the gate keeps what is no better than the deployed model
+        assert run.result().status in (0, 1), f"{data}: {run.result().err}"
+    return {data: run.result().json for data, run in runs.items()}
+
+
 @pytest.fixture(scope="session")
 def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
     made = make_pantheon(tmp_path_factory.mktemp("climb"), TRIALS="2")
@@ -132,9 +143,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
                 said = grow(made, tier)
                 services = made("status", "--json").json["services"]
                 rungs[tier] = Rung(tier, said, services, before, checksums(made.state), (running, pids(made)))
-                for data in [*DATASETS, "robots"] if tier == BUILT[-1] else DATASETS:
-                    outcome = made("run", "--json", "--data", data, timeout=300).json
-                    rungs[tier].outcomes.setdefault(data, outcome)
+                rungs[tier].outcomes = run_all(made, DATASETS_OF[tier])
         yield Climb(made, rungs, load)
     finally:
         if (made.state / "state" / "deployment.json").exists():

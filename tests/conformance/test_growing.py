@@ -1,5 +1,7 @@
 """Growing in place, from persephone to the last tier that is built: nothing is lost, nothing is restarted."""
 
+import json
+
 import pytest
 
 from .conftest import BUILT, Climb
@@ -45,7 +47,18 @@ def test_the_difference_is_said_first(climb: Climb, tier: str) -> None:
 
 @pytest.mark.parametrize("tier", BUILT)
 def test_each_tier_says_that_it_led_the_run(climb: Climb, tier: str) -> None:
-    import json
-
     for data in climb.rungs[tier].outcomes:
         assert json.loads((climb.run(tier, data) / "run.json").read_text())["tier"] == tier
+
+
+@pytest.mark.parametrize("tier", BUILT)
+def test_two_runs_at_once_do_not_disturb_each_other(climb: Climb, tier: str) -> None:
+    """They ran at the same time, each on its own data; that their figures are right, test_tiers_agree says."""
+    spans = {}
+    for data in ("robots", "diabetes") if tier not in ("persephone", "daedalus") else ("robots", "wine"):
+        run = climb.run(tier, data)
+        assert json.loads((run / "run.json").read_text())["dataset"] == data
+        stages = [json.loads(path.read_text()) for path in (run / "stages").glob("*.json")]
+        spans[data] = (min(stage["started"] for stage in stages), max(stage["finished"] for stage in stages))
+    (begin, end), (other_begin, other_end) = spans.values()
+    assert begin < other_end and other_begin < end

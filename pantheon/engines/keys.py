@@ -13,8 +13,8 @@ HONOURED = {
     "environment": "and nothing else of your shell but PATH, HOME, LANG, TZ, proxies and certificate files",
     "expose": "the port is checked before the start, as those of `ports` are",
     "extends": "resolved by Compose itself",
-    "healthcheck": "CMD, CMD-SHELL, NONE; before the first success probed every `start_interval` (0.1 s if not given), "
-    "while a failure counts once an `interval`",
+    "healthcheck": "CMD, CMD-SHELL, NONE; before the first success probed at least every `start_interval`, as often as "
+    "costs little (a `health_url` every 0.05 s), while a failure counts once an `interval`",
     "image": "`pantheon/NAME` is the environment made from `requirements/NAME.txt`; another image needs `x-local`",
     "ports": "TCP on 127.0.0.1, the same number inside and outside; `app_protocol` becomes the address's scheme",
     "profiles": "a service with profiles is not started by `up`, only used by tasks",

@@ -207,8 +207,8 @@ class Unit:
         else:  # fast until the first success; a failure counts as often as Compose's slower probes would
             if now - self.counted >= health.interval:
                 self.counted, self.failures = now, self.failures + 1
-            fast = health.start_interval or (FAST_URL if health.url else FAST_COMMAND)
-            self.probe_due = now + min(max(fast, 2 * took), max(health.interval, fast))
+            fast, share = (FAST_URL, 2) if health.url else (FAST_COMMAND, 4)  # a command costs a process each time
+            self.probe_due = now + min(max(fast, share * took), max(health.start_interval or health.interval, fast))
         if self.failures >= health.retries:
             self.become("failed", f"unhealthy, {self.failures} probes failed; the last one: {saw}")
         elif self.state == "starting":

@@ -183,3 +183,14 @@ def test_the_supervisor_is_small_and_idle(deployment: Deployment) -> None:
     time.sleep(0.5)
     later = Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[11:13]
     assert sum(map(int, later)) - sum(map(int, used)) <= 3, "clock ticks in half a second"
+
+
+def test_before_the_first_success_a_url_is_asked_more_often_than_a_container_is(
+    deployment: Deployment, port: int
+) -> None:
+    local = {"health_url": f"http://127.0.0.1:{port}/"}
+    health = {"test": ["CMD", "false"], "start_interval": "60s", "start_period": "90s"}
+    late = f"sleep 1; exec python -m http.server -b 127.0.0.1 {port}"
+    begin = time.monotonic()
+    deployment.up(web={"command": ["sh", "-c", late], "healthcheck": health, "x-local": local})
+    assert time.monotonic() - begin < 40

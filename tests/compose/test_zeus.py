@@ -1,0 +1,361 @@
+"""Airflow and JupyterLab in containers: one deployment grows under load, is looked at there, and goes back."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pantheon.cli import images
+from pantheon.engines.docker import ComposeEngine
+from pantheon.engines.docker_api import Api
+from pantheon.tiers import find
+from tests.conformance.conftest import Load, checksums
+from tests.conformance.test_tiers_agree import differences
+from tests.conftest import Answer, make_pantheon
+from tests.engines.conftest import until
+
+from .conftest import Composed, clear, docker_command, make_composed
+from .test_keys import HONOURED
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
+AIRFLOW = {"postgres", "airflow", "airflow-scheduler", "airflow-dag-processor"}
+EVERY = AIRFLOW | {"button", "dataflow", "jupyter"}
+SEES = {  # service → what of secrets/ it can read
+    "button": set[str](),
+    "postgres": {"postgres_password"},
+    "airflow": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_passwords.json"},
+    "airflow-scheduler": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "dataflow_token", "jupyter_token"},
+    "airflow-dag-processor": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret"},
+    "dataflow": {"dataflow_token"},
+    "jupyter": {"jupyter_token"},
+}
+ASK = """
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1], method=sys.argv[2], headers=dict(h.split("=", 1) for h in sys.argv[3:]))
+try:
+    print(urllib.request.urlopen(request, timeout=10).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+
+
+@dataclass
+class Climb:
+    """The deployment at zeus, and what was seen on the way there."""
+
+    made: Composed
+    load: Load
+    buttons: list[str] = field(default_factory=list)
+    files: list[dict[str, str]] = field(default_factory=list)
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    said: list[Answer] = field(default_factory=list)
+
+    def run(self, tier: str) -> Path:
+        return self.made.state / "runs" / str(self.outcomes[tier]["run"])
+
+    def grow(self, api: Api, tier: str) -> None:
+        self.said.append(self.made("up", tier, timeout=400))
+        self.buttons.append(self.made.inspect(api)["Id"])
+        self.files.append(checksums(self.made.state))
+
+
+@pytest.fixture(scope="module")
+def climb(tmp_path_factory: pytest.TempPathFactory, docker: Api, stand_in: None) -> Iterator[Climb]:
+    made = make_composed(tmp_path_factory.mktemp("climb"))
+    found = Climb(made, Load(made.page))
+    try:
+        made("up", "persephone", "--data", "wine", timeout=400)
+        mine = made.state / "notebooks" / "mine.ipynb"
+        mine.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+        with found.load:
+            for tier in ("persephone", "daedalus", "prometheus", "zeus"):
+                found.grow(docker, tier)
+                if tier in ("prometheus", "zeus"):
+                    found.said.append(made("run", "--json", timeout=400))
+                    found.outcomes[tier] = found.said[-1].json
+        yield found
+    finally:
+        clear(made)
+
+
+@pytest.fixture
+def zeus(climb: Climb) -> Composed:
+    """At zeus, on Compose, with all its components: nothing to do where the test before left it so."""
+    climb.made("up", "zeus", "--engine", "compose", "--without", "none", "--no-run", timeout=400)
+    return climb.made
+
+
+def running(docker: Api, made: Composed) -> set[str]:
+    """Services whose container runs."""
+    return {
+        str(each["Config"]["Labels"]["com.docker.compose.service"])
+        for each in docker.containers(made.name)
+        if each["State"]["Running"]
+    }
+
+
+def status_of(url: str, body: Any = None, **headers: str) -> int:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"} | headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def airflow(made: Composed, path: str) -> Any:
+    """What Airflow's API answers to its user."""
+    base = f"http://127.0.0.1:{8081 + made.offset}"
+    word = (made.state / "secrets" / "airflow_password").read_text().strip()
+    asked = urllib.request.Request(
+        f"{base}/auth/token",
+        json.dumps({"username": "admin", "password": word}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        token = json.load(answer)["access_token"]
+    asked = urllib.request.Request(f"{base}/api/v2/{path}", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return json.load(answer)
+
+
+def history(made: Composed) -> dict[str, str]:
+    """Airflow's runs: id → state."""
+    found = airflow(made, "dags/~/dagRuns?limit=100")["dag_runs"]
+    return {f"{run['dag_id']} {run['dag_run_id']}": run["state"] for run in found}
+
+
+def test_no_request_is_lost_while_it_grows_and_the_button_is_never_replaced(climb: Climb) -> None:
+    assert climb.load.lost == []
+    assert climb.load.refusals + climb.load.predictions > 200
+    assert len(set(climb.buttons)) == 1
+
+
+def test_data_models_runs_and_notebooks_are_kept(climb: Climb) -> None:
+    assert any(name.startswith("models/") for name in climb.files[0])
+    assert "notebooks/mine.ipynb" in climb.files[0]
+    for before, after in zip(climb.files, climb.files[1:], strict=False):
+        assert before.items() <= after.items()
+
+
+def test_what_grows_is_said_first(climb: Climb) -> None:
+    said = climb.said[2].err
+    assert "growing in place: daedalus → prometheus" in said
+    (adds,) = [line for line in said.splitlines() if line.startswith("  adds")]
+    assert all(name in adds for name in AIRFLOW)
+
+
+def test_runs_through_airflow_and_jupyter_end_with_the_model_that_the_local_engine_makes(
+    climb: Climb, tmp_path: Path
+) -> None:
+    local = make_pantheon(tmp_path / "local", TRIALS="2")
+    try:
+        local("up", "persephone", "--no-run", "--data", "wine")
+        run = local.state / "runs" / local("run", "--json").json["run"]
+        wanted = json.loads((run / "metrics.json").read_text())
+    finally:
+        local("down")
+    for tier in ("prometheus", "zeus"):
+        assert climb.outcomes[tier]["decision"] in ("promoted", "refused")
+        assert (climb.run(tier) / "bundle" / "model.onnx").stat().st_size > 0
+        assert json.loads((climb.run(tier) / "run.json").read_text())["tier"] == tier
+        found = json.loads((climb.run(tier) / "metrics.json").read_text())
+        assert list(differences(wanted, found)) == []
+    assert not (climb.run("prometheus") / "notebooks").exists()
+    executed = [json.loads(path.read_text()) for path in (climb.run("zeus") / "notebooks").glob("*.ipynb")]
+    assert len(executed) >= 5
+    assert all(any(cell.get("outputs") for cell in notebook["cells"]) for notebook in executed)
+
+
+def test_every_service_is_healthy_and_no_more_than_these(zeus: Composed, docker: Api) -> None:
+    states = {service["name"]: service["state"] for service in zeus("status", "--json").json["services"]}
+    assert states == dict.fromkeys(EVERY, "healthy") | {"airflow-migrate": "completed"}
+    assert running(docker, zeus) == EVERY
+
+
+def test_containers_have_no_more_rights_than_they_need(zeus: Composed, docker: Api) -> None:
+    uid = str((zeus.state / "models").stat().st_uid)
+    for service in EVERY:
+        found = zeus.inspect(docker, service)
+        host = found["HostConfig"]
+        assert found["Config"]["User"].split(":")[0] == uid != "0", service
+        assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"], service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"] and not host["Privileged"], service
+        assert host["PidsLimit"] > 0 and host["Memory"] > 0 and host["Init"], service
+        assert found["State"]["OOMKilled"] is False, service
+
+
+def test_the_engine_honours_every_key_that_the_compose_files_use(zeus: Composed, docker: Api) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POSTGRES_IMAGE", zeus.settings["POSTGRES_IMAGE"])
+        engine = ComposeEngine(zeus.name, zeus.state, find("zeus").compose_file, zeus.offset, tags=images.tags())
+    for name, service in engine.resolved().started.items():
+        found = zeus.inspect(docker, name)
+        broken = [key for key, wanted in service.items() if key in HONOURED and not HONOURED[key](found, wanted)]
+        assert (name, broken) == (name, [])
+
+
+def test_nothing_listens_beyond_this_machine(zeus: Composed, docker: Api) -> None:
+    published = {}
+    for each in docker.containers(zeus.name):
+        for entries in each["NetworkSettings"]["Ports"].values():
+            published |= {int(entry["HostPort"]): entry["HostIp"] for entry in entries or []}
+        if pid := each["State"]["Pid"]:
+            mine, its = (Path(f"/proc/{who}/ns/net").readlink() for who in ("self", pid))
+            assert mine != its, "a container's own sockets are not this machine's"
+    assert published == {port + zeus.offset: "127.0.0.1" for port in (8080, 8081, 8888)}
+    beyond = [
+        connection.laddr
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr.ip != "127.0.0.1"
+        and (connection.laddr.port in published or connection.laddr.port - zeus.offset in (5433, 8070, 8974))
+    ]
+    assert beyond == []
+
+
+def test_only_what_is_published_can_be_reached_from_outside_and_nothing_reaches_out(zeus: Composed) -> None:
+    names = [f"{zeus.name}_front", f"{zeus.name}_inside"]
+    front, inside = json.loads(docker_command("network", "inspect", *names))
+    assert front["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
+    assert inside["Internal"]
+    for service in ("airflow-scheduler", "postgres", "dataflow"):
+        (network,) = json.loads(docker_command("inspect", f"{zeus.name}-{service}-1"))[0]["NetworkSettings"]["Networks"]
+        assert network == f"{zeus.name}_inside"
+    for port in (5433, 8070, 8974):
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port + zeus.offset), 2):
+            pass
+
+
+def test_airflow_jupyter_and_the_dataflow_refuse_without_credentials(zeus: Composed) -> None:
+    lab, api = (f"http://127.0.0.1:{port + zeus.offset}" for port in (8888, 8081))
+    token = (zeus.state / "secrets" / "jupyter_token").read_text().strip()
+    assert status_of(f"{lab}/api/contents") == 403
+    assert status_of(f"{lab}/scheduler/jobs") == 403
+    assert status_of(f"{lab}/api/contents", Authorization="token wrong") == 403
+    assert status_of(f"{lab}/api/contents", Authorization=f"token {token}") == 200
+    assert status_of(f"{api}/api/v2/dags") == 401
+    assert status_of(f"{api}/api/v2/dags/etl/dagRuns", {"logical_date": None}) == 401
+    assert status_of(f"{api}/auth/token", {"username": "admin", "password": "wrong"}) == 401
+    assert {dag["dag_id"] for dag in airflow(zeus, "dags")["dags"]} == {"etl", "dataflow", "notebooks"}
+    going = f"http://dataflow:{8070 + zeus.offset}/runs/none/continue"
+    inside = ["exec", f"{zeus.name}-jupyter-1", "python", "-c", ASK, going, "POST"]
+    assert docker_command(*inside) == "401\n"
+    word = (zeus.state / "secrets" / "dataflow_token").read_text().strip()
+    assert docker_command(*inside, f"Authorization=Bearer {word}") == "404\n", "with it, it looks for the run"
+
+
+def words_of(made: Composed) -> dict[str, str]:
+    """Every generated word, by its file; pgpass and the passwords' JSON are other forms of two of them."""
+    other = {"pgpass", "airflow_passwords.json"}
+    files = [path for path in (made.state / "secrets").iterdir() if path.is_file() and path.name not in other]
+    return {path.name: path.read_text().strip() for path in files}
+
+
+def environments(pids: list[int]) -> str:
+    """Of processes and their descendants, as far as they still live."""
+    found = []
+    for pid in pids:
+        for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+                found.append(str(process.environ()))
+    return "".join(found)
+
+
+def test_no_secret_is_where_others_see_it(climb: Climb, zeus: Composed, docker: Api) -> None:
+    containers = docker.containers(zeus.name)
+    seen = {
+        "inspect": json.dumps(containers),
+        "images": json.dumps([docker.ask(f"/images/{each['Image']}/json") for each in containers]),
+        "layers": "".join(docker_command("history", "--no-trunc", each["Image"]) for each in containers),
+        "logs": "".join(zeus("logs", "--service", service).out for service in EVERY)
+        + "".join(docker_command("logs", f"{zeus.name}-{service}-1") for service in EVERY),
+        "logs of tasks": "".join(
+            path.read_text(errors="replace")
+            for folder in ("volumes/airflow/logs", "logs")
+            for path in (zeus.state / folder).rglob("*.log")
+        ),
+        "ps": subprocess.check_output(["ps", "-eo", "args"], text=True),
+        "environments": environments([each["State"]["Pid"] for each in containers if each["State"]["Pid"]]),
+        "said": "".join(answer.out + answer.err for answer in climb.said),
+        "state": "".join(path.read_text() for path in (zeus.state / "state").glob("*.json")),
+    }
+    words = words_of(zeus)
+    assert len(words) == 6 and all(len(word) >= 40 for word in words.values())
+    assert all(seen.values())
+    assert [(place, name) for place, text in seen.items() for name, word in words.items() if word in text] == []
+
+
+def test_each_service_reads_the_secrets_that_it_needs_and_no_others(zeus: Composed, docker: Api) -> None:
+    words = words_of(zeus)
+    owner = (zeus.state / "models").stat().st_uid
+    for path in (path for path in (zeus.state / "secrets").rglob("*") if path.is_file()):
+        assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o600, owner), path.name
+    look = "for f in /run/secrets/*; do [ -f $f ] && [ -r $f ] && basename $f; done; true"
+    forms = {"pgpass": "postgres_password", "airflow_passwords.json": "airflow_password"}
+    for service, wanted in SEES.items():
+        assert set(docker_command("exec", f"{zeus.name}-{service}-1", "sh", "-c", look).split()) == wanted, service
+        hidden = {name: word.encode() for name, word in words.items() if name not in {forms.get(w, w) for w in wanted}}
+        mounts = [Path(m["Source"]) for m in zeus.inspect(docker, service)["Mounts"] if "/run/secrets" not in str(m)]
+        texts = {path: path.read_bytes() for mount in mounts for path in mount.rglob("*") if path.is_file()}
+        assert [
+            (service, path, name) for path, text in texts.items() for name, word in hidden.items() if word in text
+        ] == []
+
+
+def test_a_killed_scheduler_comes_back_and_runs_go_on(zeus: Composed, docker: Api) -> None:
+    before = zeus.inspect(docker, "airflow-scheduler")
+    os.kill(before["State"]["Pid"], signal.SIGKILL)
+
+    def back() -> bool:
+        found = zeus.inspect(docker, "airflow-scheduler")
+        healthy = found["State"].get("Health", {}).get("Status") == "healthy"
+        return bool(found["RestartCount"] > before["RestartCount"] and found["State"]["Running"] and healthy)
+
+    until(back, 120)
+    run = zeus("run", "--json", timeout=400).json
+    assert run["decision"] in ("promoted", "refused")
+
+
+def test_without_airflow_its_services_stop_and_the_dataflow_does_their_part(zeus: Composed, docker: Api) -> None:
+    said = zeus("up", "zeus", "--without", "airflow", "--no-run").err
+    assert "airflow" in next(line for line in said.splitlines() if line.startswith("  stops"))
+    assert running(docker, zeus) == {"button", "dataflow", "jupyter"}
+    assert zeus("predict", "--row", json.dumps(zeus.row("wine"))).out
+    zeus("up", "prometheus", "--without", "airflow", "--no-run")
+    run = zeus("run", "--json", timeout=400).json
+    assert run["decision"] in ("promoted", "refused")
+
+
+def test_airflows_history_goes_from_compose_to_local_and_back(zeus: Composed, docker: Api) -> None:
+    before, files = history(zeus), checksums(zeus.state)
+    assert {line.split()[0] for line in before} == {"etl", "dataflow", "notebooks"}
+    assert "moving from compose to local" in zeus("up", "--engine", "local", "--no-run", timeout=400).err
+    assert running(docker, zeus) == set()
+    assert history(zeus) == before
+    zeus("up", "--engine", "compose", "--no-run", timeout=400)
+    assert history(zeus) == before
+    assert checksums(zeus.state) == files
+
+
+def test_going_back_stops_what_the_tier_does_not_have_and_keeps_its_data(zeus: Composed, docker: Api) -> None:
+    button, runs, files = zeus.inspect(docker)["Id"], history(zeus), checksums(zeus.state)
+    said = zeus("up", "daedalus", "--no-run").err
+    assert "going back in place: zeus → daedalus" in said
+    assert running(docker, zeus) == {"button"}
+    assert zeus.inspect(docker)["Id"] == button
+    assert checksums(zeus.state) == files
+    zeus("up", "prometheus", "--no-run", timeout=400)
+    assert history(zeus) == runs

@@ -101,7 +101,7 @@ def test_a_url_is_probed_without_a_process(deployment: Deployment, port: int, st
 
 
 def test_an_http_error_is_not_health(deployment: Deployment, port: int) -> None:
-    health = {"test": ["CMD", "true"], "interval": "100ms", "retries": 1}
+    health = {"test": ["CMD", "true"], "interval": "4s", "retries": 1}  # it listens by then, on a busy machine too
     local = {"health_url": f"http://127.0.0.1:{port}/healthz"}
     deployment.write(web={"actor": ["serve", port, "503 Sorry"], "healthcheck": health, "x-local": local})
     assert "the last one: answered HTTP/1.1 503 Sorry" in failure(deployment).cause

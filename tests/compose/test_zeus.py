@@ -302,7 +302,8 @@ def test_each_service_reads_the_secrets_that_it_needs_and_no_others(zeus: Compos
     words = words_of(zeus)
     owner = (zeus.state / "models").stat().st_uid
     for path in (path for path in (zeus.state / "secrets").rglob("*") if path.is_file()):
-        assert (path.stat().st_mode & 0o777, path.stat().st_uid) == (0o600, owner), path.name
+        assert path.stat().st_mode & 0o777 == 0o600, path.name
+        assert path.stat().st_uid == owner or path.name not in set().union(*SEES.values()), path.name
     look = "for f in /run/secrets/*; do [ -f $f ] && [ -r $f ] && basename $f; done; true"
     forms = {"pgpass": "postgres_password", "airflow_passwords.json": "airflow_password"}
     for service, wanted in SEES.items():

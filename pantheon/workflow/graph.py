@@ -177,8 +177,18 @@ def run_graph(run: Run, store: Any, report: Report, until: str = "") -> None:
 
 
 def finished(run: Run) -> set[str]:
-    """The stages of the run that are done."""
-    return {name for name, stage in run.stages().items() if stage["state"] == "done"}
+    """The stages of the run that need not be run again: done, and begun after all that they read was done.
+
+    A stage that was repeated (an Airflow task that was cleared, a notebook cell run again) makes those after it stale.
+    """
+    stages, found = run.stages(), set[str]()
+    for name, needs in GRAPH.items():  # each after its needs
+        record = stages.get(name)
+        if record and record["state"] == "done":
+            begun = record.get("started", "")
+            if all(need in found and stages[need].get("finished", "") <= begun for need in needs):
+                found.add(name)
+    return found
 
 
 class Runner(Protocol):

@@ -119,6 +119,27 @@ def test_until_stops_there_and_runs_all_before_it(run: Run) -> None:
         graph.run_graph(run, None, lambda event: None, "nowhere")
 
 
+def test_what_was_repeated_makes_those_after_it_stale(run: Run) -> None:
+    graph.run_graph(run, None, lambda event: None, "feature_selection")
+    graph.run_single("clean_data", run, None)
+    assert graph.finished(run) == {"load_data", "clean_data"}
+    told: list[str] = []
+    graph.run_graph(run, None, lambda event: told.append(event["stage"]), "preprocess")
+    assert set(told) == {"split_data", "preprocess"}
+    run.mark("load_data", state="failed", started="2026", finished="2026", error="")
+    assert graph.finished(run) == set()
+
+
+def test_the_graph_is_in_an_order_that_keeps_needs_first() -> None:
+    seen: set[str] = set()
+    for name, needs in graph.GRAPH.items():
+        assert seen >= set(needs)
+        seen.add(name)
+    steps = [name for names in graph.SCRIPT.values() for name in names]
+    for index, name in enumerate(steps):
+        assert set(steps[:index]) >= set(graph.GRAPH[name])
+
+
 def test_every_stage_waits_for_all_that_its_ancestors_make() -> None:
     for name, needs in graph.GRAPH.items():
         assert graph.wanted(name) >= {name, *needs}

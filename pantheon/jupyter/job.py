@@ -15,12 +15,14 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pantheon.jupyter import kernel, lean
 
 PR_SET_PDEATHSIG = 1
+DIED = "the kernel died: it was killed, or the machine ran out of memory"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -86,11 +88,11 @@ def execute(job: Job) -> str:
     )
     error = ""
     try:
-        client.execute()
+        client.execute(preexec_fn=partial(die_with, os.getpid()))
     except CellExecutionError as failed:
         error = COLOURS.sub("", f"{failed.ename}: {failed.evalue}")
-    except DeadKernelError:
-        error = "the kernel died: it was killed, or the machine ran out of memory"
+    except (DeadKernelError, RuntimeError) as failed:  # the latter while it starts
+        error = DIED if "died" in str(failed) else f"{type(failed).__name__}: {failed}"
     finally:
         for kind, path in job.outputs.items():
             write(notebook, kind, Path(path))
@@ -147,10 +149,14 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def die_with(server: int) -> None:
-    """Have the kernel end this process when the server ends, however that ends: nobody could see it any more."""
+def die_with(parent: int) -> None:
+    """Have the system end this process when the one that started it ends, however that ends.
+
+    A job without its server is seen by nobody. A notebook's kernel looks for its parent by itself, but not before it is
+    up, and then only for a parent that init has taken over.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != server:  # it has ended already
+    if os.getppid() != parent:  # it has ended already
         os._exit(1)
 
 

@@ -1,5 +1,6 @@
 """The real JupyterLab on the local engine, in a state folder of its own and on a free port, shared by the tests here."""
 
+import contextlib
 import json
 import os
 import random
@@ -82,13 +83,18 @@ class Lab:
     def pid(self) -> int:
         return next(status.pid for status in self.engine().status() if status.name == "jupyter")
 
-    def family(self) -> list[psutil.Process]:
-        """Jupyter, its jobs, its kernels."""
-        main = psutil.Process(self.pid())
-        return [main, *main.children(recursive=True)]
+    def running(self, module: str = "") -> list[psutil.Process]:
+        """The living processes of this deployment that run a Python module; all where none is named."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                ours = process.environ().get("STATE_DIR") == str(self.state)
+                if ours and process.status() != psutil.STATUS_ZOMBIE and (not module or module in process.cmdline()):
+                    found.append(process)
+        return found
 
     def kernels(self) -> list[psutil.Process]:
-        return [each for each in self.family() if "ipykernel_launcher" in each.cmdline()]
+        return self.running("ipykernel_launcher")
 
     def new_run(self, until: str = "preprocess", state: Path | None = None, spec: str = ROBOTS) -> Run:
         """A run of 1,500 robots and two trials, done up to a stage, by the command that every engine runs."""
@@ -109,7 +115,14 @@ class Lab:
         """A notebook of these cells, the first tagged as parameters, where the user has theirs."""
         path = self.state / "notebooks" / f"{name}.ipynb"
         found: list[dict[str, Any]] = [
-            {"cell_type": "code", "id": f"c{place}", "metadata": {}, "source": text, "outputs": [], "execution_count": None}
+            {
+                "cell_type": "code",
+                "id": f"c{place}",
+                "metadata": {},
+                "source": text,
+                "outputs": [],
+                "execution_count": None,
+            }
             for place, text in enumerate(cells)
         ]
         found[0]["metadata"] = {"tags": ["parameters"]}

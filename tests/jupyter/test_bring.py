@@ -11,7 +11,13 @@ from pantheon.cli.notebooks import bring
 def book(path: Path, *sources: str, outputs: bool = False) -> None:
     shown = [{"output_type": "stream", "name": "stdout", "text": ["hello"]}] if outputs else []
     cells = [
-        {"cell_type": "code", "metadata": {}, "source": source, "outputs": shown, "execution_count": 3 if outputs else None}
+        {
+            "cell_type": "code",
+            "metadata": {},
+            "source": source,
+            "outputs": shown,
+            "execution_count": 3 if outputs else None,
+        }
         for source in sources
     ]
     path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))

@@ -65,7 +65,9 @@ def test_missing_things_are_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_tables_are_for_people() -> None:
-    shown = notebook.table([{"name": "C", "mean": 0.123456, "params": {"depth": 3}, "of": ["a", "b"]}, {"name": "D", "params": {}}])
+    shown = notebook.table(
+        [{"name": "C", "mean": 0.123456, "params": {"depth": 3}, "of": ["a", "b"]}, {"name": "D", "params": {}}]
+    )
     assert shown.to_dicts() == [
         {"name": "C", "mean": 0.1235, "params": "depth 3", "of": "a, b"},
         {"name": "D", "mean": None, "params": "defaults", "of": None},

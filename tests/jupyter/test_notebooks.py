@@ -43,7 +43,9 @@ def test_all_are_valid_notebooks() -> None:
     envs.make(["jupyter"])
     check = "import nbformat, sys; [nbformat.validate(nbformat.read(path, 4)) for path in sys.argv[1:]]"
     python = str(envs.folder_of("jupyter") / "bin" / "python")
-    done = subprocess.run([python, "-W", "error", "-c", check, *map(str, FILES)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [python, "-W", "error", "-c", check, *map(str, FILES)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -1,0 +1,278 @@
+"""Notebooks as jobs of the real JupyterLab: the same model as everywhere, and what happens when something is killed."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pantheon.cli import notebooks
+from pantheon.errors import PantheonError
+from pantheon.jupyter_jobs import INTERRUPTED, NOTEBOOKS, run_notebook, wait
+from pantheon.workflow.graph import GRAPH
+from pantheon.workflow.run import Run, read_json
+from tests.jupyter.conftest import Lab, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def agree(one: Any, other: Any, where: str = "") -> None:
+    """Equal, floats to 1e-9."""
+    if isinstance(one, float) and isinstance(other, float):
+        assert one == pytest.approx(other, rel=1e-9, abs=1e-9), where
+    elif isinstance(one, dict):
+        assert set(one) == set(other), where
+        for key in one:
+            agree(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for place, (a, b) in enumerate(zip(one, other, strict=True)):
+            agree(a, b, f"{where}[{place}]")
+    else:
+        assert one == other, where
+
+
+def pictures(path: Path) -> int:
+    cells = json.loads(path.read_text())["cells"]
+    return sum("image/png" in shown.get("data", {}) for cell in cells for shown in cell.get("outputs", []))
+
+
+@pytest.fixture
+def own(lab: Lab) -> Iterator[Lab]:
+    """For tests that put a notebook of their own in the place of a shipped one."""
+    yield lab
+    (lab.state / "notebooks" / "feature_engineering.ipynb").unlink()
+    assert notebooks.bring(lab.state).added == ["feature_engineering.ipynb"]
+
+
+@pytest.fixture(scope="module")
+def prepared(lab: Lab) -> Run:
+    return lab.new_run()
+
+
+def start(lab: Lab, run: Run) -> tuple[threading.Thread, list[str], list[BaseException]]:
+    """``run_notebook`` of feature_engineering in a thread; its states and its error."""
+    states: list[str] = []
+    errors: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            run_notebook(lab.jupyter, "feature_engineering", run.id, lab.state, 200, states.append)
+        except BaseException as error:  # noqa: BLE001 - looked at by the test
+            errors.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    return thread, states, errors
+
+
+def job_processes(lab: Lab) -> list[psutil.Process]:
+    return [each for each in lab.family() if "pantheon.jupyter.job" in each.cmdline()]
+
+
+def test_the_same_model_as_by_the_graph_runner(lab: Lab, through_jobs: Run, tmp_path: Path) -> None:
+    other = lab.new_run(until="", state=tmp_path)
+    lab.tasks(other, "run", "--run", other.id)
+    agree(read_json(through_jobs.path("metrics.json")), read_json(other.path("metrics.json")))
+    assert read_json(through_jobs.path("outcome.json")) == read_json(other.path("outcome.json"))
+    assert {record["state"] for record in through_jobs.stages().values()} == {"done"}
+    assert set(through_jobs.stages()) == set(GRAPH)
+
+
+def test_executed_copies_lie_with_the_run_and_show_pictures(lab: Lab, through_jobs: Run) -> None:
+    for name in NOTEBOOKS:
+        copy = through_jobs.path(f"notebooks/{name}.ipynb")
+        assert pictures(copy) >= 1, name
+        cells = [cell for cell in json.loads(copy.read_text())["cells"] if cell["cell_type"] == "code"]
+        assert all(cell["execution_count"] for cell in cells)
+        assert any(f'RUN = "{through_jobs.id}"' in "".join(cell["source"]) for cell in cells)
+        assert not [shown for cell in cells for shown in cell["outputs"] if shown.get("name") == "stderr"]
+    assert not list(through_jobs.path("notebooks").glob("*.failed.ipynb"))
+    assert len(list(through_jobs.path("notebooks").iterdir())) == len(NOTEBOOKS)
+
+
+def test_the_interface_lists_the_jobs_with_their_outputs(lab: Lab, through_jobs: Run) -> None:
+    jobs = lab.jupyter.get("/scheduler/jobs")["jobs"]
+    mine = {job["name"]: job for job in jobs if job["name"].endswith(through_jobs.id)}
+    assert set(mine) == {f"{name} {through_jobs.id}" for name in NOTEBOOKS}
+    assert {job["status"] for job in mine.values()} == {"COMPLETED"}
+    for job in mine.values():
+        assert job["downloaded"]
+        for file in job["job_files"]:
+            assert (lab.state / "notebooks" / file["file_path"]).is_file()
+
+
+def test_two_jobs_run_at_once(lab: Lab, through_jobs: Run) -> None:
+    jobs = {
+        job["name"].split()[0]: job
+        for job in lab.jupyter.get("/scheduler/jobs")["jobs"]
+        if through_jobs.id in job["name"]
+    }
+    one, two = jobs["model_selection"], jobs["hyperparameter_tuning"]
+    assert max(one["start_time"], two["start_time"]) < min(one["end_time"], two["end_time"])
+
+
+def test_all_of_them_again_on_a_finished_run_change_nothing(lab: Lab, through_jobs: Run) -> None:
+    """As somebody who opens them and runs every cell, publishing too."""
+    keep = [path for path in through_jobs.folder.rglob("*") if path.is_file() and path.parent.name != "notebooks"]
+    before = {path: path.read_bytes() for path in keep if not path.name.startswith(".")}
+    versions = sorted((lab.state / "models").glob("robots/*/manifest.json"))
+    for name in NOTEBOOKS:
+        parameters = {"RUN": through_jobs.id, "DEPLOY": True} if name == "evaluate" else {"RUN": through_jobs.id}
+        body = {"name": f"by hand {name}", "input_uri": f"{name}.ipynb", "runtime_environment_name": "pantheon"}
+        given = {
+            "parameters": {key: repr(value) for key, value in parameters.items()},
+            "output_formats": ["ipynb", "html"],
+        }
+        status, answer = lab.jupyter.ask("POST", "/scheduler/jobs", body | given)
+        assert status == 200
+        job = wait(lab.jupyter, json.loads(answer)["job_id"], float("inf"), lambda state: None)
+        assert job["status"] == "COMPLETED", job["status_message"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted((lab.state / "models").glob("robots/*/manifest.json")) == versions
+    html = next(file["file_path"] for file in job["job_files"] if file["file_format"] == "html")
+    assert "promoted: robots, version" in (lab.state / "notebooks" / html).read_text()
+
+
+def test_a_second_call_returns_the_copy_at_once(lab: Lab, through_jobs: Run) -> None:
+    copy = through_jobs.path("notebooks/train.ipynb")
+    before = copy.stat().st_mtime_ns
+    assert run_notebook(lab.jupyter, "train", through_jobs.id, lab.state) == copy
+    assert copy.stat().st_mtime_ns == before
+
+
+def test_start_here_leads_from_a_file_to_a_model(lab: Lab) -> None:
+    job_id = lab.jupyter.post("start_here", "start here", {"FILE": "churn.csv", "TRIALS": 1})  # type: ignore[dict-item]
+    job = wait(lab.jupyter, job_id, float("inf"), lambda state: None)
+    assert job["status"] == "COMPLETED", job["status_message"]
+    copy = lab.state / "notebooks" / next(f["file_path"] for f in job["job_files"] if f["file_format"] == "ipynb")
+    assert pictures(copy) == 2
+    assert "not published: DEPLOY is False" in copy.read_text()
+    run = Run.find(lab.state, "latest")
+    assert run.asked["dataset"] == "churn"
+    assert read_json(run.path("metrics.json"))["task"] == "classification"
+    assert not (lab.state / "models" / "churn").exists()
+
+
+def test_publishing_by_hand_passes_the_gate(lab: Lab) -> None:
+    """A run of noise: the cell that publishes says that the gate refuses it, and nothing is published."""
+    rows = "".join(f"{(i * 7919) % 101},{(i * 104729) % 97},{'ab'[(i * 15485863 // 7) % 2]}\n" for i in range(300))
+    (lab.state / "data" / "noise.csv").write_text("one,two,answer\n" + rows)
+    cells = (
+        "from pantheon import notebook",
+        'run = notebook.new_run(notebook.infer("noise.csv", "answer"), trials=1)',
+        'for name in ("feature_engineering", "feature_selection", "train", "model_selection", "hyperparameter_tuning",\n'
+        '             "evaluate", "performance_metrics", "model_comparison"):\n    notebook.stage(run, name)',
+        "notebook.deploy(run)",
+    )
+    lab.write("noise", *cells)
+    job = wait(lab.jupyter, lab.jupyter.post("noise", "noise", {}), float("inf"), lambda state: None)
+    assert job["status"] == "COMPLETED", job["status_message"]
+    copy = lab.state / "notebooks" / next(f["file_path"] for f in job["job_files"] if f["file_format"] == "ipynb")
+    assert "refused: noise" in copy.read_text()
+    assert not list((lab.state / "models").glob("noise/*/manifest.json"))
+
+
+def test_a_failing_cell_says_why_and_the_run_goes_on_from_there(own: Lab, prepared: Run) -> None:
+    own.write("feature_engineering", "RUN = 0", 'raise ValueError("the moon is too far")')
+    with pytest.raises(
+        PantheonError, match="feature_engineering of run .* failed: ValueError: the moon is too far"
+    ) as caught:
+        run_notebook(own.jupyter, "feature_engineering", prepared.id, own.state, timeout=200)
+    failed = prepared.path("notebooks/feature_engineering.failed.ipynb")
+    assert f"runs/{prepared.id}/notebooks/{failed.name}" in str(caught.value)
+    assert "the moon is too far" in failed.read_text()
+    assert not prepared.path("notebooks/feature_engineering.ipynb").exists()
+
+
+def test_a_stages_own_error_is_said_as_it_says_it(lab: Lab) -> None:
+    empty = lab.new_run(until="")
+    with pytest.raises(PantheonError) as caught:
+        run_notebook(lab.jupyter, "feature_selection", empty.id, lab.state, timeout=200)
+    said = f"feature_selection of run {empty.id} failed: features/preprocess.json is missing from run {empty.id}."
+    assert said in str(caught.value)
+    assert f"bin/pantheon stage preprocess --run {empty.id}" in str(caught.value)
+    failed = empty.path("notebooks/feature_selection.failed.ipynb").read_text()
+    assert "site-packages" not in failed, "a line, not a traceback"
+
+
+def test_kill_9_of_the_kernel_is_a_clear_failure_and_can_be_repeated(own: Lab, prepared: Run) -> None:
+    own.write("feature_engineering", "RUN = 0", "import time\ntime.sleep(600)")
+    thread, _, errors = start(own, prepared)
+    until(own.kernels)[0].kill()
+    thread.join(60)
+    assert len(errors) == 1
+    assert "the kernel died: it was killed, or the machine ran out of memory" in str(errors[0])
+    until(lambda: not own.kernels())
+    (own.state / "notebooks" / "feature_engineering.ipynb").unlink()
+    notebooks.bring(own.state)
+    assert pictures(run_notebook(own.jupyter, "feature_engineering", prepared.id, own.state, timeout=200)) == 1
+    assert not prepared.path("notebooks/feature_engineering.failed.ipynb").exists()
+
+
+WAITS = """
+import time
+from pathlib import Path
+gate = Path("{gate}")
+while gate.exists():
+    time.sleep(0.05)
+"""
+STAGE = 'from pantheon import notebook\nnotebook.stage(notebook.open_run(RUN), "feature_engineering")'
+
+
+@pytest.mark.parametrize("victim", ["job", "jupyter"])
+def test_kill_9_of_a_job_or_of_jupyter_is_noticed_and_the_job_done_anew(own: Lab, tmp_path: Path, victim: str) -> None:
+    run = own.new_run()
+    gate = tmp_path / "gate"
+    gate.touch()
+    own.write("feature_engineering", "RUN = 0", WAITS.format(gate=gate), STAGE)
+    thread, states, errors = start(own, run)
+    old = until(own.kernels)[0]
+    before = own.pid()
+    (until(lambda: job_processes(own))[0] if victim == "job" else psutil.Process(before)).kill()
+    until(lambda: not old.is_running() or old.status() == psutil.STATUS_ZOMBIE)  # nobody could reach it any more
+    gate.unlink()
+    thread.join(120)
+    assert not errors
+    assert states.count("IN_PROGRESS") == 2
+    assert states[-1] == "COMPLETED"
+    assert run.path("notebooks/feature_engineering.ipynb").exists()
+    title = f"feature_engineering {run.id}"
+    jobs = [job for job in own.jupyter.get("/scheduler/jobs")["jobs"] if job["name"] == title]
+    assert sorted((job["status"], job.get("status_message")) for job in jobs) == [
+        ("COMPLETED", None),
+        ("FAILED", INTERRUPTED),
+    ]
+    assert (own.pid() == before) == (victim == "job")
+
+
+def test_a_stopped_job_leaves_no_process_and_says_so(own: Lab, prepared: Run) -> None:
+    own.write("feature_engineering", "RUN = 0", "import time\ntime.sleep(600)")
+    job_id = own.jupyter.post("feature_engineering", "to be stopped", {"RUN": prepared.id})
+    until(own.kernels)
+    own.jupyter.stop(job_id)
+    until(lambda: own.jupyter.job(job_id)["status"] == "STOPPED")
+    until(lambda: not own.kernels())
+
+
+def test_a_job_under_way_is_taken_over_and_too_long_a_one_is_stopped(own: Lab, tmp_path: Path) -> None:
+    run = own.new_run()
+    gate = tmp_path / "gate"
+    gate.touch()
+    own.write("feature_engineering", "RUN = 0", WAITS.format(gate=gate), STAGE)
+    with pytest.raises(PantheonError, match="did not end in time and was stopped"):
+        run_notebook(own.jupyter, "feature_engineering", run.id, own.state, timeout=3)
+    until(lambda: not own.kernels())
+    one, states, errors = start(own, run)
+    until(lambda: "IN_PROGRESS" in states)
+    two, _, more = start(own, run)  # as a task that is tried again while its first try's job goes on
+    gate.unlink()
+    one.join(60)
+    two.join(60)
+    assert not errors + more
+    title = f"feature_engineering {run.id}"
+    jobs = [job["status"] for job in own.jupyter.get("/scheduler/jobs")["jobs"] if job["name"] == title]
+    assert sorted(jobs) == ["COMPLETED", "STOPPED"]

@@ -118,7 +118,7 @@ class Pantheon:
         )
 
 
-PORTS = (8080, 8081, 8888, 8974, 8070, 5433)  # no two of them end alike: offsets of whole hundreds never meet
+PORTS = (8080, 8081, 8888, 8070, 5433)  # no two of them end alike: offsets of whole hundreds never meet
 
 
 def free_port_offset() -> int:

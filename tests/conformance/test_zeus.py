@@ -69,7 +69,7 @@ def test_the_logs_of_one_service_and_of_all(zeus: Pantheon) -> None:
 def test_doctor_knows_the_ports_and_what_they_need(zeus: Pantheon) -> None:
     found = zeus("doctor", "zeus", "--json").json
     ports = {int(f["what"].split()[1]) - zeus.offset for f in found if f["what"].startswith("port")}
-    assert ports == {8080, 8081, 8888, 8974, 8070, 5433}
+    assert ports == {8080, 8081, 8888, 8070, 5433}
 
 
 def test_up_again_has_nothing_to_do(zeus: Pantheon) -> None:
@@ -85,7 +85,7 @@ def test_nothing_listens_beyond_this_machine(zeus: Pantheon) -> None:
         for connection in process.net_connections(kind="all")
         if connection.status == psutil.CONN_LISTEN and connection.laddr
     }
-    assert {port for _, port in listening} >= {p + zeus.offset for p in (8080, 8081, 8888, 8974, 8070, 5433)}
+    assert {port for _, port in listening} >= {p + zeus.offset for p in (8080, 8081, 8888, 8070, 5433)}
     assert {ip for ip, _ in listening} == {"127.0.0.1"}
 
 

@@ -147,7 +147,7 @@ class ComposeEngine:
         begin = time.monotonic()
         self.home.mkdir(parents=True, exist_ok=True)
         try:
-            with locked(self.home / "change.lock"):
+            with locked(self.home / "change.lock") as lock:
                 api, model = self.prepared()
                 if self.engine and (cost := docker_api.missing_features(self.engine)):
                     self.echo(f"# {cost}")
@@ -157,7 +157,7 @@ class ComposeEngine:
                     self.record(self.look(api, model))
                     return
                 docker_guards.check_ports(api, self.project, model)
-                self.compose_up(api, model, begin, on_event)
+                self.compose_up(api, model, begin, on_event, lock)
                 write_json(self.home / "up.json", {"digest": digest})
         except KeyboardInterrupt:
             raise PantheonError(
@@ -183,8 +183,11 @@ class ComposeEngine:
             status.state == "running" and status.name not in model.must_complete
         )
 
-    def compose_up(self, api: docker_api.Api, model: Model, begin: float, on_event: OnEvent | None) -> None:
-        """Let Compose start what is missing, tell what happens, and wait until all is as it should be."""
+    def compose_up(self, api: docker_api.Api, model: Model, begin: float, on_event: OnEvent | None, lock: int) -> None:
+        """Let Compose start what is missing, tell what happens, and wait until all is as it should be.
+
+        Compose holds the lock too: if this process is killed it goes on, and the next command waits for it.
+        """
         told = {status.name: self.news(status) for status in self.look(api, model)}
         for name in set(told) - set(model.started):  # Compose removes it, and with it its log
             self.keep_log(name)
@@ -194,7 +197,7 @@ class ComposeEngine:
             process = subprocess.Popen(
                 self.project.command("--progress", "plain", *words),
                 env=self.project.surroundings(), cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-                start_new_session=True,
+                start_new_session=True, pass_fds=(lock,),
             )  # fmt: skip
             try:
                 while True:
@@ -266,12 +269,12 @@ class ComposeEngine:
         begin = time.monotonic()
         api = self.connect()
         try:
-            with locked(self.home / "change.lock"):
+            with locked(self.home / "change.lock") as lock:
                 docker_guards.check_foreign(api, self.project)
                 containers = self.containers(api)
                 for service in containers:
                     self.keep_log(service)
-                self.compose("down", "--remove-orphans", *more)
+                self.compose("down", "--remove-orphans", *more, lock=lock)
                 (self.home / "up.json").unlink(missing_ok=True)
                 gone = [
                     replace(status, state="stopped", why="", pid=0, memory=0, uptime=0.0)
@@ -291,7 +294,7 @@ class ComposeEngine:
         self.home.mkdir(parents=True, exist_ok=True)
         self.take_down(None, "--volumes")
 
-    def compose(self, *words: str) -> None:
+    def compose(self, *words: str, lock: int) -> None:
         """A command on the whole project, as Docker knows it; the files may have changed since."""
         self.echo(f"docker compose -p {self.project.name} {' '.join(words)}")
         command = [self.project.command()[0], "-p", self.project.name, "--progress", "plain", *words]
@@ -303,6 +306,7 @@ class ComposeEngine:
             capture_output=True,
             text=True,
             check=False,
+            pass_fds=(lock,),
         )
         if done.returncode:
             raise PantheonError(f"docker compose {words[0]} failed: {reason(done.stderr)}", "", 1)

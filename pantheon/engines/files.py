@@ -55,11 +55,15 @@ def boot() -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Waits for the lock ``path`` and holds it; the kernel frees it when the holder dies."""
+def locked(path: Path) -> Iterator[int]:
+    """Waits for the lock ``path`` and holds it; the kernel frees it when the holder dies.
+
+    Yields:
+        its descriptor: a child that is given it (``pass_fds``) holds the lock too, until it ends.
+    """
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def write_json(path: Path, value: Any) -> None:

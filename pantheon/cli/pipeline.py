@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pantheon.airflow.settings import run_id
 from pantheon.cli import show
 from pantheon.cli.airflow import ENDED, Airflow, TaskInstance
 from pantheon.cli.summary import summary_words
@@ -83,7 +84,8 @@ class Pipeline:
         if run == "latest":
             run = Run.find(self.state, run).id
         for each in self.airflow.runs("etl"):
-            if run in (str(each["dag_run_id"]).removeprefix("pantheon__"), (each["conf"] or {}).get("run")):
+            asked, due = (each["conf"] or {}).get("run"), datetime.fromisoformat(each["run_after"])
+            if run == run_id(asked, str(each["dag_run_id"]), due):
                 return run, str(each["dag_run_id"])
         raise PantheonError(
             f"Airflow knows no run {run!r}.", "`bin/pantheon runs` lists them; `bin/pantheon run` makes one."

@@ -77,6 +77,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     if first_run and not deployment.has_model() and not deployment.has_model("challenger"):
         result["outcome"] = workflow.run(deployment, engine, tier, dataset)
         workflow.show_outcome(result["outcome"], tier.name)
+    if deployment.settings.schedule and route["etl"] == "airflow":
+        show.say(f"Airflow starts a run by itself: {deployment.settings.schedule} (it looks every minute; UTC)")
     return status(deployment, tier, engine) | result
 
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT, Pantheon
+from tests.serving.test_browser import ARGUMENTS, CHROMIUM
 
 from .conftest import Climb, checksums, pids
 from .test_tiers_agree import differences
@@ -133,6 +134,51 @@ def test_a_run_is_followed_task_by_task(zeus: Pantheon) -> None:
         (line,) = [line for line in lines if name in line]
         assert re.search(r"\d s", line), "how long it took"
     assert "POST http://127.0.0.1:" in said
+
+
+def test_a_run_that_was_begun_in_airflow_ends_with_a_model_and_can_be_looked_at(zeus: Pantheon) -> None:
+    """As the play button does, without an id of ours; then the terminal looks at it from where it is."""
+    from pantheon.airflow.settings import run_id
+    from pantheon.cli.airflow import Airflow
+
+    airflow = Airflow(f"http://127.0.0.1:{8081 + zeus.offset}", zeus.state / "secrets" / "airflow_password")
+    body = {"logical_date": None, "conf": {"dataset": "diabetes", "trials": 2}}
+    begun = airflow.ask("/api/v2/dags/etl/dagRuns", body)
+    run = run_id(None, begun["dag_run_id"], datetime.fromisoformat(begun["run_after"]))
+    answer = zeus("run", "--resume", run, "--json", check=False, timeout=300)
+    assert answer.json["run"] == run, answer.err
+    assert answer.json["model"] == "diabetes"
+
+
+@pytest.mark.browser
+def test_a_person_logs_in_to_airflow_and_sees_the_dag_green(zeus: Pantheon, climb: Climb, tmp_path: Path) -> None:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import expect, sync_playwright
+
+    run, password = climb.run("zeus", "robots").name, (zeus.state / "secrets" / "airflow_password").read_text()
+    airflow = f"http://127.0.0.1:{8081 + zeus.offset}"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1360, "height": 850})
+        page.set_default_timeout(60_000)
+        page.goto(f"{airflow}/dags/etl/runs/pantheon__{run}")
+        page.locator("input[name=username]").fill("admin")
+        page.locator("input[name=password]").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("body")).to_contain_text("Invalid credentials", timeout=60_000)
+        page.locator("input[name=password]").fill(password)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/dags/etl/runs/**")
+        for stage in ("load_data", "clean_data", "split_data", "preprocess"):
+            row = page.get_by_role("row").filter(has=page.get_by_role("link", name=stage))
+            expect(row.last).to_contain_text("Success", timeout=60_000)
+        page.screenshot(path=tmp_path / "airflow.png")
+        page.goto(f"{airflow}/dags/etl")
+        page.get_by_role("button", name="Trigger").first.click()
+        expect(page.get_by_text("Hyperparameter trials for each family of models.")).to_be_visible(timeout=60_000)
+        page.screenshot(path=tmp_path / "form.png")
+        browser.close()
 
 
 class TestAFailedTask:

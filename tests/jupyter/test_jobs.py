@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,30 @@ def agree(one: Any, other: Any, where: str = "") -> None:
             agree(a, b, f"{where}[{place}]")
     else:
         assert one == other, where
+
+
+WAITS = """
+import time
+from pathlib import Path
+Path("{gate}.reached").touch()
+while Path("{gate}").exists():
+    time.sleep(0.05)
+"""
+
+
+class Gate:
+    """A cell that says that it is reached, and then waits."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.mark = folder / "gate", folder / "gate.reached"
+        self.path.touch()
+        self.cell = WAITS.format(gate=self.path)
+
+    def reached(self) -> bool:
+        return self.mark.exists()
+
+    def open(self) -> None:
+        self.path.unlink()
 
 
 def pictures(path: Path) -> int:
@@ -67,10 +92,6 @@ def start(lab: Lab, run: Run) -> tuple[threading.Thread, list[str], list[BaseExc
     thread = threading.Thread(target=target)
     thread.start()
     return thread, states, errors
-
-
-def job_processes(lab: Lab) -> list[psutil.Process]:
-    return [each for each in lab.family() if "pantheon.jupyter.job" in each.cmdline()]
 
 
 def test_the_same_model_as_by_the_graph_runner(lab: Lab, through_jobs: Run, tmp_path: Path) -> None:
@@ -120,20 +141,25 @@ def test_all_of_them_again_on_a_finished_run_change_nothing(lab: Lab, through_jo
     keep = [path for path in through_jobs.folder.rglob("*") if path.is_file() and path.parent.name != "notebooks"]
     before = {path: path.read_bytes() for path in keep if not path.name.startswith(".")}
     versions = sorted((lab.state / "models").glob("robots/*/manifest.json"))
-    for name in NOTEBOOKS:
-        parameters = {"RUN": through_jobs.id, "DEPLOY": True} if name == "evaluate" else {"RUN": through_jobs.id}
-        body = {"name": f"by hand {name}", "input_uri": f"{name}.ipynb", "runtime_environment_name": "pantheon"}
-        given = {
-            "parameters": {key: repr(value) for key, value in parameters.items()},
-            "output_formats": ["ipynb", "html"],
+
+    def again(name: str) -> dict[str, Any]:
+        parameters = {"RUN": through_jobs.id} | ({"DEPLOY": True} if name == "evaluate" else {})
+        body: dict[str, Any] = {
+            "name": f"by hand {name}",
+            "input_uri": f"{name}.ipynb",
+            "runtime_environment_name": "pantheon",
         }
-        status, answer = lab.jupyter.ask("POST", "/scheduler/jobs", body | given)
+        body["parameters"] = {key: repr(value) for key, value in parameters.items()}
+        status, answer = lab.jupyter.ask("POST", "/scheduler/jobs", body | {"output_formats": ["ipynb", "html"]})
         assert status == 200
-        job = wait(lab.jupyter, json.loads(answer)["job_id"], float("inf"), lambda state: None)
-        assert job["status"] == "COMPLETED", job["status_message"]
+        return wait(lab.jupyter, json.loads(answer)["job_id"], float("inf"), lambda state: None)
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = dict(zip(NOTEBOOKS, pool.map(again, NOTEBOOKS), strict=True))
+    assert {name: job["status"] for name, job in jobs.items()} == dict.fromkeys(NOTEBOOKS, "COMPLETED")
     assert {path: path.read_bytes() for path in before} == before
     assert sorted((lab.state / "models").glob("robots/*/manifest.json")) == versions
-    html = next(file["file_path"] for file in job["job_files"] if file["file_format"] == "html")
+    html = next(file["file_path"] for file in jobs["evaluate"]["job_files"] if file["file_format"] == "html")
     assert "promoted: robots, version" in (lab.state / "notebooks" / html).read_text()
 
 
@@ -199,9 +225,13 @@ def test_a_stages_own_error_is_said_as_it_says_it(lab: Lab) -> None:
     assert "site-packages" not in failed, "a line, not a traceback"
 
 
-def test_kill_9_of_the_kernel_is_a_clear_failure_and_can_be_repeated(own: Lab, prepared: Run) -> None:
-    own.write("feature_engineering", "RUN = 0", "import time\ntime.sleep(600)")
+@pytest.mark.parametrize("when", ["at work", "starting"])
+def test_kill_9_of_the_kernel_is_a_clear_failure_and_can_be_repeated(own: Lab, tmp_path: Path, when: str) -> None:
+    prepared, gate = own.new_run(), Gate(tmp_path)
+    own.write("feature_engineering", "RUN = 0", gate.cell)
     thread, _, errors = start(own, prepared)
+    if when == "at work":
+        until(gate.reached)
     until(own.kernels)[0].kill()
     thread.join(60)
     assert len(errors) == 1
@@ -213,28 +243,20 @@ def test_kill_9_of_the_kernel_is_a_clear_failure_and_can_be_repeated(own: Lab, p
     assert not prepared.path("notebooks/feature_engineering.failed.ipynb").exists()
 
 
-WAITS = """
-import time
-from pathlib import Path
-gate = Path("{gate}")
-while gate.exists():
-    time.sleep(0.05)
-"""
 STAGE = 'from pantheon import notebook\nnotebook.stage(notebook.open_run(RUN), "feature_engineering")'
 
 
 @pytest.mark.parametrize("victim", ["job", "jupyter"])
 def test_kill_9_of_a_job_or_of_jupyter_is_noticed_and_the_job_done_anew(own: Lab, tmp_path: Path, victim: str) -> None:
     run = own.new_run()
-    gate = tmp_path / "gate"
-    gate.touch()
-    own.write("feature_engineering", "RUN = 0", WAITS.format(gate=gate), STAGE)
+    gate = Gate(tmp_path)
+    own.write("feature_engineering", "RUN = 0", gate.cell, STAGE)
     thread, states, errors = start(own, run)
-    old = until(own.kernels)[0]
-    before = own.pid()
-    (until(lambda: job_processes(own))[0] if victim == "job" else psutil.Process(before)).kill()
-    until(lambda: not old.is_running() or old.status() == psutil.STATUS_ZOMBIE)  # nobody could reach it any more
-    gate.unlink()
+    until(gate.reached)
+    old, before = own.kernels()[0], own.pid()
+    (own.running("pantheon.jupyter.job")[0] if victim == "job" else psutil.Process(before)).kill()
+    until(lambda: old.pid not in [each.pid for each in own.kernels()])  # nobody could reach it any more
+    gate.open()
     thread.join(120)
     assert not errors
     assert states.count("IN_PROGRESS") == 2
@@ -249,27 +271,28 @@ def test_kill_9_of_a_job_or_of_jupyter_is_noticed_and_the_job_done_anew(own: Lab
     assert (own.pid() == before) == (victim == "job")
 
 
-def test_a_stopped_job_leaves_no_process_and_says_so(own: Lab, prepared: Run) -> None:
-    own.write("feature_engineering", "RUN = 0", "import time\ntime.sleep(600)")
-    job_id = own.jupyter.post("feature_engineering", "to be stopped", {"RUN": prepared.id})
-    until(own.kernels)
+def test_a_stopped_job_leaves_no_process_and_says_so(own: Lab, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    own.write("feature_engineering", "RUN = 0", gate.cell)
+    job_id = own.jupyter.post("feature_engineering", "to be stopped", {})
+    until(gate.reached)
     own.jupyter.stop(job_id)
     until(lambda: own.jupyter.job(job_id)["status"] == "STOPPED")
-    until(lambda: not own.kernels())
+    until(lambda: not own.kernels() and not own.running("pantheon.jupyter.job"))
 
 
 def test_a_job_under_way_is_taken_over_and_too_long_a_one_is_stopped(own: Lab, tmp_path: Path) -> None:
     run = own.new_run()
-    gate = tmp_path / "gate"
-    gate.touch()
-    own.write("feature_engineering", "RUN = 0", WAITS.format(gate=gate), STAGE)
+    gate = Gate(tmp_path)
+    own.write("feature_engineering", "RUN = 0", gate.cell, STAGE)
     with pytest.raises(PantheonError, match="did not end in time and was stopped"):
         run_notebook(own.jupyter, "feature_engineering", run.id, own.state, timeout=3)
     until(lambda: not own.kernels())
     one, states, errors = start(own, run)
     until(lambda: "IN_PROGRESS" in states)
-    two, _, more = start(own, run)  # as a task that is tried again while its first try's job goes on
-    gate.unlink()
+    two, others, more = start(own, run)  # as a task that is tried again while its first try's job goes on
+    until(lambda: "IN_PROGRESS" in others)
+    gate.open()
     one.join(60)
     two.join(60)
     assert not errors + more

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
     report({"event": "run", "run": current.id, "dataset": asked["dataset"], "runner": asked["runner"]})
     graph.wanted(args.until)
     with graph.exclusive(current):
+        tidy(current)
         in_thread(lambda: graph.RUNNERS[asked["runner"]](current, open_store(state), report, args.until), current)
     if args.until:
         report({"event": "until", "run": current.id, "stage": args.until})
@@ -164,9 +166,7 @@ def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
             for name, record in current.stages().items():
                 if record["state"] == "running" and (not stages or name in stages):
                     current.mark(name, **{k: v for k, v in record.items() if k != "stage"} | {"state": "interrupted"})
-            for part in current.folder.rglob(f".*{'.' + str(os.getpid()) if stages else ''}.*.part"):
-                if part.is_file():
-                    part.unlink(missing_ok=True)
+            tidy(current, str(os.getpid()))
             report({"event": "interrupted", "run": current.id})
         finally:
             os._exit(128 + number)
@@ -178,6 +178,15 @@ def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
     thread.join()
     if failure:
         raise failure[0]
+
+
+def tidy(run: Run, pid: str = "*") -> None:
+    """Remove what the process ``pid`` has half-written; of every process where nobody else works in the run."""
+    for part in run.folder.rglob(f".*.{pid}.*.part"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -54,6 +54,7 @@ def test_a_run_survives_an_end_in_every_stage(run: Run, number: signal.Signals) 
     assert last.returncode == 0
     assert json.loads(out.splitlines()[-1])["decision"] == "promoted"
     assert {s["state"] for s in run.stages().values()} == {"done"}
+    assert not list(run.folder.rglob(".*.part")), "what a killed one had half-written is gone"
     versions = [p.parent.name for p in (run.state / "models" / "wine").glob("*/manifest.json")]
     assert versions, "one complete version at least; what a killed deploy left is not a version"
 

@@ -23,11 +23,11 @@ from pantheon.engines import (
 )
 from pantheon.engines.docker_model import Model, Project, reason, write_override
 from pantheon.engines.docker_owner import hand_over, owner_of
+from pantheon.engines.docker_watch import Watch, good
 from pantheon.engines.files import locked, read_json, write_json
 from pantheon.errors import PantheonError
 
 LOOK = 0.1  # seconds between looks at the containers
-LOOP = 3  # restarts in a row that make a crash loop
 SHOWN = 10  # log lines in an error
 
 
@@ -176,20 +176,16 @@ class ComposeEngine:
         if (read_json(self.home / "up.json") or {}).get("digest") != digest:
             return False
         found = {status.name: status for status in self.look(api, model)}
-        return set(found) == set(model.started) and all(self.good(status, model) for status in found.values())
-
-    def good(self, status: ServiceStatus, model: Model) -> bool:
-        return status.state in ("completed", "healthy") or (
-            status.state == "running" and status.name not in model.must_complete
-        )
+        return set(found) == set(model.started) and all(good(status, model) for status in found.values())
 
     def compose_up(self, api: docker_api.Api, model: Model, begin: float, on_event: OnEvent | None, lock: int) -> None:
         """Let Compose start what is missing, tell what happens, and wait until all is as it should be.
 
         Compose holds the lock too: if this process is killed it goes on, and the next command waits for it.
         """
-        told = {status.name: self.news(status) for status in self.look(api, model)}
-        for name in set(told) - set(model.started):  # Compose removes it, and with it its log
+        before = found = self.look(api, model)
+        watch = Watch(model, before, on_event, begin, self.tail)
+        for name in {status.name for status in before} - set(model.started):  # Compose removes it, and with it its log
             self.keep_log(name)
         words = ["up", "--detach", "--no-build", "--remove-orphans"]
         self.echo(self.project.shown(*words))
@@ -204,56 +200,22 @@ class ComposeEngine:
                     code = process.poll()
                     # what Compose takes away as no longer defined may look failed on its way
                     found = [status for status in self.look(api, model) if status.name in model.started]
-                    self.tell(found, told, begin, on_event)
+                    watch.tell(found)
                     if code:
                         said.seek(0)
-                        self.judge(model, found, over=True, failed=True)
+                        watch.judge(found, over=True, failed=True)
                         raise PantheonError(
                             f"docker compose up failed: {reason(said.read())}", "Correct it and run `up` again.", 1
                         )
-                    self.judge(model, found, over=code == 0)
-                    up = {s.name for s in found} >= set(model.started) and all(self.good(s, model) for s in found)
-                    if code == 0 and up:
-                        self.record(found)
+                    watch.judge(found, over=code == 0)
+                    if code == 0 and watch.is_up(found):
                         return
                     time.sleep(LOOK)
             finally:
                 if process.poll() is None:
                     process.terminate()
                     process.wait()
-
-    def judge(self, model: Model, found: list[ServiceStatus], over: bool, failed: bool = False) -> None:
-        """Raise where waiting on is of no use.
-
-        Args:
-            over: Compose has ended; before, a container that failed may be one that it will still start again.
-            failed: Compose gave up, so that one which is being restarted is what it waited for.
-        """
-        for status in found:
-            loop = status.state == "restarting" and (failed or status.restarts >= LOOP)
-            gone = over and status.state == "stopped" and status.name in model.started
-            if not (loop or gone or (over and status.state == "failed")):
-                continue
-            self.record(found)
-            how = "ends again and again" if loop else ("was stopped" if gone else "failed")
-            raise PantheonError(
-                f"{status.name} {how}: {status.why}.{self.tail(status.name)}",
-                "Correct it and run `up` again; `logs` shows all of it; `down` stops what runs.",
-                1,
-            )
-
-    def news(self, status: ServiceStatus) -> tuple[str, str, int]:
-        return status.state, "" if status.state == "starting" else status.since, status.restarts
-
-    def tell(
-        self, found: list[ServiceStatus], told: dict[str, tuple[str, str, int]], begin: float, on_event: OnEvent | None
-    ) -> None:
-        """Report what is new; a container that stops to make room for the changed one is no news."""
-        for status in found:
-            if told.get(status.name) != self.news(status) and status.state != "stopped":
-                told[status.name] = self.news(status)
-                if on_event:
-                    on_event(Event(status.name, status.state, status.why, time.monotonic() - begin))
+                self.record(found)
 
     def tail(self, service: str) -> str:
         lines = [line.partition(" | ")[2] for line in self.logs(service, tail=SHOWN)]

@@ -1,0 +1,108 @@
+"""The DAGs as Airflow reads them: edges, parameters, retries, schedules, words."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pantheon.jupyter_jobs import NOTEBOOKS
+from pantheon.workflow.graph import GRAPH
+from pantheon.workflow.run import RUN_ID, Params
+from tests.conftest import ROOT
+from tests.dags.conftest import Airflow
+
+Dag = Callable[[str], dict[str, Any]]
+ETL = ["load_data", "clean_data", "split_data", "preprocess"]
+
+
+def test_every_file_is_read_without_an_error(described: dict[str, Any]) -> None:
+    assert described["errors"] == {}
+    assert set(described["dags"]) == {"etl", "dataflow", "notebooks"}
+    files = {path.stem for path in (ROOT / "dags").glob("*.py")}
+    assert files == set(described["dags"]) | {"shared"}
+
+
+def test_the_etl_runs_the_first_four_stages_one_after_another(dag: Dag) -> None:
+    tasks = dag("etl")["tasks"]
+    assert {name: task["next"] for name, task in tasks.items()} == {
+        name: ETL[index + 1 : index + 2] for index, name in enumerate(ETL)
+    }
+    for name, task in tasks.items():  # what a stage reads is done before it
+        assert all(need in ETL[: ETL.index(name)] for need in GRAPH[name]), name
+        assert task["outlets"] == (["prepared"] if name == "preprocess" else [])
+
+
+def test_who_goes_on_is_started_by_an_asset_each(dag: Dag) -> None:
+    assert dag("dataflow")["waits_for"] == ["x-pantheon://prepared/dataflow"]
+    assert dag("notebooks")["waits_for"] == ["x-pantheon://prepared/jupyter"]
+
+
+def test_the_dataflow_is_asked_once_for_each_run(dag: Dag) -> None:
+    tasks = dag("dataflow")["tasks"]
+    assert tasks["runs"]["next"] == ["finish"]
+    assert tasks["finish"]["mapped"]
+    assert "run" in tasks["finish"]["label"]
+
+
+def test_the_notebooks_run_in_the_graphs_order_and_deployment_comes_last(dag: Dag) -> None:
+    tasks = {name.removeprefix("of_run."): task for name, task in dag("notebooks")["tasks"].items()}
+    assert set(tasks) == {"runs", "deploy", *NOTEBOOKS}
+    for name, needs in NOTEBOOKS.items():
+        assert tasks[name]["mapped"]
+        assert set(GRAPH[name]) & set(NOTEBOOKS) == set(needs)
+        assert all(f"of_run.{name}" in tasks[need]["next"] for need in needs)
+    assert tasks["evaluate"]["next"] == ["of_run.deploy"]
+    assert tasks["deploy"]["next"] == []
+
+
+def test_the_trigger_form_offers_what_there_is(dag: Dag) -> None:
+    etl = dag("etl")
+    assert etl["params"] == {
+        "dataset": "robots",
+        "trials": Params().trials,
+        "seed": Params().seed,
+        "approval": Params().approval,
+        "run": None,
+    }
+    schemas = etl["schemas"]
+    assert {"robots", "wine", "diabetes", "breast_cancer"} <= set(schemas["dataset"]["examples"])
+    assert (schemas["trials"]["minimum"], schemas["trials"]["maximum"]) == (1, 1000)
+    assert schemas["approval"]["enum"] == ["auto", "required"]
+    assert re.fullmatch(schemas["run"]["pattern"], "20260131-142500-0a1b")
+    assert schemas["run"]["pattern"] == f"^{RUN_ID.pattern}$"
+    assert all(schema["title"] for schema in schemas.values())
+
+
+def test_what_passes_by_itself_is_tried_again_and_nothing_waits_for_ever(described: dict[str, Any]) -> None:
+    for name, dag in described["dags"].items():
+        for task_id, task in dag["tasks"].items():
+            assert task["retries"] == 2, (name, task_id)
+            assert task["delay"] <= 10
+            assert task["timeout"] >= 3600
+
+
+def test_nothing_starts_by_itself_until_asked_for(described: dict[str, Any]) -> None:
+    assert described["dags"]["etl"]["timetable"] == "NullTimetable"
+    for dag in described["dags"].values():
+        assert not dag["catchup"]
+        assert dag["at_once"] >= 2
+        assert "pantheon" in dag["tags"]
+
+
+def test_the_deployments_settings_are_the_forms_defaults(tmp_path: Path) -> None:
+    airflow = Airflow(tmp_path, tmp_path / "deployment")
+    airflow.settle(dataset="churn", trials=3, seed=7, approval="required", schedule="0 6 * * *")
+    (airflow.state / "data" / "churn.toml").touch()
+    etl = airflow.describe()["dags"]["etl"]
+    assert etl["params"] == {"dataset": "churn", "trials": 3, "seed": 7, "approval": "required", "run": None}
+    assert "churn" in etl["schemas"]["dataset"]["examples"]
+    assert etl["cron"] == "0 6 * * *"
+
+
+def test_the_words_for_people_render(described: dict[str, Any]) -> None:
+    for name, dag in described["dags"].items():
+        first = dag["doc"].strip().splitlines()[0]
+        assert first.endswith("."), name
+        assert not re.search(r"\{\{|:param|TODO", dag["doc"])
+        assert dag["doc"].count("`") % 2 == 0
+        assert dag["doc"].count("**") % 2 == 0

@@ -76,7 +76,7 @@ def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = 
     """Make folders, secrets and images, and the tier's .env: then plain `docker compose -f …/compose.yaml up` works."""
     import os
 
-    from pantheon.cli import show
+    from pantheon.cli import notebooks, show
     from pantheon.cli.deployment import Deployment
     from pantheon.cli.up import tier_of
 
@@ -87,7 +87,10 @@ def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = 
             f"deployment {deployment.name!r} runs on the engine {deployment.settings.engine}.",
             f"Move it first: make tier-{chosen.name} up ENGINE=compose",
         )
-    deployment.update(tier=chosen.name, engine="compose", port_offset=port_offset)
+    route = deployment.route(chosen)
+    deployment.update(tier=chosen.name, engine="compose", port_offset=port_offset, route=route)
+    if route["rest"] == "jupyter":
+        notebooks.bring(deployment.state)
     engine: Any = deployment.engine(chosen, "compose", loud=True)
     written = engine.write_env(chosen.folder / ".env")
     show.say(f"{os.path.relpath(written)} is written. Now: docker compose -f {os.path.relpath(chosen.compose_file)} up")

@@ -1,4 +1,4 @@
-"""The real JupyterLab on the local engine, in a state folder of its own and on a free port, shared by the tests here."""
+"""The real JupyterLab on the local engine, in a state folder of its own and on a free port, for all tests here."""
 
 import contextlib
 import json

@@ -42,7 +42,8 @@ def test_a_stage_is_current_when_nothing_it_reads_is_newer(run: Run) -> None:
 
 def test_another_number_of_threads_asks_for_a_new_kernel(run: Run) -> None:
     """Fresh processes: what is loaded into this one already does not matter."""
-    code = "{first}\nfrom pantheon import notebook\nrun = notebook.open_run()\nimport polars\nprint(polars.thread_pool_size())"
+    lines = "{first}", "from pantheon import notebook", "notebook.open_run()", "import polars"
+    code = "\n".join([*lines, "print(polars.thread_pool_size())"])
     environment = {**os.environ, "STATE_DIR": str(run.state), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
     found = []
     for first in ("", "import numpy"):

@@ -193,6 +193,6 @@ def test_refusals_say_what_to_do(server: Any, run: Any) -> None:
 
 def test_nobody_there(tmp_path: Path) -> None:
     nobody = Jupyter("http://127.0.0.1:9", "secret", patience=0.2)
-    with pytest.raises(PantheonError, match="does not answer: .*refused") as caught:
+    with pytest.raises(PantheonError, match=r"does not answer: .*refused") as caught:
         run_notebook(nobody, "train", RUN, tmp_path)
     assert "bin/pantheon status" in caught.value.cure

@@ -119,6 +119,13 @@ class Request(HTTPRequest):
 
     rfile: Any
 
+    def read_request_line(self) -> bool:
+        try:
+            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
+        except ValueError as error:  # of urllib, on an address such as //[
+            self.simple_response("400 Bad Request", f"The address is malformed: {error}.")
+            return False
+
     def read_request_headers(self) -> bool:
         if not super().read_request_headers():  # type: ignore[no-untyped-call]
             return False
@@ -146,13 +153,16 @@ class Request(HTTPRequest):
     def simple_response(self, status: Any, msg: str = "") -> None:
         """cheroot's own answers to what never reaches an app, such as a malformed request line."""
         text = msg or str(status).partition(" ")[2] + "."
-        error = {"message": text, "row": None, "field": None, "expected": None, "got": None}
-        data = b"" if str(status).startswith("1") else json.dumps({"error": error}).encode()
+        data = b"" if str(status).startswith("1") else json.dumps({"error": self.error(text)}).encode() + b"\n"
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
         self.close_connection = self.conn.linger_first = True
         self.conn.extend_deadline()
         with contextlib.suppress(OSError):  # the client has gone: nobody to tell
             self.conn.wfile.write(f"{head}Connection: close\r\n\r\n".encode("latin-1") + data)
+
+    def error(self, text: str) -> Any:
+        """What stands under ``error`` in such an answer."""
+        return {"message": text, "row": None, "field": None, "expected": None, "got": None}
 
 
 class Connection(HTTPConnection):

@@ -6,13 +6,11 @@ Environment: ``STATE_DIR`` the deployment's state folder, ``DATAFLOW_HOST`` the 
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from pantheon.dataflow.app import App
 from pantheon.dataflow.runs import Runs
@@ -25,21 +23,8 @@ LIMIT = 2
 class Request(server.Request):
     """What never reaches the application, such as a malformed request line, is answered in the same form."""
 
-    def read_request_line(self) -> bool:
-        try:
-            return bool(super().read_request_line())  # type: ignore[no-untyped-call]
-        except ValueError as error:  # of urllib, on an address such as //[
-            self.simple_response("400 Bad Request", f"The address is malformed: {error}.")
-            return False
-
-    def simple_response(self, status: Any, msg: str = "") -> None:
-        text = msg or str(status).partition(" ")[2] + "."
-        data = b"" if str(status).startswith("1") else json.dumps({"error": text}).encode() + b"\n"
-        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
-        self.close_connection = self.conn.linger_first = True
-        self.conn.extend_deadline()
-        with contextlib.suppress(OSError):  # the client has gone: nobody to tell
-            self.conn.wfile.write(f"{head}Connection: close\r\n\r\n".encode("latin-1") + data)
+    def error(self, text: str) -> str:
+        return text
 
 
 class Connection(server.Connection):

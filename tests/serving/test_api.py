@@ -159,6 +159,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Type: applica
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n", 400),
         (b"nonsense\r\n\r\n", 400),
         (b"GET / HTTP/9.9\r\n\r\n", 505),
+        (b"GET //[ HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n", 400),
         (b"GET http://elsewhere.example/ HTTP/1.1\r\nHost: localhost:PORT\r\n\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n", 413),
         (b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n", 414),

@@ -46,8 +46,10 @@ class Watch:
         for status in found:
             if self.told.get(status.name) != self.news(status) and status.state != "stopped":
                 self.told[status.name] = self.news(status)
+                begun = status.state == "running" and not good(status, self.model)  # a one-off at its work
                 if self.on_event:
-                    self.on_event(Event(status.name, status.state, status.why, time.monotonic() - self.begin))
+                    state = "starting" if begun else status.state
+                    self.on_event(Event(status.name, state, status.why, time.monotonic() - self.begin))
 
     def judge(self, found: Sequence[ServiceStatus], over: bool, failed: bool = False) -> None:
         """Say where waiting on is of no use.

@@ -62,7 +62,7 @@ def test_begins_with_the_notebook_for_a_problem_of_ones_own(page: Any) -> None:
 
 
 def test_an_executed_copy_shows_its_plot(page: Any, lab: Lab, through_jobs: Run) -> None:
-    page.goto(f"{lab.url}/lab/tree/runs/{through_jobs.id}/notebooks/evaluate.ipynb")
+    page.goto(f"{lab.url}/lab/tree/runs/{through_jobs.id}/notebooks/evaluate.ipynb?reset")
     picture = page.locator(PICTURE).first
     picture.wait_for(state="attached")
     picture.scroll_into_view_if_needed()
@@ -73,7 +73,7 @@ def test_an_executed_copy_shows_its_plot(page: Any, lab: Lab, through_jobs: Run)
 
 def test_run_by_hand_it_draws_and_is_harmless(page: Any, lab: Lab, through_jobs: Run) -> None:
     before = through_jobs.path("selection.json").read_bytes()
-    page.goto(f"{lab.url}/lab/tree/model_selection.ipynb")
+    page.goto(f"{lab.url}/lab/tree/model_selection.ipynb?reset")
     page.wait_for_selector("h1:has-text('Model selection')")
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]")
     page.click(".lm-MenuBar-itemLabel:has-text('Run')")
@@ -89,11 +89,11 @@ def test_run_by_hand_it_draws_and_is_harmless(page: Any, lab: Lab, through_jobs:
 
 def test_notebook_jobs_lists_the_jobs_of_the_run(page: Any, lab: Lab, through_jobs: Run) -> None:
     page.goto(f"{lab.url}/lab?reset")
-    page.click(".jp-LauncherCard:has-text('Notebook Jobs')")
+    page.click(".jp-LauncherCard:has-text('Jobs')")
     row = page.locator("tr", has_text=f"train {through_jobs.id}")
     row.wait_for()
     assert "Completed" in row.inner_text()
     shot(page, "jobs")
-    row.locator("a, button", has_text=re.compile("train")).first.click()
-    page.wait_for_selector("text=Job Detail")
+    row.locator("a", has_text="Notebook").click()  # the executed copy, nothing to download before
+    page.wait_for_selector(f".jp-Cell:has-text('RUN = \"{through_jobs.id}\"')")
     shot(page, "job")

@@ -92,12 +92,9 @@ def postgres_image(host: str) -> str:
 
 def stored(api: docker_api.Api, images: list[str]) -> float:
     """MB (10^6 bytes) of all layers of ``images``, each counted once."""
-    layers: dict[str, int] = {}
-    for image in images:
-        names = api.ask(f"/images/{image}/json")["RootFS"]["Layers"]
-        sizes = [entry["Size"] for entry in api.ask(f"/images/{image}/history") if entry["Size"]]
-        layers |= dict(zip(names[-len(sizes) :], reversed(sizes), strict=True))
-    return sum(layers.values()) / 1e6
+    steps = [step for image in images for step in api.ask(f"/images/{image}/history")]
+    built = {(step["Created"], step["CreatedBy"], step["Size"]) for step in steps}  # the same time: the same layer
+    return sum(size for _, _, size in built) / 1e6
 
 
 def warm_up(tier: str, name: str, offset: int, given: dict[str, Any]) -> tuple[float, float]:

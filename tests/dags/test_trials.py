@@ -43,9 +43,10 @@ def etl(airflow: Airflow) -> dict[str, Trial]:
 
 def test_the_etl_prepares_a_run_and_hands_it_over(airflow: Airflow, etl: dict[str, Trial]) -> None:
     assert etl["plain"].state == "success", etl["plain"].said
-    (run,) = (run for run in Run.all(airflow.state) if run.id != NAMED)
-    assert RUN_ID.fullmatch(run.id)
-    assert etl["plain"].events == [["x-pantheon://prepared/jupyter", {"run": run.id}]]
+    ((asset, extra),) = etl["plain"].events
+    assert asset == "x-pantheon://prepared/jupyter"
+    assert RUN_ID.fullmatch(extra["run"])
+    run = Run.find(airflow.state, extra["run"])
     assert (run.asked["tier"], run.asked["dataset"]) == ("zeus", "robots")
     assert (run.params.trials, run.params.seed) == (3, 7)
     stages = run.stages()
@@ -57,7 +58,9 @@ def test_a_run_that_was_named_is_taken_and_repeating_it_takes_it_again(airflow: 
     for name in ("named", "again"):
         assert etl[name].state == "success", etl[name].said
         assert etl[name].events == [["x-pantheon://prepared/jupyter", {"run": NAMED}]]
-    assert len(Run.all(airflow.state)) == 2
+    others = {run.asked["dataset"] for run in Run.all(airflow.state) if run.id != NAMED}
+    assert len(Run.all(airflow.state)) == 3
+    assert others == {"robots", "broken"}
 
 
 def test_a_dataset_that_is_not_there_fails_at_once_with_cause_and_cure(etl: dict[str, Trial]) -> None:

@@ -11,10 +11,10 @@ from airflow import settings
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent
 
-bag = DagBag(settings.DAGS_FOLDER)
 for dag_id, conf in json.loads(sys.argv[1]):
     try:
-        run = bag.dags[dag_id].test(run_conf=conf)
+        dag = DagBag(settings.DAGS_FOLDER).dags[dag_id]  # anew: a run's conf stays in the parameters of its object
+        run = dag.test(run_conf=conf)
     except Exception as error:  # noqa: BLE001 - Airflow's refusal of a parameter is a result, too
         result = {"state": "refused", "why": str(error), "tasks": {}, "events": []}
     else:

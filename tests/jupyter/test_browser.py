@@ -42,6 +42,9 @@ def page(lab: Lab) -> Iterator[Any]:
         page.wait_for_selector(".jp-NotebookPanel")
         yield page
         browser.close()
+        for session in lab.jupyter.get("/api/sessions"):  # a notebook that is open has a kernel: others count them
+            assert lab.jupyter.ask("DELETE", f"/api/sessions/{session['id']}")[0] == 204
+        until(lambda: not lab.kernels())
         assert hosts - {None, ""} == {"127.0.0.1"}
 
 

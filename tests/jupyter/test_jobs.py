@@ -112,7 +112,7 @@ def test_executed_copies_lie_with_the_run_and_show_pictures(lab: Lab, through_jo
         assert any(f'RUN = "{through_jobs.id}"' in "".join(cell["source"]) for cell in cells)
         assert not [shown for cell in cells for shown in cell["outputs"] if shown.get("name") == "stderr"]
     assert not list(through_jobs.path("notebooks").glob("*.failed.ipynb"))
-    assert len(list(through_jobs.path("notebooks").iterdir())) == len(NOTEBOOKS)
+    assert {path.stem for path in through_jobs.path("notebooks").glob("*.ipynb")} == set(NOTEBOOKS)
 
 
 def test_the_interface_lists_the_jobs_with_their_outputs(lab: Lab, through_jobs: Run) -> None:

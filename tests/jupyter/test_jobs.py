@@ -56,9 +56,6 @@ class Gate:
     def reached(self) -> bool:
         return self.mark.exists()
 
-    def open(self) -> None:
-        self.path.unlink()
-
 
 def pictures(path: Path) -> int:
     cells = json.loads(path.read_text())["cells"]
@@ -256,7 +253,7 @@ def test_kill_9_of_a_job_or_of_jupyter_is_noticed_and_the_job_done_anew(own: Lab
     old, before = own.kernels()[0], own.pid()
     (own.running("pantheon.jupyter.job")[0] if victim == "job" else psutil.Process(before)).kill()
     until(lambda: old.pid not in [each.pid for each in own.kernels()])  # nobody could reach it any more
-    gate.open()
+    gate.path.unlink()
     thread.join(120)
     assert not errors
     assert states.count("IN_PROGRESS") == 2
@@ -292,7 +289,7 @@ def test_a_job_under_way_is_taken_over_and_too_long_a_one_is_stopped(own: Lab, t
     until(lambda: "IN_PROGRESS" in states)
     two, others, more = start(own, run)  # as a task that is tried again while its first try's job goes on
     until(lambda: "IN_PROGRESS" in others)
-    gate.open()
+    gate.path.unlink()
     one.join(60)
     two.join(60)
     assert not errors + more

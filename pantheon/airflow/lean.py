@@ -1,6 +1,6 @@
 """Makes Airflow's processes start faster and share more memory. Each step was measured on Airflow 3.3 and Python 3.11.
 
-Without them all works the same: first run 8 s slower, start 1.5 s of CPU a process more, 100 MB of memory more.
+Without them all works the same, with 1.5 s of CPU more at the start, 2.5 s more at the first task, and 85 MB more memory.
 """
 
 import gc
@@ -19,8 +19,8 @@ def few_collections() -> None:
 def keep_frozen() -> None:
     """The scheduler freezes the garbage collector's view before it forks its workers, and unfreezes it after.
 
-    Collections then write to pages that the workers share, and each worker has a copy of its own: 40 MB together. What
-    was there before the fork lives as long as the scheduler, so it may stay frozen.
+    Its first full collection then writes to the pages that it shares with them, and has its own copy: 60 MB. What was
+    there before the fork lives as long as the scheduler, so it may stay frozen.
     """
     gc.unfreeze = lambda: None
 

@@ -89,7 +89,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory, docker: Api, stand_in: None)
     made = make_composed(tmp_path_factory.mktemp("climb"))
     found = Climb(made, Load(made.page))
     try:
-        made("up", "persephone", "--data", "wine", timeout=400)
+        found.outcomes["persephone"] = made("up", "persephone", "--data", "wine", "--json", timeout=400).json["outcome"]
         mine = made.state / "notebooks" / "mine.ipynb"
         mine.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
         with found.load:
@@ -183,7 +183,7 @@ def test_runs_through_airflow_and_jupyter_end_with_the_model_that_the_local_engi
         wanted = json.loads((run / "metrics.json").read_text())
     finally:
         local("down")
-    for tier in ("prometheus", "zeus"):
+    for tier in ("persephone", "prometheus", "zeus"):
         assert climb.outcomes[tier]["decision"] in ("promoted", "refused")
         assert (climb.run(tier) / "bundle" / "model.onnx").stat().st_size > 0
         assert json.loads((climb.run(tier) / "run.json").read_text())["tier"] == tier

@@ -44,6 +44,7 @@ def settled(clone: Path) -> float:
 
 def etl(state: Path, address: str) -> float:
     """Seconds from the request to the end of one ETL in Airflow."""
+    from pantheon.airflow.handover import taken
     from pantheon.cli.airflow import Airflow
     from pantheon.cli.pipeline import dag_run_of, new_id
 
@@ -57,9 +58,9 @@ def etl(state: Path, address: str) -> float:
     took = time.perf_counter() - begin
     if found == "failed":
         raise RuntimeError("the ETL failed")
-    while not (followers := airflow.followers("etl", dag_run_of(run))):  # what follows must not disturb the next
+    while not (next_one := taken(state, run)):  # what follows must not disturb the next
         time.sleep(0.2)
-    while airflow.state(*followers[0]) not in ("success", "failed"):
+    while airflow.state(next_one["dag"], next_one["dag_run"]) not in ("success", "failed"):
         time.sleep(0.2)
     return took
 

@@ -29,10 +29,10 @@ from pantheon.airflow.dataflow import Service
     params={"run": RUN},
 )
 def dataflow() -> None:
-    @task
-    def runs() -> list[str]:
+    @task(inlets=[PREPARED["dataflow"]])
+    def runs(*, inlet_events: Any = None) -> list[str]:
         """The runs whose data is prepared: several events may have started this DAG run."""
-        return runs_to_go_on_with()
+        return runs_to_go_on_with(inlet_events, PREPARED["dataflow"])
 
     @task(map_index_template="{{ task.op_kwargs['run'] }}", execution_timeout=timedelta(hours=12))
     def finish(run: str) -> dict[str, Any]:

@@ -32,10 +32,10 @@ LABEL = "{{ task.op_kwargs['run'] }}"
     params={"run": RUN},
 )
 def notebooks() -> None:
-    @task
-    def runs() -> list[str]:
+    @task(inlets=[PREPARED["jupyter"]])
+    def runs(*, inlet_events: Any = None) -> list[str]:
         """The runs whose data is prepared: several events may have started this DAG run."""
-        return runs_to_go_on_with()
+        return runs_to_go_on_with(inlet_events, PREPARED["jupyter"])
 
     @task(map_index_template=LABEL)
     def notebook(run: str, name: str) -> str:

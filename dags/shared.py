@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, Param, get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 
 from pantheon.airflow import settings
+from pantheon.airflow.handover import take
 from pantheon.errors import PantheonError
 
 log = logging.getLogger("pantheon")
@@ -50,12 +51,17 @@ def failing_at_once() -> Iterator[None]:
         raise AirflowFailException(str(error)) from None
 
 
-def runs_to_go_on_with() -> list[str]:
-    """The runs that the triggering events name, or the one that a person asked for; each once, the oldest first."""
+def runs_to_go_on_with(inlet_events: Any, asset: Asset) -> list[str]:
+    """The runs that this DAG run goes on with: what its events name, newer ones of the asset, or what a person asked for."""
     context = get_current_context()
-    asked = context["params"].get("run")
+    asked, dag_run = context["params"].get("run"), context["dag_run"]
     events = [event for events in context["triggering_asset_events"].values() for event in events]
-    runs = {asked} if asked else {event.extra["run"] for event in events}
-    if not runs:
+    if events:
+        first = min(event.timestamp for event in events)
+        events += inlet_events[asset].after(first.isoformat())  # see pantheon.airflow.handover
+    found = [(event.extra["run"], event.timestamp) for event in events]
+    if asked:
+        found.append((asked, datetime.now(UTC)))
+    if not found:
         raise AirflowFailException("No run was named. Trigger this DAG with the id of a run whose data is prepared.")
-    return sorted(runs)
+    return take(settings.state_folder(), found, dag_run.dag_id, dag_run.run_id)

@@ -152,11 +152,6 @@ class Airflow:
         found: list[dict[str, Any]] = self.ask(f"/api/v2/assets/events?{query}")["asset_events"]
         return found
 
-    def followers(self, dag: str, dag_run: str) -> list[tuple[str, str]]:
-        """The runs of other DAGs that this run's assets started: (DAG, run), newest first."""
-        events = self.events(dag, dag_run)
-        return [(run["dag_id"], run["run_id"]) for event in events for run in event["created_dagruns"]]
-
     def log(self, task: TaskInstance) -> list[str]:
         """What the task's last try said, a line each."""
         path = f"/api/v2/dags/{task.dag}/dagRuns/{quote(task.dag_run)}/taskInstances/{task.task}/logs/{task.attempt}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pantheon.airflow.handover import taken
 from pantheon.airflow.settings import run_id
 from pantheon.cli import show
 from pantheon.cli.airflow import ENDED, Airflow, TaskInstance
@@ -15,7 +16,7 @@ from pantheon.errors import PantheonError
 from pantheon.workflow.run import Run, read_json
 
 LOOK = 0.4  # seconds between looks
-FOLLOWER = 60.0  # seconds until the scheduler has started what the ETL's asset triggers; about one is usual
+FOLLOWER = 120.0  # seconds until the scheduler has started what the ETL's asset triggers; two is usual
 SHOWN = 25  # lines of a failed task's log
 ETL = ("load_data", "clean_data", "split_data", "preprocess")
 NEXT = {"dataflow": "dataflow", "jupyter": "notebooks"}  # who goes on after the ETL -> the DAG that asks them
@@ -97,7 +98,7 @@ class Pipeline:
             self.repeat("etl", dag_run)
             again = False
         self.watch(steps, run, "etl", dag_run)
-        dag, dag_run = self.follower(steps, dag_run)
+        dag, dag_run = self.follower(steps, run)
         if again and self.airflow.state(dag, dag_run) == "failed":
             self.repeat(dag, dag_run)
         self.watch(steps, run, dag, dag_run)
@@ -106,11 +107,11 @@ class Pipeline:
         show.say(f"{dag} goes on from what failed")
         self.airflow.repeat(dag, dag_run)
 
-    def follower(self, steps: show.Steps, dag_run: str) -> tuple[str, str]:
-        """The DAG run that the ETL's asset started."""
+    def follower(self, steps: show.Steps, run: str) -> tuple[str, str]:
+        """The DAG and its run that goes on after the ETL."""
         end = time.monotonic() + FOLLOWER
         steps.start("Airflow hands over")
-        while not (found := self.airflow.followers("etl", dag_run)):
+        while not (found := taken(self.state, run)):
             if time.monotonic() > end:
                 raise PantheonError(
                     f"nothing goes on after the ETL: Airflow started no run of the DAG {self.rest}.",
@@ -119,7 +120,7 @@ class Pipeline:
                 )
             time.sleep(LOOK)
         steps.drop("Airflow hands over")
-        return found[0]
+        return found["dag"], found["dag_run"]
 
     def watch(self, steps: show.Steps, run: str, dag: str, dag_run: str) -> None:
         """Show a DAG run's tasks, and the stages that they lead to, until it ends."""

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from pantheon.airflow.handover import taken
 from pantheon.airflow.settings import run_id
 from pantheon.workflow.run import RUN_ID, read_json
 from tests.airflow.conftest import Prometheus, until
@@ -20,10 +21,9 @@ def test_two_runs_at_once_go_green_and_end_with_a_model_each(prometheus: Prometh
         (event,) = prometheus.airflow.events("etl", dag_run)
         run = event["extra"]["run"]
         assert RUN_ID.fullmatch(run)
-        (follower,) = until(
-            lambda dag_run=dag_run: prometheus.airflow.followers("etl", dag_run), 60, "the dataflow is asked"
-        )
-        assert prometheus.wait(follower[1], follower[0], 240) == "success"
+        record = until(lambda run=run: taken(prometheus.state, run), 120, "the dataflow is asked")
+        assert record["dag"] == "dataflow"
+        assert prometheus.wait(record["dag_run"], "dataflow", 240) == "success"
         assert read_json(prometheus.state / "runs" / run / "run.json")["dataset"] == name
         assert read_json(prometheus.state / "runs" / run / "outcome.json")["model"] == name
 

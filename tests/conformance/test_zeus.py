@@ -5,6 +5,8 @@ import re
 import shutil
 import urllib.error
 import urllib.request
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psutil

@@ -52,7 +52,7 @@ def failing_at_once() -> Iterator[None]:
 
 
 def runs_to_go_on_with(inlet_events: Any, asset: Asset) -> list[str]:
-    """The runs that this DAG run goes on with: what its events name, newer ones of the asset, or what a person asked for."""
+    """The runs that this DAG run goes on with: of its events, of newer ones, or the one that a person asked for."""
     context = get_current_context()
     asked, dag_run = context["params"].get("run"), context["dag_run"]
     events = [event for events in context["triggering_asset_events"].values() for event in events]

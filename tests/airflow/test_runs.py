@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def test_two_runs_at_once_go_green_and_end_with_a_model_each(prometheus: Prometheus) -> None:
-    conf = {"robots": {"dataset": "robots"}, "wine": {"dataset": "wine"}}
+    conf = {"diabetes": {"dataset": "diabetes"}, "wine": {"dataset": "wine"}}
     begun = {name: prometheus.trigger(name, **conf[name]) for name in conf}
     for name, dag_run in begun.items():
         assert prometheus.wait(dag_run) == "success"

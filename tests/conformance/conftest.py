@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pantheon.tiers import all_tiers
-from tests.conftest import Pantheon, assert_nothing_left, make_pantheon
+from tests.conftest import Answer, Pantheon, assert_nothing_left, make_pantheon
 
 BUILT = [tier.name for tier in all_tiers() if tier.built]
 DATASETS = ["robots", "wine", "diabetes"]
@@ -71,7 +71,7 @@ class Rung:
     before: dict[str, str]
     after: dict[str, str]
     pids: tuple[dict[str, int], dict[str, int]]
-    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, Answer] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Climb:
     load: Load
 
     def run(self, tier: str, data: str) -> Path:
-        return self.pantheon.state / "runs" / str(self.rungs[tier].outcomes[data]["run"])
+        return self.pantheon.state / "runs" / str(self.rungs[tier].runs[data].json["run"])
 
 
 def checksums(state: Path) -> dict[str, str]:
@@ -121,13 +121,13 @@ def grow(made: Pantheon, tier: str) -> str:
     return said
 
 
-def run_all(made: Pantheon, datasets: list[str]) -> dict[str, dict[str, Any]]:
+def run_all(made: Pantheon, datasets: list[str]) -> dict[str, Answer]:
     """Train on each, two at a time: runs at once must not disturb each other."""
     with ThreadPoolExecutor(2) as pool:
         runs = {data: pool.submit(made, "run", "--json", "--data", data, timeout=500, check=False) for data in datasets}
     for data, run in runs.items():  # 1: the gate keeps what is no better than the deployed model
         assert run.result().status in (0, 1), f"{data}: {run.result().err}"
-    return {data: run.result().json for data, run in runs.items()}
+    return {data: run.result() for data, run in runs.items()}
 
 
 @pytest.fixture(scope="session")
@@ -143,7 +143,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
                 said = grow(made, tier)
                 services = made("status", "--json").json["services"]
                 rungs[tier] = Rung(tier, said, services, before, checksums(made.state), (running, pids(made)))
-                rungs[tier].outcomes = run_all(made, DATASETS_OF[tier])
+                rungs[tier].runs = run_all(made, DATASETS_OF[tier])
         yield Climb(made, rungs, load)
     finally:
         if (made.state / "state" / "deployment.json").exists():

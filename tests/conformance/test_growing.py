@@ -48,7 +48,7 @@ def test_the_difference_is_said_first(climb: Climb, tier: str) -> None:
 
 @pytest.mark.parametrize("tier", BUILT)
 def test_each_tier_says_that_it_led_the_run(climb: Climb, tier: str) -> None:
-    for data in climb.rungs[tier].outcomes:
+    for data in climb.rungs[tier].runs:
         assert json.loads((climb.run(tier, data) / "run.json").read_text())["tier"] == tier
 
 

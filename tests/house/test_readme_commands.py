@@ -44,7 +44,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PAGES = [Path("README.md"), *[t.folder.relative_to(ROOT) / "README.md" for t in all_tiers() if t.built]]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_command_of_the_page_works(clone: Path, page: Path) -> None:
     lines = commands(ROOT / page)
@@ -63,7 +63,7 @@ def test_every_command_of_the_page_works(clone: Path, page: Path) -> None:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=240,
                 check=False,
             )
             assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"

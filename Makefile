@@ -15,7 +15,7 @@ TIER := $(patsubst tier-%,%,$(firstword $(TIER_GOALS)))
 VERBS := up run predict status logs down destroy doctor runs approve hold images images-save images-load prepare
 DONE := $(filter $(VERBS) test,$(MAKECMDGOALS))
 
-.PHONY: help test check bench lock format images images-save images-load $(VERBS) $(TIER_GOALS)
+.PHONY: help test check bench lock format $(VERBS) $(TIER_GOALS)
 
 help:
 	@bin/pantheon help
@@ -28,10 +28,6 @@ endif
 
 $(VERBS):
 	@bin/pantheon $@ $(TIER)
-
-# The images of ENGINE=compose: built here, and carried to a machine without network by FILE=.
-images images-save images-load:
-	@bin/pantheon $@
 
 # The whole suite; with a tier (`make tier-zeus test`) a smoke test of the deployment that is up.
 test:

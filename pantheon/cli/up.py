@@ -45,16 +45,16 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     show.say(f"{tier.title}: {tier.adds}")
     show.say(deployment.why_engine(engine_name))
     planned = engine.planned()
+    running = [s for s in engine.status() if s.state not in ("stopped", "waiting")]
+    if before and before != tier.name:
+        show_difference(find(before), tier, [s.name for s in running], engine)
     envs.prepare(engine, [each.environment for each in planned])
     deployment.move_to(engine, tier)
-    running = [s for s in engine.status() if s.state not in ("stopped", "waiting")]
     wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:
         looked = doctor.look(tier, deployment.state, wanted, False, deployment.settings.port_offset)
         for finding in doctor.refuse_if_unfit(looked):
             show.say(f"[yellow]![/] {finding.what}: {finding.found}. {finding.cure}")
-    if before and before != tier.name:
-        show_difference(find(before), tier, [s.name for s in running], engine)
     route, old = deployment.route(tier), deployment.settings.route
     if route["rest"] == "jupyter":
         from pantheon.cli import notebooks

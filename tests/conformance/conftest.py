@@ -112,7 +112,7 @@ def grow(made: Pantheon, tier: str) -> str:
     said = ""
     for line in process.stderr:
         said += line
-        if "postgres" in line and "✓" in line:
+        if line.split()[:2] == ["✓", "postgres"]:
             break
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -48,6 +48,11 @@ def test_all_environments_agree_on_every_version() -> None:
     assert found["workflow"] | found["serving"] | found["cli"] <= found["dev"], "the tests run on what is shipped"
 
 
+def test_make_has_nothing_to_complain_of() -> None:
+    done = subprocess.run(["make", "-n", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_every_setting_of_the_readme_reaches_the_command_line() -> None:
     known = re.search(r"^SETTINGS := (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
     assert known

@@ -99,7 +99,8 @@ def show_difference(old: Tier, tier: Tier, running: list[str], engine: Engine) -
     stopped = [name for name in running if name not in planned]
     kept = [name for name in planned if name in running]
     show.say(f"{word} in place: {old.name} → {tier.name}; nothing is lost")
-    show.say(f"  adds    {', '.join(added) or 'no service: ' + tier.adds}")
+    if added or tier.number > old.number:
+        show.say(f"  adds    {', '.join(added) or 'no service: ' + tier.adds}")
     if stopped:
         show.say(f"  stops   {', '.join(stopped)}; their data stays")
     show.say(f"  keeps   {', '.join(kept) or 'nothing running'}; data, models, runs and notebooks stay where they are")

@@ -1,5 +1,6 @@
 """What all tests share: the command line as a stranger calls it, in a state folder of its own and on free ports."""
 
+import contextlib
 import json
 import os
 import random
@@ -132,6 +133,25 @@ def free_port_offset() -> int:
 def make_pantheon(home: Path, **settings: str) -> Pantheon:
     given = {"ENGINE": "local", **settings}  # a machine with Docker would choose compose; tests/compose is for that
     return Pantheon(home, free_port_offset(), {f"PANTHEON_{key}": value for key, value in given.items()})
+
+
+def sockets(processes: list[Any]) -> list[Any]:
+    """Every socket of the processes (psutil); one that ends while it is looked at has none."""
+    import psutil
+
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            found += process.net_connections(kind="inet")
+    return found
+
+
+def text_of(path: Path) -> str:
+    """What a file says; nothing where it has just been replaced by its successor."""
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def assert_nothing_left(home: Path) -> None:

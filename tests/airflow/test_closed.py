@@ -11,6 +11,7 @@ import pytest
 
 from pantheon.cli import envs
 from tests.airflow.conftest import PORTS, Prometheus
+from tests.conftest import sockets
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -61,8 +62,7 @@ def test_the_database_refuses_who_has_no_password(prometheus: Prometheus, host: 
 def test_everything_listens_on_loopback_alone(prometheus: Prometheus) -> None:
     listening = {
         (connection.laddr.ip, connection.laddr.port)
-        for process in prometheus.processes()
-        for connection in process.net_connections(kind="inet")
+        for connection in sockets(prometheus.processes())
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {("127.0.0.1", prometheus.port(service)) for service in PORTS}

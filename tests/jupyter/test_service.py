@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import sockets, text_of
 from tests.jupyter.conftest import Lab, until
 
 pytestmark = pytest.mark.slow
@@ -79,8 +80,7 @@ def test_everything_listens_on_loopback_alone_and_kernels_encrypt(lab: Lab) -> N
         until(lambda: reachable(ports["shell_port"]))
         listening = [
             connection.laddr
-            for process in lab.running()
-            for connection in process.net_connections("inet")
+            for connection in sockets(lab.running())
             if connection.status == psutil.CONN_LISTEN or not connection.raddr
         ]
         assert {address.ip for address in listening} == {"127.0.0.1"}
@@ -110,7 +110,7 @@ def test_the_token_is_in_no_argument_variable_or_log(lab: Lab) -> None:
     for log in (lab.state / "logs").iterdir():
         assert lab.token not in log.read_text(), log
     for path in (lab.state / "volumes").rglob("*"):
-        if path.is_file() and lab.token.encode() in path.read_bytes():
+        if path.is_file() and lab.token in text_of(path):
             assert path.stat().st_mode & 0o077 == 0, path
 
 

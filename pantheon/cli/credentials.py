@@ -6,9 +6,16 @@ import os
 import secrets
 import string
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 GENERATED = ("postgres_password", "airflow_password", "airflow_jwt_secret", "jupyter_token", "dataflow_token")
+BUCKET = "pantheon"
+S3_USERS = {  # who may do what in the S3 service's bucket, in SeaweedFS's words
+    "s3": [f"Admin:{BUCKET}"],
+    "button": [f"Read:{BUCKET}", f"List:{BUCKET}", f"Write:{BUCKET}/models/*"],
+}
 
 
 def word() -> str:
@@ -24,13 +31,50 @@ def fernet_key() -> str:
 def make(folder: Path) -> None:
     """Make every secret that is not there yet; one that is there is kept."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "button").mkdir(mode=0o700, exist_ok=True)  # what the button may read; nothing until models are in S3
-    for name in GENERATED:
+    for name in (*GENERATED, *(f"{user}_{part}_key" for user in S3_USERS for part in ("access", "secret"))):
         make_secret(folder / name)
     make_secret(folder / "airflow_fernet_key", fernet_key)
     # libpq and asyncpg take the password from a file of this form: it is in no URL.
     make_secret(folder / "pgpass", lambda: f"*:*:*:*:{read(folder / 'postgres_password')}\n")
     make_secret(folder / "airflow_passwords.json", lambda: json.dumps({"admin": read(folder / "airflow_password")}))
+    make_secret(folder / "s3_identities.json", lambda: json.dumps(s3_identities(folder), indent=1))
+    for user in S3_USERS:  # folders, mounted as they are: a file that is replaced is seen
+        (folder / user).mkdir(mode=0o700, exist_ok=True)
+        make_secret(folder / user / "credentials", partial(own_keys, folder, user))
+
+
+def s3_keys(folder: Path, user: str) -> tuple[str, str]:
+    """The access key's id and the secret key that the deployment's own S3 service knows ``user`` by."""
+    return read(folder / f"{user}_access_key"), read(folder / f"{user}_secret_key")
+
+
+def s3_identities(folder: Path) -> dict[str, Any]:
+    """Who may do what, as SeaweedFS reads it (``-s3.config``)."""
+
+    def identity(user: str, actions: list[str]) -> dict[str, Any]:
+        access, secret = s3_keys(folder, user)
+        return {"name": user, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
+
+    return {"identities": [identity(user, actions) for user, actions in S3_USERS.items()]}
+
+
+def own_keys(folder: Path, user: str) -> str:
+    return aws_file(*s3_keys(folder, user))
+
+
+def aws_file(access: str, secret: str, token: str = "") -> str:
+    """Keys in the form that every AWS program reads (AWS_SHARED_CREDENTIALS_FILE)."""
+    lines = ["[default]", f"aws_access_key_id = {access}", f"aws_secret_access_key = {secret}"]
+    return "\n".join([*lines, *([f"aws_session_token = {token}"] if token else [])]) + "\n"
+
+
+def use_s3_keys(folder: Path, access: str = "", secret: str = "", token: str = "") -> None:
+    """Have every service use these keys of another S3 from its next request on; none: the deployment's own again."""
+    for user in S3_USERS:
+        file = folder / user / "credentials"
+        text = aws_file(access, secret, token) if access else own_keys(folder, user)
+        if file.read_text(encoding="utf-8") != text:
+            write_part(file, text).replace(file)
 
 
 def read(path: Path) -> str:
@@ -41,13 +85,18 @@ def make_secret(path: Path, value: Callable[[], str] = word) -> None:
     """A secret in a file of mode 0600: whole or absent, and one that is there is kept."""
     if path.exists():
         return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    part = write_part(path, value())
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(value())
         os.link(part, path)  # of two commands at once, the first one's stays
     except FileExistsError:
         pass
     finally:
         part.unlink()
+
+
+def write_part(path: Path, text: str) -> Path:
+    """A file of mode 0600 beside ``path``, to take its place."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return part

@@ -13,7 +13,7 @@ from pantheon.errors import PantheonError
 from pantheon.tiers import ROOT, Tier, components
 from pantheon.workflow.run import read_json, write_json
 
-FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "logs", "volumes")
+FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "repositories", "logs", "volumes")
 RESERVED = {"envs", "uv"}
 
 

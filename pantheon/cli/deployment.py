@@ -10,7 +10,7 @@ from typing import Any
 from pantheon.cli import credentials, show
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
-from pantheon.tiers import ROOT, Tier, components
+from pantheon.tiers import ROOT, Tier, all_tiers, components
 from pantheon.workflow.run import read_json, write_json
 
 FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "repositories", "logs", "volumes")
@@ -34,8 +34,11 @@ class Settings:
         approval: ``auto`` or ``required``.
         trials, seed: parameters of the runs; None takes the workflow's default.
         without: components that this team leaves out, such as ``airflow``.
-        route: who runs what, for the services to read: ``etl`` (airflow, dataflow), ``rest`` (dataflow, jupyter).
+        route: who does what, for the services to read: ``etl`` (airflow, dataflow), ``rest`` (dataflow, jupyter,
+            pycaret), ``models`` (folder, s3), ``data`` (dvc, or empty).
         schedule: when Airflow starts a run by itself, cron; empty: never.
+        variant: another way to do the tier's work, such as ``pycaret``; empty: the usual one.
+        s3: another S3 than the one that comes with the tier: ``endpoint``, ``bucket``, ``region``; empty: ours.
     """
 
     name: str = "pantheon"
@@ -49,6 +52,8 @@ class Settings:
     without: list[str] = field(default_factory=list)
     route: dict[str, str] = field(default_factory=dict)
     schedule: str = ""
+    variant: str = ""
+    s3: dict[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -110,13 +115,37 @@ class Deployment:
         if asked:
             self.settings.without = sorted(set(names))
 
+    def choose_variant(self, tier: Tier, asked: str) -> None:
+        """Take ``VARIANT=``: one of the tier's, or ``none``; empty leaves the setting as it is.
+
+        Raises:
+            PantheonError: the tier has no such variant, or it needs a component that is left out.
+        """
+        if asked in ("", "none"):
+            self.settings.variant = "" if asked else self.settings.variant
+            return
+        if asked not in tier.variants:
+            has = "; ".join(f"{t.name}: {', '.join(t.variants)}" for t in all_tiers() if t.built and t.variants)
+            raise PantheonError(f"{tier.title} has no variant {asked!r}.", f"There are: {has}. VARIANT=none: none.")
+        if "jupyter" in self.settings.without:
+            raise PantheonError(f"VARIANT={asked} works in notebooks.", "Take them back: WITHOUT=none.")
+        self.settings.variant = asked
+
     def route(self, tier: Tier) -> dict[str, str]:
-        """Who runs what at ``tier``: ``etl`` by airflow or dataflow, the ``rest`` by dataflow or jupyter."""
+        """Who does what at ``tier``; see ``Settings.route``."""
         there = set(components(tier)) - set(self.settings.without)
+        variant = self.settings.variant if self.settings.variant in tier.variants else ""
         return {
             "etl": "airflow" if "airflow" in there else "dataflow",
-            "rest": "jupyter" if "jupyter" in there else "dataflow",
+            "rest": (variant or "jupyter") if "jupyter" in there else "dataflow",
+            "models": "s3" if "s3" in there else "folder",
+            "data": "dvc" if {"s3", "dvc"} <= there else "",
         }
+
+    @property
+    def left_out(self) -> list[str]:
+        """Components whose services are not started: those that the team leaves out; S3 where it is another one."""
+        return sorted({*self.settings.without, *(["s3"] if self.settings.s3 else [])})
 
     def engine(self, tier: Tier, choice: str = "", loud: bool = False) -> Engine:
         """The engine for this deployment at ``tier``; ``loud`` shows each outside command before it runs.
@@ -133,14 +162,14 @@ class Deployment:
             return ComposeEngine(
                 name=self.name,
                 state=self.state,
-                compose_file=tier.compose_file,
+                compose_file=tier.definition(self.settings.variant),
                 port_offset=self.settings.port_offset,
                 tags=images.tags(),
                 images=images.provide,
                 root=ROOT,
                 ca=images.ca_file(os.environ),
                 echo=echo,
-                without=self.settings.without,
+                without=self.left_out,
             )
         if name == "helm":
             raise PantheonError("ENGINE=helm is not built yet.", "Use ENGINE=local or ENGINE=compose, or leave it out.")
@@ -152,12 +181,12 @@ class Deployment:
         return LocalEngine(
             name=self.name,
             state=self.state,
-            compose_file=tier.compose_file,
+            compose_file=tier.definition(self.settings.variant),
             root=ROOT,
             environments=folder_of,
             port_offset=self.settings.port_offset,
             echo=echo,
-            without=self.settings.without,
+            without=self.left_out,
         )
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:
@@ -214,10 +243,11 @@ class Deployment:
         return f"engine: {name}, {why}"
 
     def store(self) -> Any:
-        from pantheon.store.folder import FolderStore
+        """Where the deployment's models lie, as commands on this machine reach it."""
+        from pantheon.store import open_store
 
-        return FolderStore(self.state / "models")
+        return open_store(self.state, host=True)
 
     def has_model(self, alias: str = "champion") -> bool:
         """Whether a model of the chosen dataset has that alias."""
-        return (self.state / "models" / self.settings.dataset / "aliases" / f"{alias}.json").exists()
+        return self.store().alias(self.settings.dataset, alias) is not None

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from pantheon.cli import image_commands
+from pantheon.cli import decisions, image_commands
 from pantheon.cli.options import (
     Approval,
     Data,
     EngineName,
     Json,
     Name,
-    Note,
     Offset,
     Seed,
     Target,
@@ -46,7 +45,21 @@ def up(
     trials: Trials = None,
     seed: Seed = None,
     without: Annotated[
-        str, typer.Option("--without", envvar="PANTHEON_WITHOUT", help="leave components out: airflow, jupyter; none")
+        str, typer.Option("--without", envvar="PANTHEON_WITHOUT", help="leave components out: airflow, jupyter …; none")
+    ] = "",
+    variant: Annotated[
+        str, typer.Option("--variant", envvar="PANTHEON_VARIANT", help="another way to do it: pycaret; none")
+    ] = "",
+    s3: Annotated[
+        str,
+        typer.Option(
+            "--s3-endpoint-url",
+            envvar=["PANTHEON_S3_ENDPOINT_URL", "S3_ENDPOINT_URL"],
+            help="another S3 than ours, with the keys in AWS_ACCESS_KEY_ID …; aws; none: ours",
+        ),
+    ] = "",
+    bucket: Annotated[
+        str, typer.Option("--s3-bucket", envvar=["PANTHEON_S3_BUCKET", "S3_BUCKET"], help="its bucket")
     ] = "",
     schedule: Annotated[
         str | None,
@@ -58,8 +71,9 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Bring a tier up, or grow the deployment to it in place; again: nothing to do."""
-    from pantheon.cli import show
+    from pantheon.cli import objects, show
     from pantheon.cli import up as upping
+    from pantheon.tiers import components
 
     deployment = opened(name, must_exist=False)
     chosen = upping.tier_of(deployment, tier)
@@ -71,6 +85,9 @@ def up(
         if value is not None:
             setattr(deployment.settings, key, value)
     deployment.leave_out(chosen, without)
+    deployment.choose_variant(chosen, variant)
+    if "s3" in components(chosen):
+        objects.choose(deployment, s3, bucket)
     if schedule is not None:
         deployment.settings.schedule = cron(schedule)
     found = upping.up(deployment, chosen, engine, data, target, run)
@@ -299,31 +316,6 @@ def runs(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) ->
 
 
 @app.command()
-def approve(tier: TierName = "", name: Name = "pantheon", note: Note = "", as_json: Json = False) -> None:
-    """Deploy the challenger."""
-    decide("approve", name, note, as_json)
-
-
-@app.command()
-def hold(tier: TierName = "", name: Name = "pantheon", note: Note = "", as_json: Json = False) -> None:
-    """Keep the challenger from being deployed, with a note that says why."""
-    decide("hold", name, note, as_json)
-
-
-def decide(verb: str, name: str, note: str, as_json: bool) -> None:
-    import getpass
-
-    from pantheon.cli import show, workflow
-
-    deployment, _, engine = parts(name, "")
-    said: dict[str, Any] = {}
-    arguments = [verb, "--model", deployment.settings.dataset, "--by", getpass.getuser(), "--note", note]
-    workflow.Task(engine)(arguments, said.update)
-    done = "is deployed" if verb == "approve" else "is held"
-    show.print_json(said) if as_json else show.say(f"{said['model']} version {said['version']} {done}.")
-
-
-@app.command()
 def tier(tier: TierName = "", as_json: Json = False) -> None:
     """What the tiers are; with a name, that tier's story."""
     from dataclasses import asdict
@@ -345,6 +337,8 @@ def tier(tier: TierName = "", as_json: Json = False) -> None:
             show.out.print(f"\n  make tier-{tier} up")
 
 
+app.command()(decisions.approve)
+app.command()(decisions.hold)
 app.command()(image_commands.images)
 app.command("images-save")(image_commands.images_save)
 app.command("images-load")(image_commands.images_load)

@@ -2,16 +2,18 @@
 
 from typing import Any
 
-from pantheon.cli import doctor, envs, show, workflow
+from pantheon.cli import doctor, envs, objects, show, workflow
 from pantheon.cli.deployment import Deployment
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
-from pantheon.tiers import Tier, all_tiers, find, find_built
+from pantheon.tiers import Tier, all_tiers, environments, find, find_built
 
 LOGINS = {  # who has a login, and in which file of secrets/ its password or token is
-    "airflow": {"title": "Airflow", "user": "admin", "file": "airflow_password"},
-    "jupyter": {"title": "Jupyter", "user": "", "file": "jupyter_token"},
+    "airflow": {"title": "Airflow", "who": "user admin, password", "file": "airflow_password"},
+    "jupyter": {"title": "Jupyter", "who": "token", "file": "jupyter_token"},
+    "s3": {"title": "S3", "who": "keys", "file": "s3/credentials"},
 }
+NOBODY = {"etl": "dataflow", "rest": "dataflow", "models": "folder", "data": ""}  # as at the first tiers
 
 
 def tier_of(deployment: Deployment, name: str) -> Tier:
@@ -46,17 +48,26 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     show.say(deployment.why_engine(engine_name))
     planned = engine.planned()
     running = [s for s in engine.status() if s.state not in ("stopped", "waiting")]
+    route, old = deployment.route(tier), deployment.settings.route
+    location = objects.location(deployment, engine, route)
     if before and before != tier.name:
         show_difference(find(before), tier, [s.name for s in running], engine)
-    envs.prepare(engine, [each.environment for each in planned])
+        if objects.current(deployment) != location:
+            show.say(
+                f"  moves   the models from {objects.words(objects.current(deployment))} to {objects.words(location)}"
+            )
+    extra = environments(tier, deployment.left_out, deployment.settings.variant)
+    envs.prepare(engine, [*(each.environment for each in planned), *extra])
     deployment.move_to(engine, tier)
+    objects.write_keys(deployment)
     wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:
         looked = doctor.look(tier, deployment.state, wanted, False, deployment.settings.port_offset)
         for finding in doctor.refuse_if_unfit(looked):
             show.say(f"[yellow]![/] {finding.what}: {finding.found}. {finding.cure}")
-    route, old = deployment.route(tier), deployment.settings.route
-    if route["rest"] == "jupyter":
+    if location is None:  # before S3 stops
+        objects.move(deployment, location)
+    if route["rest"] != "dataflow":
         from pantheon.cli import notebooks
 
         for name in notebooks.bring(deployment.state).kept:
@@ -64,10 +75,17 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
                 f"notebooks/{name} is yours and stays; there is a newer one in the clone's notebooks/ to compare with"
             )
     deployment.update(tier=tier.name, engine=engine.name)
-    if any(route[part] == "dataflow" != old.get(part, "dataflow") for part in route):
-        deployment.update(route=route)  # who stops now is asked for nothing any more
+    if any(route[part] == none != old.get(part, none) for part, none in NOBODY.items()):
+        deployment.update(
+            route={part: none if route[part] == none else old.get(part, none) for part, none in NOBODY.items()}
+        )
     with show.steps() as steps:
         engine.up(on_event=lambda event: follow(steps, event))
+    objects.move(deployment, location)
+    if route["data"]:
+        from pantheon.cli import versioning
+
+        versioning.prepare(deployment, engine)
     deployment.update(route=route)  # who starts now is asked only when it can answer
     if before == tier.name and {(s.name, s.pid) for s in running} == {(s.name, s.pid) for s in engine.status()}:
         show.say("it is up already: nothing to do")
@@ -126,7 +144,11 @@ def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]
         for name in LOGINS
         if any(s["name"] == name for s in services)
     }
-    champion = deployment.store().alias(deployment.settings.dataset, "champion")
+    try:
+        champion = deployment.store().alias(deployment.settings.dataset, "champion")
+        trouble = ""
+    except PantheonError as error:  # S3 is away: all else can be said
+        champion, trouble = None, error.cause
     return {
         "name": deployment.name,
         "tier": tier.name,
@@ -134,6 +156,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine) -> dict[str, Any]
         "page": deployment.address(engine, "button"),
         "dataset": deployment.settings.dataset,
         "model": {"version": champion.version, "since": champion.since} if champion else None,
+        "models": {"where": objects.words(objects.current(deployment)), "trouble": trouble},
         "state": str(deployment.state),
         "services": services,
         "logins": logins,
@@ -156,11 +179,13 @@ def show_status(found: dict[str, Any]) -> None:
         if model
         else "none yet: make tier-" + found["tier"] + " run"
     )
+    if found["models"]["trouble"]:
+        words = f"[red]?[/] {found['models']['trouble']}"
     show.out.print(f"model     {found['dataset']}, {words}")
+    show.out.print(f"models    {found['models']['where']}")
     show.out.print(f"state     {workflow.relative_text(found['state'])}  (secrets/ holds the credentials, mode 0600)")
     show.out.print(f"page      {found['page']}")
     addresses = {s["name"]: s["address"] for s in found["services"]}
     for name, login in found["logins"].items():
-        who = f"user {login['user']}, password" if login["user"] else "token"
         file = workflow.relative_text(login["file"])
-        show.out.print(f"{LOGINS[name]['title']:<10}{addresses[name]}  ({who}: cat {file})")
+        show.out.print(f"{login['title']:<10}{addresses[name]}  ({login['who']}: cat {file})")

@@ -1,0 +1,133 @@
+"""Where a deployment's models lie: which S3, with whose keys, and the move from one place to another."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pantheon.cli import credentials, show
+from pantheon.cli.deployment import Deployment
+from pantheon.engines import Engine
+from pantheon.errors import PantheonError
+from pantheon.workflow.run import read_json, write_json
+
+BUCKET, REGION = "pantheon", "us-east-1"
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Take ``S3_ENDPOINT_URL=`` and ``S3_BUCKET=``: another S3 than ours, with the keys of the standard AWS variables.
+
+    Args:
+        endpoint: its address; ``aws`` for Amazon's own; ``none`` takes ours back; empty leaves the setting as it is.
+        bucket: in that S3; needs an endpoint. It is made where it is missing.
+
+    Raises:
+        PantheonError: no address or bucket can be that, or the keys are missing.
+    """
+    if endpoint == "none":
+        deployment.settings.s3 = {}
+        return
+    if not endpoint:
+        if bucket and bucket != deployment.settings.s3.get("bucket", BUCKET):
+            raise PantheonError(f"S3_BUCKET={bucket} needs S3_ENDPOINT_URL=.", "Say in which S3; aws for Amazon's own.")
+        return
+    if endpoint != "aws" and not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
+        raise PantheonError(
+            f"S3_ENDPOINT_URL={endpoint} is no address of a server.",
+            "Such as https://s3.example.org; aws for Amazon's own; none for the one that comes with the tier.",
+        )
+    bucket = bucket or deployment.settings.s3.get("bucket", BUCKET)
+    if not _BUCKET.fullmatch(bucket):
+        raise PantheonError(
+            f"S3_BUCKET={bucket} cannot name a bucket.", "Small letters, digits, dots, hyphens; 3 to 63."
+        )
+    missing = [key for key in KEYS if not environment.get(key)]
+    file = deployment.state / "secrets" / "s3" / "credentials"
+    if missing and not (deployment.settings.s3 and file.exists()):
+        raise PantheonError(
+            f"S3_ENDPOINT_URL needs keys, and {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set.",
+            f"export {' '.join(f'{key}=…' for key in KEYS)}, then again: they are kept in secrets/, mode 0600.",
+        )
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or REGION
+    deployment.settings.s3 = {
+        "endpoint": "" if endpoint == "aws" else endpoint.rstrip("/"),
+        "bucket": bucket,
+        "region": region,
+    }
+
+
+def write_keys(deployment: Deployment, environment: Mapping[str, str] = os.environ) -> None:
+    """Have the credentials' files hold the keys of the S3 that the deployment uses."""
+    folder = deployment.state / "secrets"
+    if not deployment.settings.s3:
+        credentials.use_s3_keys(folder)
+    elif all(environment.get(key) for key in KEYS):
+        access, secret = (environment[key] for key in KEYS)
+        credentials.use_s3_keys(folder, access, secret, environment.get("AWS_SESSION_TOKEN", ""))
+
+
+def location(deployment: Deployment, engine: Engine, route: Mapping[str, str]) -> dict[str, Any] | None:
+    """``state/store.json`` as it should be: None for the folder."""
+    if route["models"] == "folder":
+        return None
+    chosen = deployment.settings.s3
+    if chosen:
+        return {"kind": "s3", **chosen, "host_endpoint": chosen["endpoint"], "embedded": False}
+    address = deployment.address(engine, "s3")
+    inside = address.replace("127.0.0.1", "s3") if engine.name == "compose" else address
+    return {
+        "kind": "s3",
+        "bucket": BUCKET,
+        "endpoint": inside,
+        "host_endpoint": address,
+        "region": REGION,
+        "embedded": True,
+    }
+
+
+def current(deployment: Deployment) -> dict[str, Any] | None:
+    """``state/store.json`` as it is."""
+    file = deployment.state / "state" / "store.json"
+    found: dict[str, Any] | None = read_json(file) if file.exists() else None
+    return found
+
+
+def words(where: Mapping[str, Any] | None) -> str:
+    if where is None:
+        return "the folder models/"
+    return f"s3://{where['bucket']}/models" + ("" if where["embedded"] else f" at {where['endpoint'] or 'AWS'}")
+
+
+def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
+    """Have the models lie at ``new``: every version, alias and date is copied, checked, and only then looked for there.
+
+    Interrupted anywhere, the next ``up`` goes on. What was left stays as it was.
+
+    Raises:
+        PantheonError: either place does not answer, or a checksum differs; the models stay where they were.
+    """
+    old = current(deployment)
+    if new == old:
+        return
+    if new and old and new["embedded"] and old["embedded"]:  # the same store at another address
+        write_json(deployment.state / "state" / "store.json", new)
+        return
+    from pantheon.store.move import relocate
+
+    if new and not new["embedded"]:
+        from pantheon.store.buckets import prepare
+        from pantheon.store.client import connect
+
+        prepare(connect(new, deployment.state / "secrets" / "s3" / "credentials", host=True), new["bucket"])
+    step = f"models → {words(new)}"
+    with show.steps() as steps:
+        steps.start(step)
+        try:
+            moved = relocate(deployment.state, new)
+        except BaseException:
+            steps.end(step, "failed", f"they stay in {words(old)}")
+            raise
+        versions = sum(moved.values())
+        steps.end(step, note=f"{versions} version{'' if versions == 1 else 's'}, checksums agree")

@@ -41,10 +41,10 @@ def state_folder() -> Path:
 
 
 def open_store(state: Path) -> Any:
-    """The deployment's model store: a folder, until the tiers that bring S3."""
-    from pantheon.store.folder import FolderStore
+    """The deployment's model store, wherever that is now: a folder, or S3."""
+    from pantheon import store
 
-    return FolderStore(state / "models")
+    return store.open_store(state)
 
 
 def fix_threads(params: Params) -> None:

@@ -4,92 +4,28 @@ Layout, the same in a folder and in a bucket: ``NAME/VERSION/{files…, manifest
 A version without ``manifest.json`` does not exist; the manifest carries a checksum of every file.
 """
 
-import hashlib
-import re
+import builtins
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pantheon.errors import PantheonError
-
-ANY: Final = "*"
-"""``expected`` of ``promote`` when whatever the alias names now may be replaced. Never a version."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_VERSION = re.compile(r"[1-9][0-9]{0,8}")
-_ALIAS = re.compile(r"[a-z][a-z0-9-]{0,39}")
-
-
-@dataclass(frozen=True)
-class Version:
-    """A published version: ``files`` maps each relative path to its ``{"sha256", "size"}``."""
-
-    model: str
-    version: str
-    created: str
-    files: Mapping[str, Mapping[str, Any]]
-    metadata: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Alias:
-    """What an alias names: a version, since when (ISO 8601, UTC), by whom, with which note; what it named before."""
-
-    version: str
-    since: str
-    by: str = ""
-    note: str = ""
-    previous: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def check_name(name: str) -> str:
-    """``name`` if it can be a model's name in every store (a file name, an S3 prefix, no path of its own)."""
-    if not _NAME.fullmatch(name):
-        raise PantheonError(
-            f"{name!r} cannot name a model.",
-            "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
-        )
-    return name
-
-
-def check_version(version: str) -> str:
-    if not _VERSION.fullmatch(version):
-        raise PantheonError(f"{version!r} is not a version.", "Versions are whole numbers: 1, 2, 3 …")
-    return version
-
-
-def check_alias(alias: str) -> str:
-    if not _ALIAS.fullmatch(alias):
-        raise PantheonError(
-            f"{alias!r} cannot be an alias.", "Use lower-case letters, digits and dashes: champion, challenger."
-        )
-    return alias
-
-
-def check_file(name: str) -> str:
-    """``name`` if it is a path inside a version: a manifest that somebody edited must not make us read elsewhere."""
-    parts = name.split("/")
-    if not name or name.startswith("/") or "\\" in name or any(part in ("", ".", "..") for part in parts):
-        raise PantheonError(f"a manifest names the file {name!r}, which is not inside its version.", status=1)
-    return name
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+from pantheon.store.records import ANY, Alias, Version
 
 
 class ModelStore(ABC):
     """Publish, list, get, and move aliases. Every implementation passes ``tests/store/test_contract.py``.
 
     Errors are ``PantheonError``: status 2 for what does not exist, 1 for what is damaged or has moved meanwhile.
+
+    Attributes:
+        where: what people call this place: a folder, or ``s3://BUCKET/models``.
     """
+
+    where: str
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -126,6 +62,72 @@ class ModelStore(ABC):
     @abstractmethod
     def drop(self, name: str, alias: str, *, expected: str) -> bool:
         """Remove ``alias`` if it names ``expected``; False when it does not."""
+
+    @abstractmethod
+    def verify(self, name: str, version: str) -> builtins.list[str]:
+        """What is wrong with a version where it is stored, each naming its file; empty when every byte is as it was.
+
+        Raises:
+            PantheonError: there is no such version.
+        """
+
+    @abstractmethod
+    def remove(self, name: str, version: str) -> None:
+        """Delete a version; its number is never given again.
+
+        Raises:
+            PantheonError: an alias names it, or there is no such version.
+        """
+
+    @abstractmethod
+    def sweep(self, name: str, older_than: float) -> builtins.list[str]:
+        """Remove what killed publishers left ``older_than`` seconds ago or more; says what, a line each."""
+
+    @abstractmethod
+    def take(self, version: Version, folder: Path) -> bool:
+        """Store the files of ``folder`` as ``version`` says: its number, date and metadata stay.
+
+        Returns:
+            False when this very version is there already.
+
+        Raises:
+            PantheonError: another version has that number, or a file is not as the manifest says.
+        """
+
+    @abstractmethod
+    def take_alias(self, name: str, alias: str, record: Alias) -> None:
+        """Set an alias as ``record`` says, dates included; nothing to do when it is so already."""
+
+    @abstractmethod
+    def aliases(self, name: str) -> builtins.list[str]:
+        """The aliases that name something, sorted."""
+
+    @abstractmethod
+    def last(self, name: str) -> int:
+        """The highest number ever given to a version of ``name``, removed ones included; 0 when there was none."""
+
+    @abstractmethod
+    def reserve(self, name: str, number: int) -> None:
+        """Never give ``number`` or one below it to a new version."""
+
+    def history(self, name: str, alias: str = "champion") -> builtins.list[Alias] | None:
+        """What ``alias`` named, newest first; None where this store keeps no history."""
+        return None
+
+    def at(self, name: str, moment: datetime, alias: str = "champion") -> Alias | None:
+        """What ``alias`` named at ``moment`` (UTC when it has no zone); None where that is not known."""
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        records = self.history(name, alias) or []
+        return next((record for record in records if datetime.fromisoformat(record.since) <= moment), None)
+
+    def remember(self, name: str, record: Alias) -> None:
+        """Keep on this machine that ``record`` is served, where the store itself may be out of reach some day."""
+        return
+
+    def remembered(self, name: str) -> tuple[Alias, Path] | None:
+        """What ``remember`` kept and its files, verified, without asking the store; None where there is nothing."""
+        return None
 
     @contextmanager
     def serialised(self, name: str) -> Iterator[None]:
@@ -167,6 +169,31 @@ class ModelStore(ABC):
         if found is None:
             raise PantheonError(f"model {name!r} has no {alias}.", "`bin/pantheon run` trains and deploys one.")
         return found
+
+    def rollback(self, name: str, *, to: str | None = None, by: str = "", note: str = "") -> Alias:
+        """Make the version before the champion, or ``to``, the champion; whole it must be.
+
+        Raises:
+            PantheonError: there is nothing to go back to, that version is damaged, or somebody was faster.
+        """
+        champion = self.resolve(name)
+        target = to or champion.previous
+        if target is None:
+            raise PantheonError(
+                f"version {champion.version} of {name} is its first champion: there is none before it.",
+                "`bin/pantheon models list` shows the versions; then `bin/pantheon models rollback --to VERSION`.",
+            )
+        if target == champion.version:
+            raise PantheonError(f"version {target} of {name} is the champion already.")
+        if problems := self.verify(name, target):
+            raise PantheonError(
+                f"version {target} of {name} is damaged: {problems[0]}",
+                "`bin/pantheon models list` shows the other versions.",
+                status=1,
+            )
+        return self.promote(
+            name, target, expected=champion.version, by=by, note=note or f"back from version {champion.version}"
+        )
 
     def approve(self, name: str, *, version: str | None = None, by: str = "", note: str = "") -> Alias:
         """Make the challenger (which must be ``version``, when given) the champion.

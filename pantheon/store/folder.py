@@ -6,32 +6,38 @@
 - Aliases move under ``flock``; the lock is the kernel's, so it never outlives its holder.
 """
 
+import builtins
 import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
-from pantheon.store.base import (
+from pantheon.store.base import ModelStore
+from pantheon.store.durable import fill, sync, write_json, write_text
+from pantheon.store.records import (
     ANY,
+    MANIFEST,
     Alias,
-    ModelStore,
     Version,
     check_alias,
     check_file,
     check_name,
     check_version,
+    files_of,
+    moved,
+    now,
     sha256,
 )
 
-MANIFEST = "manifest.json"
 _CLAIM = ".publishing"  # locked by the publisher for as long as it lives
+_LAST = ".last"  # the highest number ever given, once a version was removed
 
 
 class FolderStore(ModelStore):
@@ -39,6 +45,7 @@ class FolderStore(ModelStore):
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self.where = str(self.root)
 
     def names(self) -> list[str]:
         if not self.root.is_dir():
@@ -68,34 +75,90 @@ class FolderStore(ModelStore):
 
     def get(self, name: str, version: str) -> Path:
         folder = self._folder(name, version)
-        for file, expected in self.describe(name, version).files.items():
-            path = folder / check_file(file)
-            if not path.is_file():
-                raise PantheonError(f"{path} is missing: version {version} of {name} is damaged.", _DAMAGED, status=1)
-            if path.stat().st_size != expected["size"] or sha256(path) != expected["sha256"]:
-                raise PantheonError(f"{path} is not what was published: its checksum differs.", _DAMAGED, status=1)
+        for problem in self._problems(self.describe(name, version), folder):
+            raise PantheonError(problem, _DAMAGED, status=1)
         return folder
 
+    def verify(self, name: str, version: str) -> builtins.list[str]:
+        folder = self._folder(name, version)
+        try:
+            return list(self._problems(self.describe(name, version), folder))
+        except PantheonError as error:
+            if error.status == 1:  # the manifest itself
+                return [error.cause]
+            raise
+
+    def _problems(self, version: Version, folder: Path) -> Iterator[str]:
+        for file, expected in version.files.items():
+            path = folder / check_file(file)
+            if not path.is_file():
+                yield f"{path} is missing: version {version.version} of {version.model} is damaged."
+            elif path.stat().st_size != expected["size"] or sha256(path) != expected["sha256"]:
+                yield f"{path} is not what was published: its checksum differs."
+
     def publish(self, name: str, folder: Path, metadata: Mapping[str, Any]) -> str:
-        files = sorted(f for f in Path(folder).rglob("*") if f.is_file())
-        if not files:
-            raise PantheonError(f"{folder} has no files to publish.", status=1)
+        files = files_of(folder)
         with self._claim(check_name(name)) as target:
-            manifest: dict[str, dict[str, Any]] = {}
-            for file in files:
-                relative = check_file(file.relative_to(folder).as_posix())
-                if relative == MANIFEST:
-                    raise PantheonError(f"{file} has the name of a store's own file.", status=1)
-                copy = target / relative
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, copy)
-                _sync(copy)
-                manifest[relative] = {"sha256": sha256(copy), "size": copy.stat().st_size}
-            for inner in sorted({copy for copy in target.rglob("*") if copy.is_dir()}):
-                _sync(inner)
-            version = Version(name, target.name, _now(), manifest, dict(metadata))
-            _replace(target / MANIFEST, asdict(version))
+            manifest = fill(target, folder, files)
+            version = Version(name, target.name, now(), manifest, dict(metadata))
+            write_json(target / MANIFEST, asdict(version))
             return target.name
+
+    def take(self, version: Version, folder: Path) -> bool:
+        path = self._folder(version.model, version.version)
+        if (path / MANIFEST).exists():
+            if self.describe(version.model, version.version) != version:
+                raise PantheonError(f"{path} is another version {version.version} of {version.model}.", status=1)
+            return False
+        with self._claim(version.model, int(version.version)) as target:
+            if fill(target, folder, sorted(version.files)) != version.files:
+                raise PantheonError(f"a file in {folder} is not what was published.", _DAMAGED, status=1)
+            write_json(target / MANIFEST, asdict(version))
+        return True
+
+    def remove(self, name: str, version: str) -> None:
+        folder = self._folder(name, version)
+        with self._lock(name):
+            self.describe_any(name, version)
+            for alias in self.aliases(name):
+                if (named := self.alias(name, alias)) and named.version == version:
+                    raise PantheonError(
+                        f"version {version} of {name} is its {alias}.", "Promote another version first.", status=1
+                    )
+            self._keep_last(name, int(version))
+            (folder / MANIFEST).unlink()  # from here on it does not exist; what is left is swept by the next publisher
+            sync(folder)
+            shutil.rmtree(folder)
+
+    def describe_any(self, name: str, version: str) -> None:
+        """Raise where there is no such version; one with a damaged manifest is there."""
+        if not (self._folder(name, version) / MANIFEST).exists():
+            self.describe(name, version)
+
+    def sweep(self, name: str, older_than: float) -> builtins.list[str]:
+        if not (self.root / check_name(name)).is_dir():
+            return []
+        with self._lock(name):
+            return self._sweep(self.root / name, older_than)
+
+    def last(self, name: str) -> int:
+        model = self.root / check_name(name)
+        if not model.is_dir():
+            return 0
+        taken = [int(f.name) for f in model.iterdir() if f.name.isdecimal()]
+        kept = model / _LAST
+        return max([*taken, int(kept.read_text(encoding="ascii")) if kept.exists() else 0])
+
+    def reserve(self, name: str, number: int) -> None:
+        if number > self.last(name):
+            with self._lock(name):
+                self._keep_last(name, number)
+
+    def _keep_last(self, name: str, number: int) -> None:
+        write_text(self.root / name / _LAST, str(max(number, self.last(name))))
+
+    def aliases(self, name: str) -> builtins.list[str]:
+        return sorted(f.stem for f in (self.root / check_name(name) / "aliases").glob("[a-z]*.json"))
 
     def alias(self, name: str, alias: str = "champion") -> Alias | None:
         path = self._alias(name, alias)
@@ -112,25 +175,29 @@ class FolderStore(ModelStore):
         self.describe(name, version)  # an alias never names what is not there
         path = self._alias(name, alias)
         with self._lock(name):
-            now = self.alias(name, alias)
-            if expected != ANY and expected != (now.version if now else None):
+            old = self.alias(name, alias)
+            if expected != ANY and expected != (old.version if old else None):
                 return False
-            if now and now.version == version:  # a note on what it names already: since and previous stay true
-                new = Alias(version, now.since, by or now.by, note, now.previous)
-            else:
-                new = Alias(version, _now(), by, note, now.version if now else None)
             path.parent.mkdir(exist_ok=True)
-            _replace(path, new.as_dict())
+            write_json(path, moved(old, version, by, note).as_dict())
         return True
+
+    def take_alias(self, name: str, alias: str, record: Alias) -> None:
+        self.describe(name, record.version)
+        path = self._alias(name, alias)
+        with self._lock(name):
+            if self.alias(name, alias) != record:
+                path.parent.mkdir(exist_ok=True)
+                write_json(path, record.as_dict())
 
     def drop(self, name: str, alias: str, *, expected: str) -> bool:
         path = self._alias(name, alias)
         with self._lock(name):
-            now = self.alias(name, alias)
-            if now is None or now.version != expected:
+            old = self.alias(name, alias)
+            if old is None or old.version != expected:
                 return False
             path.unlink()
-            _sync(path.parent)
+            sync(path.parent)
         return True
 
     @contextmanager
@@ -139,13 +206,12 @@ class FolderStore(ModelStore):
             yield
 
     @contextmanager
-    def _claim(self, name: str) -> Iterator[Path]:
-        """A new version's folder, ours alone; removed when the block fails."""
+    def _claim(self, name: str, number: int = 0) -> Iterator[Path]:
+        """A new version's folder (``number`` where it is given), ours alone; removed when the block fails."""
         with self._lock(name):
             model = self.root / name
             self._sweep(model)
-            taken = [int(f.name) for f in model.iterdir() if f.name.isdecimal()]
-            target = model / str(max(taken, default=0) + 1)
+            target = model / str(number or self.last(name) + 1)
             target.mkdir()
             claim = os.open(target / _CLAIM, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
             fcntl.flock(claim, fcntl.LOCK_EX)
@@ -156,19 +222,21 @@ class FolderStore(ModelStore):
                 shutil.rmtree(target)
                 raise
             (target / _CLAIM).unlink()
-            _sync(target)
-            _sync(model)
+            sync(target)
+            sync(model)
         finally:
             os.close(claim)
 
-    def _sweep(self, model: Path) -> None:
+    def _sweep(self, model: Path, older_than: float = 0.0) -> builtins.list[str]:
         """Remove what publishers that were killed left behind. Call under the model's lock."""
+        swept = []
         for folder in model.iterdir():
-            if not folder.name.isdecimal():
+            if not folder.name.isdecimal() or time.time() - folder.stat().st_mtime < older_than:
                 continue
             if not (folder / _CLAIM).exists():
                 if not (folder / MANIFEST).exists():
-                    shutil.rmtree(folder)  # killed between mkdir and claim
+                    shutil.rmtree(folder)  # killed between mkdir and claim, or on the way of its removal
+                    swept.append(f"{folder}: never completed")
                 continue
             try:
                 claim = os.open(folder / _CLAIM, os.O_WRONLY | os.O_CLOEXEC)
@@ -183,8 +251,10 @@ class FolderStore(ModelStore):
                     (folder / _CLAIM).unlink(missing_ok=True)
                 else:
                     shutil.rmtree(folder)
+                    swept.append(f"{folder}: never completed")
             finally:
                 os.close(claim)
+        return swept
 
     def _numbers(self, name: str) -> Sequence[int]:
         model = self.root / check_name(name)
@@ -211,27 +281,3 @@ class FolderStore(ModelStore):
 
 
 _DAMAGED = "Promote another version, or run the workflow again to publish anew."
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _sync(path: Path) -> None:
-    """Have the disk keep a file, or the names in a folder, before we say that it is there."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _replace(path: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON so that readers see the old file or the whole new one, even after a power cut."""
-    part = path.with_name(
-        f".{path.name}.part"
-    )  # one writer at a time: aliases under the lock, manifests under the claim
-    part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    _sync(part)
-    part.replace(path)
-    _sync(path.parent)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pantheon.errors import PantheonError
-from pantheon.store import FolderStore, folder
+from pantheon.store import FolderStore, durable
 
 # Publishes once, and is killed (SIGKILL, no clean-up) just before the Nth call that changes the disk.
 KILLED_AT = """
@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_nothing_behind(store: FolderStore, bundle: Path, mon
         Path(target).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(folder.shutil, "copyfile", full)
+    monkeypatch.setattr(durable.shutil, "copyfile", full)
     with pytest.raises(OSError, match="No space"):
         store.publish("robots", bundle, {})
     assert [f.name for f in (store.root / "robots").iterdir()] == [".lock"]

@@ -142,19 +142,27 @@ class Deployment:
             "data": "dvc" if {"s3", "dvc"} <= there else "",
         }
 
+    def tools(self, tier: Tier, engine: Engine) -> list[str]:
+        """Programs of this machine that ``tier`` calls; containers bring theirs."""
+        return ["git"] if engine.name == "local" and self.route(tier)["data"] == "dvc" else []
+
     @property
     def left_out(self) -> list[str]:
         """Components whose services are not started: those that the team leaves out; S3 where it is another one."""
         return sorted({*self.settings.without, *(["s3"] if self.settings.s3 else [])})
 
-    def engine(self, tier: Tier, choice: str = "", loud: bool = False) -> Engine:
+    def engine(self, tier: Tier, choice: str = "", loud: bool = False, definition: Path | None = None) -> Engine:
         """The engine for this deployment at ``tier``; ``loud`` shows each outside command before it runs.
+
+        Args:
+            definition: instead of the tier's compose file.
 
         Raises:
             PantheonError: the engine asked for is unknown or not built yet.
         """
         name, _ = self.choose_engine(choice)
         echo = show.echo if loud else None
+        definition = definition or tier.definition(self.settings.variant)
         if name == "compose":
             from pantheon.cli import images
             from pantheon.engines.docker import ComposeEngine
@@ -162,7 +170,7 @@ class Deployment:
             return ComposeEngine(
                 name=self.name,
                 state=self.state,
-                compose_file=tier.definition(self.settings.variant),
+                compose_file=definition,
                 port_offset=self.settings.port_offset,
                 tags=images.tags(),
                 images=images.provide,
@@ -181,7 +189,7 @@ class Deployment:
         return LocalEngine(
             name=self.name,
             state=self.state,
-            compose_file=tier.definition(self.settings.variant),
+            compose_file=definition,
             root=ROOT,
             environments=folder_of,
             port_offset=self.settings.port_offset,

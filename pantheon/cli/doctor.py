@@ -3,6 +3,7 @@
 import platform
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,19 @@ def ports(wanted: dict[int, str], ours: bool, offset: int) -> list[Finding]:
     return found
 
 
-def look(tier: Tier, state: Path, wanted: dict[int, str], ours: bool, offset: int) -> list[Finding]:
-    """Everything that ``up`` needs of the machine."""
-    return [python(), machine(), memory(tier.memory_mb), disk(state, tier.disk_mb), *ports(wanted, ours, offset)]
+def git() -> Finding:
+    found = shutil.which("git")
+    return Finding(
+        "git", found is not None, found or "not found", "DVC needs it: apt-get install git, or WITHOUT=dvc.", fatal=True
+    )
+
+
+def look(
+    tier: Tier, state: Path, wanted: dict[int, str], ours: bool, offset: int, tools: Collection[str] = ()
+) -> list[Finding]:
+    """Everything that ``up`` needs of the machine; ``tools``: ``git``, where processes of this machine call it."""
+    found = [python(), machine(), *([git()] if "git" in tools else [])]
+    return [*found, memory(tier.memory_mb), disk(state, tier.disk_mb), *ports(wanted, ours, offset)]
 
 
 def refuse_if_unfit(findings: list[Finding]) -> list[Finding]:

@@ -1,10 +1,10 @@
-"""Hands a prepared run to Jupyter from the command line: what Airflow's DAG `notebooks` does where there is Airflow."""
+"""Hands a prepared run to Jupyter from the command line: what Airflow's DAGs `notebooks` and `pycaret` do elsewhere."""
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from pantheon.cli import show
-from pantheon.jupyter_jobs import NOTEBOOKS, STAGES, Jupyter, is_done, run_notebook
+from pantheon.jupyter_jobs import Jupyter, graph_of, is_done, route_of, run_notebook, stages_of
 
 AT_ONCE = 2  # as the graph: independent ones side by side
 
@@ -16,8 +16,9 @@ def run(address: str, state: Path, run_id: str) -> None:
         PantheonError: a notebook failed, with the error of its cell; those that run are waited for.
     """
     jupyter = Jupyter(address, (state / "secrets" / "jupyter_token").read_text(encoding="utf-8").strip())
-    done = {name for name in NOTEBOOKS if is_done(name, run_id, state)}
-    waiting = {name: set(needs) - done for name, needs in NOTEBOOKS.items() if name not in done}
+    graph = graph_of(route_of(state))
+    done = {name for name in graph if is_done(name, run_id, state)}
+    waiting = {name: set(needs) - done for name, needs in graph.items() if name not in done}
     running: dict[Future[Path], str] = {}
     with show.steps() as steps, ThreadPoolExecutor(AT_ONCE) as pool:
         while waiting or running:
@@ -30,7 +31,8 @@ def run(address: str, state: Path, run_id: str) -> None:
             for future in ended:
                 name = running.pop(future)
                 error = future.exception()
-                steps.end(f"notebook · {name}", "failed" if error else "done", "" if error else ", ".join(STAGES[name]))
+                note = "" if error else ", ".join(stages_of(name))
+                steps.end(f"notebook · {name}", "failed" if error else "done", note)
                 failures += [error] if error else []
                 for needs in waiting.values():
                     needs.discard(name)

@@ -273,7 +273,8 @@ def doctor(
     runs_on = deployment.engine(chosen, engine)
     ours = any(s.state not in ("stopped", "waiting") for s in runs_on.status())
     wanted = {port: each.name for each in runs_on.planned() if not each.task for port in each.ports}
-    findings = checks.look(chosen, deployment.state, wanted, ours, deployment.settings.port_offset)
+    tools = deployment.tools(chosen, runs_on)
+    findings = checks.look(chosen, deployment.state, wanted, ours, deployment.settings.port_offset, tools)
     if as_json:
         show.print_json(checks.as_json(findings))
     else:

@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pantheon.cli import credentials, show
+from pantheon.cli import credentials, envs, show
 from pantheon.cli.deployment import Deployment
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
+from pantheon.tiers import ROOT, Tier
 from pantheon.workflow.run import read_json, write_json
 
 BUCKET, REGION = "pantheon", "us-east-1"
@@ -98,6 +99,27 @@ def words(where: Mapping[str, Any] | None) -> str:
     if where is None:
         return "the folder models/"
     return f"s3://{where['bucket']}/models" + ("" if where["embedded"] else f" at {where['endpoint'] or 'AWS'}")
+
+
+def bring_back(deployment: Deployment, tier: Tier) -> None:
+    """Have the models lie in the folder again, for a tier (or a choice of components) without S3.
+
+    Where the deployment is down, the store that they are in is started for as long as that takes.
+    """
+    old = current(deployment)
+    if old is None:
+        return
+    before = deployment.engine(tier, deployment.settings.engine)
+    if old["embedded"] and not any(s.state not in ("stopped", "waiting") for s in before.status()):
+        alone = deployment.engine(tier, deployment.settings.engine, definition=ROOT / "compose" / "s3.yaml")
+        envs.prepare(alone, [each.environment for each in alone.planned()])
+        alone.up()
+        try:
+            move(deployment, None)
+        finally:
+            alone.down()
+    else:
+        move(deployment, None)
 
 
 def move(deployment: Deployment, new: dict[str, Any] | None) -> None:

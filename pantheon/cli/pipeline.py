@@ -19,7 +19,7 @@ LOOK = 0.4  # seconds between looks
 FOLLOWER = 120.0  # seconds until the scheduler has started what the ETL's asset triggers; two is usual
 SHOWN = 25  # lines of a failed task's log
 ETL = ("load_data", "clean_data", "split_data", "preprocess")
-NEXT = {"dataflow": "dataflow", "jupyter": "notebooks"}  # who goes on after the ETL -> the DAG that asks them
+NEXT = {"dataflow": "dataflow", "jupyter": "notebooks", "pycaret": "pycaret"}  # who goes on after the ETL -> the DAG that asks them
 
 
 def new_id() -> str:
@@ -38,7 +38,7 @@ class Pipeline:
     Args:
         airflow: its REST API.
         state: the deployment's state folder, for what the stages report there.
-        rest: who goes on after the ETL: ``dataflow`` or ``jupyter``.
+        rest: who goes on after the ETL, as the route has it: a key of ``NEXT``.
     """
 
     def __init__(self, airflow: Airflow, state: Path, rest: str) -> None:
@@ -151,6 +151,8 @@ class Pipeline:
         name = f"{task.dag} · {task.task.rpartition('.')[2]}"
         if task.state == "running":
             steps.start(name)
+        elif task.state == "skipped":  # it is none of this deployment's
+            steps.drop(name)
         elif task.state == "up_for_retry":
             steps.end(name, "restarting", f"try {task.attempt} failed; Airflow tries again", task.seconds)
         elif task.state in ENDED:

@@ -30,7 +30,7 @@ def all_runs(state: Path) -> list[dict[str, Any]]:
     found = []
     file = state / "state" / "deployment.json"
     route = read_json(file).get("route", {}) if file.exists() else {}
-    led = bool({"airflow", "jupyter"} & set(route.values()))
+    led = bool({"airflow", "jupyter", "pycaret"} & set(route.values()))
     for run in Run.all(state):
         asked, stages = run.asked, run.stages()
         outcome = read_json(run.path("outcome.json")) if run.path("outcome.json").exists() else {}

@@ -62,11 +62,12 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     objects.write_keys(deployment)
     wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:
-        looked = doctor.look(tier, deployment.state, wanted, False, deployment.settings.port_offset)
+        tools = deployment.tools(tier, engine)
+        looked = doctor.look(tier, deployment.state, wanted, False, deployment.settings.port_offset, tools)
         for finding in doctor.refuse_if_unfit(looked):
             show.say(f"[yellow]![/] {finding.what}: {finding.found}. {finding.cure}")
-    if location is None:  # before S3 stops
-        objects.move(deployment, location)
+    if location is None:
+        objects.bring_back(deployment, tier)  # before S3 stops
     if route["rest"] != "dataflow":
         from pantheon.cli import notebooks
 
@@ -81,7 +82,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
         )
     with show.steps() as steps:
         engine.up(on_event=lambda event: follow(steps, event))
-    objects.move(deployment, location)
+    if location:
+        objects.move(deployment, location)
     if route["data"]:
         from pantheon.cli import versioning
 

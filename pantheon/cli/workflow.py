@@ -129,7 +129,7 @@ def run(
     else:
         arguments = ["run", "--spec", str(dataset.spec), "--dataset", dataset.name, "--tier", tier.name]
         arguments += ["--runner", tier.runner, "--params", json.dumps(params)]
-    if settings.route["rest"] == "jupyter":
+    if settings.route["rest"] != "dataflow":
         from pantheon.cli import handover
 
         begun = run_tasks(engine, [*arguments, "--until", "preprocess"])["run"]

@@ -5,7 +5,7 @@ What goes wrong by chance is tried again. **Wrong data fails at once**: the last
 wrong and what to do about it. Put it right, then *clear* the failed task: the run goes on from there.
 
 When `preprocess` is done, an asset event names the run, and whoever goes on in this deployment starts: the DAG
-`dataflow`, or `notebooks` where JupyterLab is part of it.
+`dataflow`, or where JupyterLab is part of it `notebooks`, or its variant `pycaret`.
 
 It starts when somebody triggers it. To have it start by itself, give the deployment a schedule:
 `make tier-prometheus up SCHEDULE='0 6 * * *'`.

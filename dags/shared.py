@@ -19,6 +19,7 @@ log = logging.getLogger("pantheon")
 PREPARED = {
     "dataflow": Asset("prepared_for_dataflow", uri="x-pantheon://prepared/dataflow"),
     "jupyter": Asset("prepared_for_jupyter", uri="x-pantheon://prepared/jupyter"),
+    "pycaret": Asset("prepared_for_pycaret", uri="x-pantheon://prepared/pycaret"),
 }
 HANDOVER = AssetAlias("prepared")  # which of them it is, is known at run time only
 

@@ -11,14 +11,14 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
 
-# Notebook -> the notebooks whose results it reads.
+# Notebook -> the notebooks whose results it reads; `graph_of` says which of them a deployment has.
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "feature_engineering": (),
     "feature_selection": (),
@@ -27,9 +27,22 @@ NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "hyperparameter_tuning": ("train",),
     "evaluate": ("model_selection", "hyperparameter_tuning"),
 }
+PYCARET: dict[str, tuple[str, ...]] = {
+    "pycaret_features": (),
+    "pycaret_train": ("pycaret_features",),
+    "pycaret_tune": ("pycaret_train",),
+    "pycaret_evaluate": ("pycaret_tune",),
+}
+QUICK = "quick_preprocessing"  # before all others, where models are kept in S3
 # Notebook -> the stages that it runs.
-STAGES: dict[str, tuple[str, ...]] = {name: (name,) for name in NOTEBOOKS} | {
-    "evaluate": ("evaluate", "performance_metrics", "model_comparison")
+EVALUATE = ("evaluate", "performance_metrics", "model_comparison")
+STAGES: dict[str, tuple[str, ...]] = {name: (name,) for name in NOTEBOOKS} | {"evaluate": EVALUATE}
+OTHERS: dict[str, tuple[str, ...]] = {
+    QUICK: ("preprocess",),
+    "pycaret_features": ("feature_engineering", "feature_selection"),
+    "pycaret_train": ("train", "model_selection"),
+    "pycaret_tune": ("hyperparameter_tuning",),
+    "pycaret_evaluate": EVALUATE,
 }
 
 INTERRUPTED = (
@@ -41,6 +54,33 @@ PATIENCE = 90.0  # seconds that Jupyter may be away, for a restart
 TRIES = 3  # of a job that is interrupted
 
 OnState = Callable[[str], None]
+
+
+def graph_of(route: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The notebooks of a deployment, each with those that it waits for, in an order in which they may be run.
+
+    Args:
+        route: who does what, as ``state/deployment.json`` has it; keys may be missing.
+    """
+    base = PYCARET if route.get("rest") == "pycaret" else NOTEBOOKS
+    if route.get("models") != "s3":
+        return dict(base)
+    return {QUICK: ()} | {name: needs or (QUICK,) for name, needs in base.items()}
+
+
+def stages_of(name: str) -> tuple[str, ...]:
+    """The stages that the notebook ``name`` runs."""
+    return (STAGES | OTHERS)[name]
+
+
+def route_of(state: Path) -> dict[str, str]:
+    """The route of the deployment with this state folder; empty where nothing was written yet."""
+    try:
+        found = json.loads((state / "state" / "deployment.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    route: dict[str, str] = found.get("route", {})
+    return route
 
 
 class Gone(Exception):
@@ -166,7 +206,7 @@ def said(answer: bytes) -> str:
 def is_done(name: str, run_id: str, state: Path) -> bool:
     """Whether the notebook's stages are done in this run and the executed copy is there."""
     run = state / "runs" / run_id
-    for stage in STAGES[name]:
+    for stage in stages_of(name):
         try:
             if json.loads((run / "stages" / f"{stage}.json").read_text(encoding="utf-8"))["state"] != "done":
                 return False
@@ -183,7 +223,7 @@ def run_notebook(
     timeout: float = 3600.0,
     on_state: OnState = lambda state: None,
 ) -> Path:
-    """Run one of ``NOTEBOOKS`` on a run, and keep the executed copy in ``runs/ID/notebooks/NAME.ipynb``.
+    """Run a notebook of ``graph_of`` on a run, and keep the executed copy in ``runs/ID/notebooks/NAME.ipynb``.
 
     What is done already is not done again; a job that is under way for this run, from a caller that died, is taken
     over; a job that is interrupted, by a restart of Jupyter for example, is posted anew.

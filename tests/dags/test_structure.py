@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pantheon.jupyter_jobs import NOTEBOOKS
+import pytest
+
+from pantheon.jupyter_jobs import NOTEBOOKS, PYCARET, QUICK, graph_of
 from pantheon.workflow.graph import GRAPH
 from pantheon.workflow.run import RUN_ID, Params
 from tests.conftest import ROOT
@@ -17,9 +19,9 @@ ETL = ["load_data", "clean_data", "split_data", "preprocess"]
 
 def test_every_file_is_read_without_an_error(described: dict[str, Any]) -> None:
     assert described["errors"] == {}
-    assert set(described["dags"]) == {"etl", "dataflow", "notebooks"}
+    assert set(described["dags"]) == {"etl", "dataflow", "notebooks", "pycaret"}
     files = {path.stem for path in (ROOT / "dags").glob("*.py")}
-    assert files == set(described["dags"]) | {"shared"}
+    assert files == set(described["dags"]) - {"pycaret"} | {"shared"}
 
 
 def test_the_etl_runs_the_first_four_stages_one_after_another(dag: Dag) -> None:
@@ -35,6 +37,7 @@ def test_the_etl_runs_the_first_four_stages_one_after_another(dag: Dag) -> None:
 def test_who_goes_on_is_started_by_an_asset_each(dag: Dag) -> None:
     assert dag("dataflow")["waits_for"] == ["x-pantheon://prepared/dataflow"]
     assert dag("notebooks")["waits_for"] == ["x-pantheon://prepared/jupyter"]
+    assert dag("pycaret")["waits_for"] == ["x-pantheon://prepared/pycaret"]
 
 
 def test_the_dataflow_is_asked_once_for_each_run(dag: Dag) -> None:
@@ -44,15 +47,31 @@ def test_the_dataflow_is_asked_once_for_each_run(dag: Dag) -> None:
     assert "run" in tasks["finish"]["label"]
 
 
-def test_the_notebooks_run_in_the_graphs_order_and_deployment_comes_last(dag: Dag) -> None:
-    tasks = {name.removeprefix("of_run."): task for name, task in dag("notebooks")["tasks"].items()}
-    assert set(tasks) == {"runs", "deploy", *NOTEBOOKS}
-    for name, needs in NOTEBOOKS.items():
+@pytest.mark.parametrize(("name", "base", "rest"), [("notebooks", NOTEBOOKS, "jupyter"), ("pycaret", PYCARET, "pycaret")])
+def test_the_notebooks_run_in_the_graphs_order_and_deployment_comes_last(
+    dag: Dag, name: str, base: dict[str, tuple[str, ...]], rest: str
+) -> None:
+    tasks = {name.removeprefix("of_run."): task for name, task in dag(name)["tasks"].items()}
+    graph = graph_of({"rest": rest, "models": "s3"})
+    assert set(tasks) == {"runs", "deploy", *graph}
+    assert list(graph) == [QUICK, *base]
+    for name, needs in graph.items():
         assert tasks[name]["mapped"]
-        assert set(GRAPH[name]) & set(NOTEBOOKS) == set(needs)
+        assert set(base.get(name, ())) == set(needs) - {QUICK}
         assert all(f"of_run.{name}" in tasks[need]["next"] for need in needs)
-    assert tasks["evaluate"]["next"] == ["of_run.deploy"]
+        assert tasks[name]["rule"] == ("none_failed" if QUICK in needs else "all_success")
+    last = list(graph)[-1]
+    assert tasks[last]["next"] == ["of_run.deploy"]
     assert tasks["deploy"]["next"] == []
+
+
+def test_only_where_models_are_in_s3_is_there_quick_preprocessing() -> None:
+    assert graph_of({}) == graph_of({"rest": "jupyter", "models": "folder"}) == NOTEBOOKS
+    assert graph_of({"rest": "pycaret", "models": "folder"}) == PYCARET
+    found = graph_of({"rest": "jupyter", "models": "s3"})
+    assert [name for name, needs in found.items() if QUICK in needs] == ["feature_engineering", "feature_selection"]
+    for name, needs in NOTEBOOKS.items():  # the base graph follows the workflow's
+        assert set(GRAPH[name]) & set(NOTEBOOKS) == set(needs)
 
 
 def test_the_trigger_form_offers_what_there_is(dag: Dag) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pantheon.workflow.run import RUN_ID, Run
+from pantheon.jupyter_jobs import NOTEBOOKS, QUICK, stages_of
+from pantheon.workflow.run import RUN_ID, Run, write_json
 from tests.dags.conftest import Airflow, Trial
 
 pytestmark = pytest.mark.slow
@@ -113,12 +114,19 @@ class Service:
         self.server.server_close()
 
 
+DONE = "20260131-142500-0a1c"  # a run whose notebooks are all done: nothing is asked of JupyterLab
 ERROR = {"cause": "column rust-level has one value alone.", "cure": "Leave it out of the spec."}
 
 
 @pytest.fixture(scope="module")
 def dataflow(airflow: Airflow) -> Iterator[tuple[dict[str, Trial], Service]]:
-    """Three runs of the DAG ``dataflow``: one goes well after an interruption, one fails, one names no run."""
+    """Three runs of the DAG ``dataflow``, one goes well after an interruption, one fails, one names no run; and one of
+    ``notebooks``."""
+    run = airflow.state / "runs" / DONE
+    for name in NOTEBOOKS:
+        for stage in stages_of(name):
+            write_json(run / "stages" / f"{stage}.json", {"stage": stage, "state": "done"})
+        write_json(run / "notebooks" / f"{name}.ipynb", {})
     service = Service(
         {"run": NAMED, "state": "running"},
         {"run": NAMED, "state": "running", "stages": {"train": {"state": "running"}}},
@@ -126,11 +134,14 @@ def dataflow(airflow: Airflow) -> Iterator[tuple[dict[str, Trial], Service]]:
         {"run": NAMED, "state": "running", "stages": {}},
         {"run": NAMED, "state": "done", "outcome": {"promoted": True}},
         {"run": NAMED, "state": "failed", "error": ERROR},
+        {"run": DONE, "state": "done", "outcome": {}},
     )
     (airflow.state / "secrets" / "dataflow_token").write_text("moonlight")
+    (airflow.state / "secrets" / "jupyter_token").write_text("moonlight")
     airflow.given = {"DATAFLOW_HOST": "127.0.0.1", "DATAFLOW_PORT": str(service.server.server_address[1])}
-    runs = (("dataflow", {"run": NAMED}), ("dataflow", {"run": NAMED}), ("dataflow", {}))
-    yield dict(zip(("well", "fails", "no run"), airflow.trials(*runs), strict=True)), service
+    airflow.given |= {"JUPYTER_HOST": "127.0.0.1", "JUPYTER_PORT": "9"}
+    runs = (("dataflow", {"run": NAMED}), ("dataflow", {"run": NAMED}), ("dataflow", {}), ("notebooks", {"run": DONE}))
+    yield dict(zip(("well", "fails", "no run", "notebooks"), airflow.trials(*runs), strict=True)), service
     service.close()
 
 
@@ -138,8 +149,8 @@ def test_the_dataflow_is_asked_to_go_on_and_waited_for(dataflow: tuple[dict[str,
     trial, service = dataflow[0]["well"], dataflow[1]
     assert trial.state == "success", trial.said
     asked = [method for method, _, _ in service.asked]
-    assert asked == ["POST", "GET", "GET", "POST", "GET", "POST"]  # again after the interruption; the last: "fails"
-    assert {path for method, path, _ in service.asked if method == "POST"} == {f"/runs/{NAMED}/continue"}
+    assert asked[:-1] == ["POST", "GET", "GET", "POST", "GET", "POST"]  # again after the interruption; last: "fails"
+    assert {path for method, path, _ in service.asked[:-1] if method == "POST"} == {f"/runs/{NAMED}/continue"}
     assert {token for _, _, token in service.asked} == {"Bearer moonlight"}
     assert "moonlight" not in trial.said
     assert "train: running" in trial.said
@@ -156,3 +167,13 @@ def test_going_on_with_no_run_says_what_to_do(dataflow: tuple[dict[str, Trial], 
     trial = dataflow[0]["no run"]
     assert trial.tasks["runs"] == ["failed", 1]
     assert "Trigger this DAG with the id of a run" in trial.said
+
+
+def test_what_a_deployment_does_not_have_is_skipped_and_the_rest_goes_on(
+    dataflow: tuple[dict[str, Trial], Service],
+) -> None:
+    trial = dataflow[0]["notebooks"]
+    assert trial.state == "success", trial.said
+    states = {name.removeprefix("of_run."): state for name, (state, _) in trial.tasks.items()}
+    assert states == {"runs": "success", QUICK: "skipped", "deploy": "success"} | dict.fromkeys(NOTEBOOKS, "success")
+    assert dataflow[1].asked[-1][1] == f"/runs/{DONE}/continue"

@@ -11,6 +11,7 @@ def described(task: Any) -> dict[str, Any]:
     timeout = task.execution_timeout
     return {
         "next": sorted(task.downstream_task_ids),
+        "rule": str(task.trigger_rule.value),
         "retries": task.retries,
         "delay": task.retry_delay.total_seconds(),
         "timeout": timeout.total_seconds() if timeout else None,

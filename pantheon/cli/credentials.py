@@ -6,6 +6,7 @@ import os
 import secrets
 import string
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def make(folder: Path) -> None:
     make_secret(folder / "pgpass", lambda: f"*:*:*:*:{read(folder / 'postgres_password')}\n")
     make_secret(folder / "airflow_passwords.json", lambda: json.dumps({"admin": read(folder / "airflow_password")}))
     make_secret(folder / "s3_identities.json", lambda: json.dumps(s3_identities(folder), indent=1))
+    make_secret(folder / "s3_grpc.pem", certificate)
+    make_secret(folder / "security.toml", seaweedfs_security)
     for user in S3_USERS:  # folders, mounted as they are: a file that is replaced is seen
         (folder / user).mkdir(mode=0o700, exist_ok=True)
         make_secret(folder / user / "credentials", partial(own_keys, folder, user))
@@ -56,6 +59,43 @@ def s3_identities(folder: Path) -> dict[str, Any]:
         return {"name": user, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
 
     return {"identities": [identity(user, actions) for user, actions in S3_USERS.items()]}
+
+
+def certificate() -> str:
+    """A key and its self-signed certificate, PEM, by which the parts of SeaweedFS know each other and refuse others.
+
+    Nobody else is to trust it and nothing checks its dates but these parts, so it has no end (RFC 5280, 4.1.2.5).
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pantheon s3")])
+    begin, end = datetime.now(UTC) - timedelta(days=1), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, end)
+    signed = unsigned.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(
+        key, hashes.SHA256()
+    )
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ) + signed.public_bytes(serialization.Encoding.PEM)
+    return text.decode()
+
+
+def seaweedfs_security() -> str:
+    """``security.toml``: what SeaweedFS asks of who comes by another way than S3, be it its own parts.
+
+    Requests over HTTP carry a token, gRPC connections the certificate. Both files are found in the working folder.
+    """
+    tokens = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+    parts = [f'[{each}]\nkey = "{word()}"' for each in tokens]
+    parts.append('[grpc]\nca = "s3_grpc.pem"')
+    parts += [
+        f'[grpc.{each}]\ncert = "s3_grpc.pem"\nkey = "s3_grpc.pem"'
+        for each in ("master", "volume", "filer", "s3", "client")
+    ]
+    return "\n".join(parts) + "\n"
 
 
 def own_keys(folder: Path, user: str) -> str:

@@ -13,6 +13,7 @@ import yaml
 
 from pantheon.engines import Planned, components
 from pantheon.engines.compose import LOOPBACK, VARIABLE, binary, load
+from pantheon.engines.keys import ONE_OFF
 from pantheon.engines.model import COMPLETED
 from pantheon.errors import PantheonError
 
@@ -161,7 +162,8 @@ class Model:
     @property
     def must_complete(self) -> set[str]:
         needs = [(service.get("depends_on") or {}).items() for service in self.services.values()]
-        return {name for each in needs for name, entry in each if entry.get("condition") == COMPLETED}
+        waited = {name for each in needs for name, entry in each if entry.get("condition") == COMPLETED}
+        return waited | {name for name, service in self.services.items() if service.get(ONE_OFF)}
 
     def environments(self) -> list[str]:
         """The names of our own images (``serving``), in start order."""

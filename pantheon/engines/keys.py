@@ -118,6 +118,7 @@ CONTAINERS = {
 
 LOCAL = {
     "command": "what to run here instead of `entrypoint` and `command`",
+    "entrypoint": "what stands before `command` here, as a list, in place of the image's own entrypoint",
     "environment": "variables on top of the service's own",
     "environment_name": "which of `requirements/*.txt` to run in, instead of the image's",
     "health_url": "probe this `http://` address without starting a process, instead of `healthcheck.test`",
@@ -125,10 +126,12 @@ LOCAL = {
     "volumes": "`ignore`: the service does without its volumes here",
 }
 
+ONE_OFF = "x-one-off"
 OURS = {
     "x-component": "the component that the service belongs to, such as `airflow`; `WITHOUT=airflow` leaves it out. "
     "A service that stays may depend on one with `required: false` alone",
     "x-local": "what differs as a process; the keys below",
+    ONE_OFF: "`true`: `up` waits until the service has completed, although no other service does",
 }
 
 

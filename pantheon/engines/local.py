@@ -5,7 +5,6 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,7 @@ class LocalEngine:
                     keeper.clean(self.home)
                 self.check_ports(wanted, bool(alive))
                 generation = (read_json(self.home.desired) or {"generation": 0})["generation"] + 1
-                services = [asdict(service) for service in wanted.values()]
+                services = [service.raw() for service in wanted.values()]
                 asked = True
                 write_json(self.home.desired, {"generation": generation, "base": self.base(), "services": services})
                 if alive:

@@ -43,6 +43,7 @@ class Service:
         address: the first published port for people, such as ``http://127.0.0.1:8080``.
         unprivileged: run in a user namespace when root starts it.
         task: has profiles, so that ``up`` does not start it.
+        one_off: ``up`` waits until it has completed, although no other service does.
     """
 
     name: str
@@ -62,20 +63,25 @@ class Service:
     stop_grace_period: float = 10.0
     unprivileged: bool = False
     task: bool = False
+    one_off: bool = False
 
     def same(self, other: "Service") -> bool:
         """Whether a process of the one need not be started again to be a process of the other.
 
         As in Compose, what a service waits for is not part of it: growing never restarts what both models have.
         """
-        mine, others = asdict(self), asdict(other)
+        mine, others = self.raw(), other.raw()
         for key in ("depends_on", "task"):
             del mine[key], others[key]
         return bool(mine == others)
 
+    def raw(self) -> dict[str, Any]:
+        """For the supervisor: without ``one_off``, which only `up` asks for, so that an older one can read it."""
+        return {key: value for key, value in asdict(self).items() if key != "one_off"}
+
     @classmethod
     def read(cls, raw: dict[str, Any]) -> "Service":
-        """A service from its ``asdict`` form."""
+        """A service from its ``raw`` form."""
         health = raw["health"] and Health(**raw["health"])
         return cls(**{**raw, "health": health})
 

@@ -91,6 +91,7 @@ class Reader:
             stop_grace_period=durations.seconds(str(self.raw.get("stop_grace_period") or "10s")),
             unprivileged=self.unprivileged(),
             task=bool(self.raw.get("profiles")),
+            one_off=bool(self.raw.get(keys.ONE_OFF)),
         )
 
     def command(self) -> list[str]:
@@ -98,7 +99,8 @@ class Reader:
             words = self.local["command"]
             found = shlex.split(words) if isinstance(words, str) else [str(word) for word in words]
         else:
-            found = [*(self.raw.get("entrypoint") or []), *(self.raw.get("command") or [])]
+            entrypoint = self.local.get("entrypoint") or self.raw.get("entrypoint") or []
+            found = [str(word) for word in [*entrypoint, *(self.raw.get("command") or [])]]
         if not found:
             self.refuse(
                 "there is no command; an image's own is not known here.", "Write `command` or `x-local: {command: …}`."

@@ -43,6 +43,7 @@ class Waiting:
         """
         needs = [needed for service in wanted.values() for needed in service.depends_on.items()]
         must_complete = {name for name, condition in needs if condition == COMPLETED}
+        must_complete |= {name for name, service in wanted.items() if service.one_off}
         while True:
             alive = self.home.supervisor()
             current = read_json(self.home.services) or {"generation": -1, "services": []}

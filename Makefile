@@ -6,16 +6,16 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE FILE CA S3_ENDPOINT_URL S3_BUCKET
+SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE FILE CA S3_ENDPOINT_URL S3_BUCKET AT VERSION ALIAS MODEL
 # $(value) and not $(NAME): quotes and dollar signs in a value must survive make.
 $(foreach s,$(SETTINGS),$(if $(filter command%,$(origin $s)),$(eval override export PANTHEON_$s := $$(value $s))))
 
 TIER_GOALS := $(filter tier-%,$(MAKECMDGOALS))
 TIER := $(patsubst tier-%,%,$(firstword $(TIER_GOALS)))
-VERBS := up run predict status logs down destroy doctor runs approve hold images images-save images-load prepare
-DONE := $(filter $(VERBS) test,$(MAKECMDGOALS))
+VERBS := up run predict ask status logs down destroy doctor runs approve hold images images-save images-load prepare
+DONE := $(filter $(VERBS) models rollback test,$(MAKECMDGOALS))
 
-.PHONY: help test check bench lock format $(VERBS) $(TIER_GOALS)
+.PHONY: help test check bench lock format models rollback $(VERBS) $(TIER_GOALS)
 
 help:
 	@bin/pantheon help
@@ -28,6 +28,13 @@ endif
 
 $(VERBS):
 	@bin/pantheon $@ $(TIER)
+
+# A list; with VERSION= all about that one; with ALIAS=champion too, that one is promoted.
+models:
+	@bin/pantheon models $(if $(PANTHEON_VERSION),$(if $(PANTHEON_ALIAS),promote,show),list)
+
+rollback:
+	@bin/pantheon models rollback
 
 # The whole suite; with a tier (`make tier-zeus test`) a smoke test of the deployment that is up.
 test:

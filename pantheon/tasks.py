@@ -143,6 +143,23 @@ def decide(args: argparse.Namespace) -> None:
     report({"event": args.verb, "model": model, "version": record.version, "note": args.note})
 
 
+def publish(args: argparse.Namespace) -> None:
+    """A model built elsewhere: checked, then published under an alias."""
+    from pantheon import foreign
+
+    said = foreign.publish(
+        open_store(state_folder()),
+        Path(args.folder),
+        args.model,
+        args.alias,
+        by=args.by,
+        note=args.note,
+        file=args.file,
+        trust=args.trust,
+    )
+    report({"event": "published", **said})
+
+
 def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
     """Run ``work`` in a thread while another waits for signals: Ctrl-C then ends even a fit that is deep in C at once.
 
@@ -212,6 +229,15 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--run", required=True)
     one.add_argument("--create", default="")
     one.set_defaults(call=stage)
+    one = verbs.add_parser("publish")
+    one.add_argument("--folder", required=True)
+    one.add_argument("--model", required=True)
+    one.add_argument("--alias", default="challenger")
+    one.add_argument("--by", default="")
+    one.add_argument("--note", default="")
+    one.add_argument("--file", default="")
+    one.add_argument("--trust", action="store_true")
+    one.set_defaults(call=publish)
     for verb in ("approve", "hold"):
         one = verbs.add_parser(verb)
         one.add_argument("--model", default="")

@@ -1,4 +1,4 @@
-"""The API as one plain WSGI app: POST /predict, GET /signature, /healthz and /openapi.json.
+"""The API as one plain WSGI app: POST /predict, GET /signature, /questions, /healthz and /openapi.json.
 
 Plain, since CherryPy's own request machinery costs half a millisecond, ten times the model's own time for a row.
 """
@@ -7,6 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,6 +17,8 @@ from serving.champion import Champion
 from serving.openapi import document
 from serving.predictor import Predictor
 from serving.problems import Problem, shown
+from serving.questions import Questions
+from serving.words import time
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 MAX_ROWS = 10_000
@@ -26,11 +29,12 @@ STATUS[422] = "422 Unprocessable Content"
 class Api:
     """The routes of the API; ``routes`` maps each path to its method and handler."""
 
-    def __init__(self, champion: Champion) -> None:
-        self.champion = champion
+    def __init__(self, champion: Champion, questions: Questions) -> None:
+        self.champion, self.asked = champion, questions
         self.routes: dict[str, tuple[str, Callable[[dict[str, Any]], tuple[Any, Predictor | None]]]] = {
             "/predict": ("POST", self.predict),
             "/signature": ("GET", self.signature),
+            "/questions": ("GET", self.questions),
             "/healthz": ("GET", self.healthz),
             "/openapi.json": ("GET", self.openapi),
         }
@@ -97,6 +101,10 @@ class Api:
         predictor = self._current()
         return predictor.signature.raw, predictor
 
+    def questions(self, environ: dict[str, Any]) -> tuple[Any, Predictor | None]:
+        predictor = self.champion.current
+        return self.asked.ask(_moment(environ.get("QUERY_STRING", ""))), predictor
+
     def healthz(self, environ: dict[str, Any]) -> tuple[Any, Predictor | None]:
         """Alive means 200: a deployment without a model yet is well, and about to train one."""
         predictor, refusal = self.champion.current, self.champion.refusal
@@ -125,6 +133,18 @@ def _wants_probabilities(query: str) -> bool:
                 )
             return value in ("1", "true")
     return False
+
+
+def _moment(query: str) -> datetime | None:
+    """The time that ``at`` names; None where the query has none."""
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "at" and value:
+            try:
+                return time(value)
+            except ValueError:
+                expected = "a time such as 2026-11-22T10:00:00Z, UTC where no offset is given"
+                raise Problem(400, f"at is not {expected}.", field="at", expected=expected, got=shown(value)) from None
+    return None
 
 
 def payload(value: Any) -> list[Any]:

@@ -17,11 +17,12 @@ from typing import Any
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy: its pool of threads is never used here
 
-from pantheon.store import FolderStore  # noqa: E402
+from pantheon.store import open_store  # noqa: E402
 from serving.api import Api  # noqa: E402
 from serving.champion import Champion  # noqa: E402
 from serving.guard import App, Guard  # noqa: E402
 from serving.page import Page, application  # noqa: E402
+from serving.questions import Questions  # noqa: E402
 from serving.server import Server  # noqa: E402
 from serving.state import State  # noqa: E402
 
@@ -45,10 +46,11 @@ class Button:
 
     def __init__(self, state: Path, port: int, hosts: Iterable[str] = ()) -> None:
         folder = State(state)
-        store = FolderStore(state / "models")
+        store = open_store(state, patience=0)  # nobody waits for an S3 that is away: it is looked at again soon
         self.champion = Champion(folder, store)
-        self.api = Api(self.champion)
-        self.page = application(Page(folder, store, self.champion))
+        questions = Questions(folder, store, self.champion)
+        self.api = Api(self.champion, questions)
+        self.page = application(Page(folder, store, self.champion, questions))
         self.app: App = Guard(self.route, port, hosts)
 
     def route(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -30,6 +30,7 @@ def document(predictor: Predictor | None, max_rows: int) -> dict[str, Any]:
                     "The model's inputs and output", {"$ref": "#/components/schemas/Signature"}, needs_model=True
                 )
             },
+            "/questions": {"get": _questions()},
             "/healthz": {"get": _get("Whether a model answers, and which", {"$ref": "#/components/schemas/Health"})},
             "/openapi.json": {"get": _get("This document", {"type": "object"})},
         },
@@ -39,6 +40,7 @@ def document(predictor: Predictor | None, max_rows: int) -> dict[str, Any]:
                 "Prediction": _prediction(predictor),
                 "Error": _error(),
                 "Health": _health(),
+                "Questions": _answers(),
                 "Signature": {
                     "type": "object",
                     "required": ["format", "name", "task", "inputs", "output", "onnx"],
@@ -96,6 +98,33 @@ def _predict(predictor: Predictor | None, max_rows: int, classes: bool) -> dict[
         choice = {"type": "string", "enum": ["0", "1", "false", "true"], "default": "0"}
         operation["parameters"] = [{"name": "probabilities", "in": "query", "required": False, "schema": choice}]
     return operation
+
+
+def _questions() -> dict[str, Any]:
+    """What the architecture can answer."""
+    told = "the T of “Which version served at time T?”; UTC where no offset is given"
+    at = {"name": "at", "in": "query", "required": False, "description": told}
+    operation = _get("The questions that an architecture is asked, and what this one knows", _ref("Questions"))
+    operation["parameters"] = [at | {"schema": {"type": "string", "format": "date-time"}}]
+    operation["responses"] |= _errors(400)
+    return operation
+
+
+def _answers() -> dict[str, Any]:
+    text = {"type": "string"}
+    properties = {
+        "id": text,
+        "question": text,
+        "state": {"enum": ["answered", "unanswered", "cannot"]},
+        "answer": text,
+        "source": {"type": "string", "description": "where the answer was looked up"},
+        "facts": {"type": "object", "description": "the answer for programs"},
+        "first": {"type": "object", "description": "the first tier that can answer it, and what it adds"},
+    }
+    each = {"type": "object", "required": list(properties), "properties": properties}
+    named = {"type": ["string", "null"]}
+    whole = {"at": {"type": "string"}, "tier": named, "model": named, "questions": {"type": "array", "items": each}}
+    return {"type": "object", "required": list(whole), "properties": whole}
 
 
 def _row(predictor: Predictor | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from serving.answer import Spoken, spoken
 from serving.champion import Champion
 from serving.form import controls, row
 from serving.problems import Problem
+from serving.questions import Questions
 from serving.state import State
 
 HERE = Path(__file__).parent
@@ -44,8 +45,8 @@ def route(*methods: str) -> Callable[[_Handler], _Handler]:
 class Page:
     """Everything people look at. Parts are polled with ``seen``, the fingerprint of what they show already."""
 
-    def __init__(self, state: State, store: ModelStore, champion: Champion) -> None:
-        self.state, self.store, self.champion = state, store, champion
+    def __init__(self, state: State, store: ModelStore, champion: Champion, questions: Questions) -> None:
+        self.state, self.store, self.champion, self.questions = state, store, champion, questions
         self.templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,

@@ -41,6 +41,33 @@ class State:
             return None
 
     @property
+    def route(self) -> dict[str, Any]:
+        """Who does what: ``etl``, ``rest``, ``models``, ``data``; older deployments have not all of them."""
+        found = self.deployment.get("route")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def picture(self) -> Path | None:
+        """The diagram of the tier, or of the variant that the deployment is; None where there is none."""
+        tier, variant = self.tier, str(self.deployment.get("variant") or "")
+        if tier is None:
+            return None
+        name = f"diagram-{variant}.svg" if variant in tier.variants else "diagram.svg"
+        return next((p for p in (tier.folder / name, tier.folder / "diagram.svg") if p.exists()), None)
+
+    @property
+    def store(self) -> dict[str, Any]:
+        """Which S3 the models lie in; empty: the folder ``models``."""
+        return self._read("store.json")
+
+    def place(self, where: str) -> str:
+        """Where a store is, as people know it: a path within the state folder, whatever a container calls that."""
+        path = Path(where)
+        if path.is_absolute() and path.is_relative_to(self.folder):
+            return path.relative_to(self.folder).as_posix()
+        return where
+
+    @property
     def services(self) -> dict[str, Any]:
         """``{"updated", "services"}`` as the engine wrote it; empty while no engine has."""
         return self._read("services.json")

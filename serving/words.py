@@ -1,5 +1,6 @@
 """Small things in words: numbers, times, names."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +63,38 @@ def ago(iso: str) -> str:
             count = int(seconds // size)
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now" if seconds < 10 else "less than a minute ago"
+
+
+def moment(iso: str) -> str:
+    """A time for people, in UTC to the second; the text itself where it is none."""
+    try:
+        then = datetime.fromisoformat(iso)
+    except ValueError:
+        return iso
+    then = then.replace(tzinfo=UTC) if then.tzinfo is None else then.astimezone(UTC)
+    return f"{then:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def time(text: str) -> datetime:
+    """An ISO 8601 time, UTC where no offset is given; a ``+`` that a query has made a blank is taken for one.
+
+    Raises:
+        ValueError: it is none, or no such time exists.
+    """
+    if len(text) > 40:
+        raise ValueError("too long for a time")
+    then = datetime.fromisoformat(re.sub(r" (?=[0-9]{2}:?[0-9]{2}$)", "+", text) if "T" in text.upper() else text)
+    if then.tzinfo is None:
+        return then.replace(tzinfo=UTC)
+    try:
+        return then.astimezone(UTC)
+    except OverflowError:  # the first and last day of the calendar have no other time zone to go to
+        return then.replace(tzinfo=UTC)
+
+
+def listed(names: list[str], most: int = 12) -> str:
+    """Names side by side, the first ``most`` of them."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from pantheon.errors import PantheonError
 
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 AGO = re.compile(rf"([0-9]{{1,6}})\s*({'|'.join(UNITS)})s?(?:\s+ago)?")
-MARKS = {"answered": "[green]✓[/]", "unanswered": "[yellow]●[/]", "cannot": "[dim]–[/]"}
+MARKS = {"answered": "[green]✓[/]", "unanswered": "[yellow]●[/]", "cannot": "[dim]·[/]"}
 
 
 def ask(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pantheon.cli import decisions, image_commands
+from pantheon.cli import ask, decisions, image_commands, models
 from pantheon.cli.options import (
     Approval,
     Data,
@@ -338,6 +338,8 @@ def tier(tier: TierName = "", as_json: Json = False) -> None:
             show.out.print(f"\n  make tier-{tier} up")
 
 
+app.add_typer(models.app)
+app.command()(ask.ask)
 app.command()(decisions.approve)
 app.command()(decisions.hold)
 app.command()(image_commands.images)

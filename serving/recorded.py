@@ -1,0 +1,131 @@
+"""Is what a model was made of still kept? Looked for where it lies: the run's tag in git, its data in DVC's remote.
+
+Neither git nor DVC is needed for looking: a tag is a line in a file, and DVC names its objects after their MD5.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pantheon.errors import PantheonError
+from serving.state import State
+
+TAG = re.compile(r"run/[0-9A-Za-z-]{1,64}")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+MD5 = re.compile(r"([0-9a-f]{2})([0-9a-f]{30})(\.dir)?")
+REMOTE = re.compile(r"s3://([a-z0-9.-]{3,63})((?:/[A-Za-z0-9._-]+)*)/?")
+SECONDS = 5.0  # to wait for an answer of S3
+FILES = 100  # of a folder of data, so many are looked for one by one
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was looked for.
+
+    Attributes:
+        commit: of the run, as the model's lineage names it.
+        objects: files of the training data that the remote has.
+        missing: what is not as the lineage says, in words that follow "but"; empty: all is there.
+        source: where it was looked for.
+    """
+
+    commit: str
+    tag: str
+    md5: str
+    objects: int
+    missing: tuple[str, ...]
+    source: str
+
+
+def look(state: State, record: Mapping[str, Any]) -> Found:
+    """Compare ``lineage["version_control"]`` with the deployment's repository and with DVC's remote.
+
+    Raises:
+        PantheonError: the record is malformed, or S3 does not answer.
+    """
+    commit, tag, md5 = str(record.get("commit")), str(record.get("tag")), str((record.get("data") or {}).get("md5"))
+    remote, hashed = REMOTE.fullmatch(str(record.get("remote"))), MD5.fullmatch(md5)
+    if not (COMMIT.fullmatch(commit) and TAG.fullmatch(tag) and remote and hashed):
+        raise PantheonError("the model's lineage has a malformed record of git and DVC.", status=1)
+    missing = []
+    named = tagged(state.folder / "repositories" / "main" / ".git", tag)
+    if named is None:
+        missing.append(f"the repository has no tag {tag}")
+    elif named != commit:
+        missing.append(f"the tag {tag} names commit {named[:12]}, not {commit[:12]}")
+    prefix = f"{remote[2].strip('/')}/files/md5/".lstrip("/")
+    objects = Objects(state, remote[1])
+    key = f"{prefix}{hashed[1]}/{hashed[2]}{hashed[3] or ''}"
+    count = 0
+    if hashed[3]:
+        content = objects.read(key)
+        if content is None:
+            missing.append(f"s3://{remote[1]}/{key} is gone")
+        else:
+            files = [str(entry["md5"]) for entry in json.loads(content)]
+            gone = [m for m in files[:FILES] if not objects.has(f"{prefix}{m[:2]}/{m[2:]}")]
+            missing += [f"{len(gone)} of {len(files)} files of the data are gone, such as {gone[0]}"] if gone else []
+            count = len(files) - len(gone)
+    elif objects.has(key):
+        count = 1
+    else:
+        missing.append(f"s3://{remote[1]}/{key} is gone")
+    source = f"git tag {tag} in repositories/main, s3://{remote[1]}/{key}"
+    return Found(commit, tag, md5, count, tuple(missing), source)
+
+
+def tagged(git: Path, tag: str) -> str | None:
+    """The commit that a (lightweight) tag names; None where there is no such tag."""
+    try:
+        return (git / "refs" / "tags" / tag).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        pass
+    try:
+        packed = (git / "packed-refs").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    for line in packed.splitlines():
+        commit, _, name = line.partition(" ")
+        if name == f"refs/tags/{tag}":
+            return commit
+    return None
+
+
+class Objects:
+    """What a bucket has, asked by name."""
+
+    def __init__(self, state: State, bucket: str) -> None:
+        from pantheon.store.client import client  # where models lie in a folder, nobody loads what S3 needs
+
+        where, named = state.store, os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "")
+        if not where:
+            raise PantheonError("models lie in a folder here, and DVC's remote is in S3.", status=1)
+        credentials = Path(named) if named else state.folder / "secrets" / "s3" / "credentials"
+        self.client = client(
+            str(where.get("endpoint") or ""), str(where.get("region") or "us-east-1"), credentials, read=SECONDS
+        )
+        self.bucket = bucket
+
+    def has(self, key: str) -> bool:
+        return self._ask(self.client.head_object, key) is not None
+
+    def read(self, key: str) -> bytes | None:
+        """The object's bytes; None where there is none."""
+        found = self._ask(self.client.get_object, key)
+        return None if found is None else bytes(found["Body"].read())
+
+    def _ask(self, call: Any, key: str) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return call(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
+                return None
+            raise PantheonError(f"s3://{self.bucket}/{key}: {error}", status=1) from None
+        except BotoCoreError as error:
+            raise PantheonError(f"S3 does not answer: {error}", status=1) from None

@@ -13,10 +13,12 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pantheon import versioning
 from pantheon.errors import PantheonError
 from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run, read_json, write_json
@@ -83,19 +85,81 @@ def run(args: argparse.Namespace) -> None:
     graph.wanted(args.until)
     with graph.exclusive(current):
         tidy(current)
-        in_thread(lambda: graph.RUNNERS[asked["runner"]](current, open_store(state), report, args.until), current)
+        in_thread(lambda: whole(current, args.until), current)
     if args.until:
         report({"event": "until", "run": current.id, "stage": args.until})
     else:
         report({"event": "outcome", "run": current.id, **read_json(current.path("outcome.json"))})
 
 
+def whole(current: Run, until: str) -> None:
+    """The run's stages by its runner; where DVC is there, the run is recorded before its model is published."""
+    runner, store = graph.RUNNERS[current.asked["runner"]], open_store(current.state)
+    if until in ("", "deploy") and versioning.enabled(current.state):
+        for name in graph.GRAPH["deploy"]:
+            runner(current, store, report, name)
+        version(current)
+    runner(current, store, report, until)
+
+
+def version(current: Run) -> None:
+    """Record the run in DVC, as a step of its own; nothing where DVC is not there."""
+    if not versioning.enabled(current.state):
+        return
+    step, clock = {"event": "stage", "run": current.id, "stage": "version_control"}, time.perf_counter()
+    report({**step, "state": "running"})
+    try:
+        found = versioning.record(current)
+    except PantheonError as error:
+        report({**step, "state": "failed", "error": str(error)})
+        raise
+    summary = {"commit": found["commit"][:12], "tag": found["tag"]}
+    report({**step, "state": "done", "summary": summary, "seconds": round(time.perf_counter() - clock, 3)})
+
+
+def here(name: str) -> None:
+    """One stage in the working directory, a repository: what the commands of dvc.yaml are."""
+    from pantheon.versioning.workspace import Workspace
+
+    current = Workspace(Path.cwd())
+    fix_threads(current.params)
+    graph.known(name)
+    if by := current.by.get(name):
+        raise PantheonError(
+            f"in this version {name} was not done by the workflow but by {by}, which only its notebooks can repeat.",
+            f'To have the workflow do it, take "{name}" out of "by" in run.json.',
+        )
+    summary = graph.run_stage(name, current, None)
+    print(", ".join([name, *(f"{key.replace('_', ' ')} {value}" for key, value in summary.items())]), flush=True)
+
+
+def prepare_versions(args: argparse.Namespace) -> None:
+    """The deployment's repository, made where there is none."""
+    report({"event": "versions", "path": str(versioning.prepare(state_folder()))})
+
+
+def checkout(args: argparse.Namespace) -> None:
+    """A version's parameters, spec and data back, in a repository of their own."""
+    state = state_folder()
+    report({"event": "checkout", **versioning.checkout(state, open_store(state), args.model, args.version)})
+
+
 def stage(args: argparse.Namespace) -> None:
-    """One stage of a run that is there, or that ``--create`` makes."""
+    """One stage of a run that is there, or that ``--create`` makes; with ``--here``, of the repository we are in."""
+    if args.here:
+        here(args.name)
+        return
     state = state_folder()
     current = ensured(state, args.run, args.create) if args.create else Run.find(state, args.run)
     fix_threads(current.params)
-    in_thread(lambda: graph.run_single(args.name, current, open_store(state), report), current, [args.name])
+
+
+    def work() -> None:
+        if args.name == "deploy":
+            version(current)
+        graph.run_single(args.name, current, open_store(state), report)
+
+    in_thread(work, current, [args.name])
 
 
 def ensured(state: Path, name: str, text: str) -> Run:
@@ -145,9 +209,9 @@ def decide(args: argparse.Namespace) -> None:
 
 def publish(args: argparse.Namespace) -> None:
     """A model built elsewhere: checked, then published under an alias."""
-    from pantheon import foreign
+    from pantheon.foreign.publish import publish as published
 
-    said = foreign.publish(
+    said = published(
         open_store(state_folder()),
         Path(args.folder),
         args.model,
@@ -226,7 +290,9 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(call=run)
     one = verbs.add_parser("stage")
     one.add_argument("name")
-    one.add_argument("--run", required=True)
+    where = one.add_mutually_exclusive_group(required=True)
+    where.add_argument("--run", default="")
+    where.add_argument("--here", action="store_true")
     one.add_argument("--create", default="")
     one.set_defaults(call=stage)
     one = verbs.add_parser("publish")
@@ -238,6 +304,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--file", default="")
     one.add_argument("--trust", action="store_true")
     one.set_defaults(call=publish)
+    one = verbs.add_parser("version-prepare")
+    one.set_defaults(call=prepare_versions)
+    one = verbs.add_parser("version-checkout")
+    one.add_argument("--model", required=True)
+    one.add_argument("--version", required=True)
+    one.set_defaults(call=checkout)
     for verb in ("approve", "hold"):
         one = verbs.add_parser(verb)
         one.add_argument("--model", default="")
@@ -252,6 +324,8 @@ def main() -> None:
     try:
         args.call(args)
     except PantheonError as error:
+        if getattr(args, "here", False):  # DVC shows what its stages say
+            sys.exit(f"pantheon: {error}")
         report({"event": "error", "cause": error.cause, "cure": error.cure, "status": error.status})
         sys.exit(error.status)
 

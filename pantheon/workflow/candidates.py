@@ -144,7 +144,7 @@ BUILT_IN: dict[str, tuple[Candidate, ...]] = {
 def candidates(run: Run, task: str) -> dict[str, Candidate]:
     """Every family for a task, the user's own last."""
     found = {candidate.name: candidate for candidate in BUILT_IN[task]}
-    for own in extensions.load(run.state / "extensions").candidates.values():
+    for own in extensions.load(run.extensions).candidates.values():
         if task in own.tasks:
             found[own.name] = Candidate(own.name, own.build, own.space, own.missing, own.scale, own=own.file)
     return found

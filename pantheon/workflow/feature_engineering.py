@@ -29,7 +29,7 @@ def feature_engineering(run: Run) -> dict[str, Any]:
     X = Table.load(run.need("features/train.npz", "preprocess")).X
     X = X[:: max(1, len(X) // SAMPLE)]
     proposed = [*_dates(inputs), *_skewed(inputs, X)]
-    for own in extensions.load(run.state / "extensions").features.values():
+    for own in extensions.load(run.extensions).features.values():
         proposed.append((own.name, extensions.trace(own, inputs), f"the user's own ({own.file.name})"))
     columns = {entry["name"]: X[:, place] for place, entry in enumerate(inputs)}
     kept, dropped = [], []

@@ -35,7 +35,7 @@ def lineage(run: Run, spec: Spec) -> dict[str, Any]:
             "version": pantheon.__version__,
             "commit": commit(ROOT),
             "lock_sha256": _sha256(lock) if lock.exists() else None,
-            "extensions": extensions.load(run.state / "extensions").files,
+            "extensions": extensions.load(run.extensions).files,
         },
         "parameters": asked["params"],
         "tier": asked.get("tier", ""),

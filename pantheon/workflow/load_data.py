@@ -36,7 +36,7 @@ def load_data(run: Run) -> dict[str, Any]:
     spec = Spec.read(run.path("spec.toml"))
     with (
         writing(run.folder),
-        located(spec.source, run.folder, run.state) as path,
+        located(spec.source, run) as path,
         ThreadPoolExecutor(1) as beside,
         tempfile.TemporaryDirectory(prefix=".load-", dir=run.folder) as scratch,
         run.output("data/raw.parquet") as part,

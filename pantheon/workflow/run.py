@@ -116,6 +116,16 @@ class Run:
         return self.folder.parent.parent
 
     @property
+    def extensions(self) -> Path:
+        """The folder of the user's own candidates and features."""
+        return self.state / "extensions"
+
+    def source(self, path: str) -> Path:
+        """Where the file ``path`` of a spec lies: in the deployment's ``data`` folder, else where it says."""
+        inside = self.state / "data" / Path(path).expanduser()
+        return inside if inside.exists() else Path(path).expanduser()
+
+    @property
     def asked(self) -> dict[str, Any]:
         """``run.json``: id, created, dataset, tier, runner, params."""
         asked: dict[str, Any] = read_json(self.folder / "run.json")

@@ -10,6 +10,7 @@ import polars as pl
 from pantheon.errors import PantheonError
 from pantheon.workflow.generate import write_robots_csv
 from pantheon.workflow.readers import nearest
+from pantheon.workflow.run import Run
 from pantheon.workflow.spec import Source
 
 GENERATORS = {"robots": write_robots_csv}
@@ -17,18 +18,16 @@ SKLEARN = ("breast_cancer", "wine", "diabetes")
 
 
 @contextmanager
-def located(source: Source, folder: Path, state: Path) -> Iterator[Path]:
-    """The file with the source's rows; one that has to be made first lies in ``folder`` and goes when the block ends.
+def located(source: Source, run: Run) -> Iterator[Path]:
+    """The file with the source's rows; one that has to be made first lies in the run's folder, until the block ends.
 
     Raises:
         PantheonError: there is no such generator or data set.
     """
     if source.kind == "file":
-        path = Path(source.path).expanduser()
-        inside = state / "data" / path
-        yield inside if inside.exists() else path
+        yield run.source(source.path)
         return
-    with tempfile.TemporaryDirectory(prefix=".source-", dir=folder) as made:
+    with tempfile.TemporaryDirectory(prefix=".source-", dir=run.folder) as made:
         path = Path(made) / f"{source.name}.csv"
         if source.kind == "generator":
             if source.name not in GENERATORS:

@@ -1,0 +1,97 @@
+"""What a command in a deployment's repository needs around it, and ``dvc`` itself for people: see ``bin/dvc``.
+
+The standard library alone, and nothing else of ours: it is also run as a file, by ``python -S``, so that it costs a
+few milliseconds.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMANDS = Path(__file__).resolve().parent / "bin"  # `dvc`, and `pantheon-stage`, which the stages of dvc.yaml call
+
+
+def state_of(folder: Path) -> Path | None:
+    """The state folder that ``folder`` lies in; else ``STATE_DIR``, as services have it; else None."""
+    for each in (folder, *folder.parents):
+        if (each / "state" / "deployment.json").is_file():
+            return each
+    given = os.environ.get("STATE_DIR")
+    return Path(given) if given else None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where there is no file."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def program(environment: Mapping[str, str]) -> Path:
+    """DVC's own ``dvc``: in an environment of its own, since nothing of ours imports it."""
+    return Path(environment.get("DVC_ENVIRONMENT") or ROOT / ".pantheon" / "envs" / "dvc") / "bin" / "dvc"
+
+
+def surroundings(state: Path, folder: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables for ``git`` and ``dvc`` in ``folder``, a repository of the deployment.
+
+    The address of the S3 store goes by AWS_ENDPOINT_URL: it is another one for services than on this machine, so it can
+    be in no file of the repository.
+    """
+    # A git hook that calls us must not have us write into its own repository; DVC needs no module of ours.
+    dropped = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
+    found = {k: v for k, v in base.items() if k not in dropped and not k.startswith("GIT_")}
+    found["PATH"] = os.pathsep.join([str(COMMANDS), base.get("PATH", os.defpath)])
+    found["DVC_NO_ANALYTICS"] = "1"
+    found["DVC_SITE_CACHE_DIR"] = str(state / "repositories" / ".site")
+    found.setdefault("WORKFLOW_ENVIRONMENT", str(ROOT / ".pantheon" / "envs" / "workflow"))
+    store = read(state / "state" / "store.json")
+    endpoint = store.get("endpoint" if "STATE_DIR" in base else "host_endpoint")
+    if endpoint:
+        found |= {"AWS_ENDPOINT_URL": endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+        if any(key.lower().endswith("_proxy") for key in found):
+            host = endpoint.partition("//")[2].rpartition(":")[0]
+            for key in ("NO_PROXY", "no_proxy"):
+                found[key] = ",".join(filter(None, (found.get(key, ""), host)))
+    if os.geteuid() == 0 and folder.exists() and folder.stat().st_uid != 0:
+        # Root who looks after what the containers' user owns; git refuses that without a word from the caller.
+        found |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    return found
+
+
+def fail(text: str) -> int:
+    print(f"pantheon: {text}", file=sys.stderr)
+    return 2
+
+
+def main(arguments: list[str]) -> int:
+    """``dvc`` with these arguments in the working directory; does not return where it can be started."""
+    folder = Path.cwd()
+    if arguments[:1] == ["--in"]:  # for containers, whose working directory nobody chooses
+        folder, arguments = Path(os.environ["STATE_DIR"]) / arguments[1], arguments[2:]
+        os.chdir(folder)
+    state = state_of(folder)
+    if state is None:
+        return fail("there is no deployment here. Go to its repository: cd .pantheon/pantheon/repositories/main")
+    if not (state / "repositories" / "main" / ".dvc").is_dir():
+        return fail("this deployment has no DVC: the tier odysseus brings it. Grow: make tier-odysseus up")
+    environment = surroundings(state, folder, os.environ)
+    if "STATE_DIR" not in os.environ and read(state / "state" / "deployment.json").get("engine") == "compose":
+        environment = dict(os.environ) | {"PANTHEON_HOME": str(state.parent), "PANTHEON_NAME": state.name}
+        words = [str(ROOT / "bin" / "pantheon"), "dvc", *arguments]  # the same in a container of the workflow
+        os.execve(words[0], words, environment)
+    dvc = program(os.environ)
+    if not dvc.exists():
+        return fail("the environment of DVC is missing. Make it: bin/bootstrap dvc")
+    os.execve(dvc, ["dvc", *arguments], environment)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

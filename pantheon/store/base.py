@@ -121,8 +121,8 @@ class ModelStore(ABC):
         records = self.history(name, alias) or []
         return next((record for record in records if datetime.fromisoformat(record.since) <= moment), None)
 
-    def remember(self, name: str, record: Alias) -> None:
-        """Keep on this machine that ``record`` is served, where the store itself may be out of reach some day."""
+    def remember(self, name: str, record: Alias, folder: Path) -> None:
+        """Keep that ``record`` is served from ``folder``, where the store itself may be out of reach some day."""
         return
 
     def remembered(self, name: str) -> tuple[Alias, Path] | None:

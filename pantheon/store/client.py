@@ -14,6 +14,7 @@ from pantheon.errors import PantheonError
 
 CONNECT = 2.0  # seconds to wait for a connection, and for an answer
 READ = 20.0
+READ_ONCE = 5.0  # for who asks again anyway, as the button does
 POOL = 16  # connections kept: threads of one process that ask at once
 
 _clients: dict[tuple[Any, ...], Any] = {}

@@ -201,8 +201,8 @@ class CurrentStore(ModelStore):
     def at(self, name: str, moment: datetime, alias: str = "champion") -> Alias | None:
         return self.now.at(name, moment, alias)
 
-    def remember(self, name: str, record: Alias) -> None:
-        self.now.remember(name, record)
+    def remember(self, name: str, record: Alias, folder: Path) -> None:
+        self.now.remember(name, record, folder)
 
     def remembered(self, name: str) -> tuple[Alias, Path] | None:
         return self.now.remembered(name)

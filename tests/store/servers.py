@@ -1,0 +1,146 @@
+"""Two S3 servers of different makers on free loopback ports: SeaweedFS as a process, moto's in this one."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pantheon.store import client
+from pantheon.store.s3 import S3Store
+
+KEYS = "[default]\naws_access_key_id = testkey\naws_secret_access_key = testsecret\n"
+IDENTITIES = {
+    "identities": [
+        {
+            "name": "all",
+            "credentials": [{"accessKey": "testkey", "secretKey": "testsecret"}],
+            "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+        }
+    ]
+}
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+@dataclass
+class Server:
+    """An S3 with keys of its own; every ``bucket`` is new."""
+
+    endpoint: str
+    folder: Path
+    made: int = 0
+
+    @property
+    def credentials(self) -> Path:
+        path = self.folder / "credentials"
+        if not path.exists():
+            path.write_text(KEYS)
+        return path
+
+    @property
+    def client(self) -> Any:
+        return client.client(self.endpoint, "us-east-1", self.credentials)
+
+    def bucket(self, versioning: bool = True) -> str:
+        self.made += 1
+        name = f"bucket-{self.made}"
+        self.client.create_bucket(Bucket=name)
+        if versioning:
+            self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def store(self, cache: Path, bucket: str = "", patience: float = 20.0) -> S3Store:
+        name = bucket or self.bucket()
+        return S3Store(name, endpoint=self.endpoint, credentials=self.credentials, cache=cache, patience=patience)
+
+
+@dataclass
+class Weed(Server):
+    """SeaweedFS, which can be killed and started again with its data."""
+
+    data: Path = Path()
+    flags: list[str] = field(default_factory=list)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with (self.folder / "weed.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [binary(), *self.flags], stdout=log, stderr=log, env={**os.environ, "GOMEMLIMIT": "400MiB"}
+            )
+        self.wait()
+
+    def wait(self, seconds: float = 40) -> None:
+        """Until it lists buckets."""
+        end = time.monotonic() + seconds
+        while True:
+            assert self.process is not None
+            assert self.process.poll() is None, (self.folder / "weed.log").read_text()[-3000:]
+            try:
+                self.client.list_buckets()
+                return
+            except (ClientError, BotoCoreError):
+                assert time.monotonic() < end, (self.folder / "weed.log").read_text()[-3000:]
+                time.sleep(0.1)
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
+def binary() -> str:
+    """The ``weed`` of the environment that runs the tests."""
+    beside = Path(sys.executable).parent / "weed"
+    return str(beside) if beside.exists() else str(shutil.which("weed"))
+
+
+@contextlib.contextmanager
+def weed(folder: Path, data: Path | None = None) -> Iterator[Weed]:
+    data = data or folder / "data"
+    data.mkdir(exist_ok=True)
+    (folder / "identities.json").write_text(json.dumps(IDENTITIES))
+    roles = ["s3", "filer", "master", "volume", "admin"]
+    ports = free_ports(2 * len(roles))
+    flags = ["mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={folder}/identities.json"]
+    flags += ["-disableHttp", "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0"]
+    flags += [f"-filer.localSocket={folder}/filer.sock", "-master.volumeSizeLimitMB=16"]
+    for role, port, grpc in zip(roles, ports[::2], ports[1::2], strict=True):
+        flags += [f"-{role}.port={port}", f"-{role}.port.grpc={grpc}"]
+    server = Weed(f"http://127.0.0.1:{ports[0]}", folder, data=data, flags=flags)
+    try:
+        server.start()
+        yield server
+    finally:
+        if server.process is not None:
+            server.process.kill()
+            server.process.wait()
+
+
+@contextlib.contextmanager
+def moto(folder: Path) -> Iterator[Server]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield Server(f"http://{host}:{port}", folder)
+    finally:
+        server.stop()

@@ -20,6 +20,7 @@ from serving.champion import Champion
 from serving.form import controls, row
 from serving.problems import Problem
 from serving.questions import Questions
+from serving.recent import Recent
 from serving.state import State
 
 HERE = Path(__file__).parent
@@ -46,7 +47,7 @@ class Page:
     """Everything people look at. Parts are polled with ``seen``, the fingerprint of what they show already."""
 
     def __init__(self, state: State, store: ModelStore, champion: Champion, questions: Questions) -> None:
-        self.state, self.store, self.champion, self.questions = state, store, champion, questions
+        self.state, self.store, self.champion = state, store, champion
         self.templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -55,6 +56,7 @@ class Page:
             lstrip_blocks=True,
         )
         self.templates.filters |= {"ago": words.ago, "title_words": words.title}
+        self.recent = Recent(state, champion, questions)
         self.plots = Plots(champion)
         self.parts = Parts(self)
 
@@ -63,14 +65,15 @@ class Page:
 
     def whole(self, **ask: Any) -> str:
         """The page with everything on it; ``ask`` as for ``asked``, ``notice`` after a decision."""
-        notice = ask.pop("notice", None)
+        notice, at = ask.pop("notice", None), ask.pop("at", "")
         current = self.champion.current
         tier = self.state.tier
         lead, card = views.card(current.card) if current else ("", "")
         parts = self.status() | self.services() | self.runs() | self.versions(notice) | self.asked(**ask)
+        parts |= self.answers(at)
         model = {
             "tier": tier,
-            "diagram": views.diagram(tier),
+            "diagram": views.diagram(self.state.picture),
             "lead": lead,
             "card": card,
             "figures": views.figures(current.metrics) if current else None,
@@ -110,9 +113,14 @@ class Page:
         shown = views.versions(self.state, self.store, self.champion.current)
         return {"v": shown, "versions_seen": views.fingerprint(shown), "notice": notice}
 
+    def answers(self, at: str = "") -> dict[str, Any]:
+        """What the architecture can answer; ``at`` is the time T that was typed."""
+        shown = self.recent(at)
+        return {"q": shown, "questions_seen": views.fingerprint([shown["questions"], shown["problem"]])}
+
     @route("GET", "HEAD")
-    def index(self) -> str:
-        return self.whole()
+    def index(self, at: str = "") -> str:
+        return self.whole(at=at)
 
     @route("POST")
     def press(self) -> str:
@@ -137,21 +145,21 @@ class Page:
     def hold(self) -> str:
         return self.decide("hold")
 
+    @route("POST")
+    def rollback(self) -> str:
+        return self.decide("rollback")
+
     def decide(self, verb: str) -> str:
-        """A person's word on the challenger; the version they looked at must still be the one."""
+        """A person's word on a version; the challenger or champion they looked at must still be the one."""
         values = typed()
         model, version, note = values.get("model", ""), values.get("version", ""), values.get("note", "").strip()[:NOTE]
         try:
             if verb == "approve":
                 self.store.approve(model, version=version, by="page", note=note)
-                write_json(self.state.folder / "state" / "serving.json", {"model": model})
-                self.champion.look()
-                notice = ("good", f"Version {version} is approved and answers now.")
-                if self.champion.refusal:
-                    notice = (
-                        "bad",
-                        f"Version {version} is approved, but cannot be served: {self.champion.refusal.why}",
-                    )
+                notice = self.serve(model, version, "is approved")
+            elif verb == "rollback":
+                self.go_back(model, version, values.get("champion", ""), note)
+                notice = self.serve(model, version, "is the champion again")
             else:
                 self.store.hold(model, version=version, by="page", note=note)
                 notice = ("good", f"Version {version} is held; your note is kept with it.")
@@ -160,6 +168,21 @@ class Page:
         if cherrypy.request.headers.get("HX-Request"):
             return self.render("_versions.html", **self.versions(notice))
         return self.whole(notice=notice)
+
+    def go_back(self, model: str, version: str, champion: str, note: str) -> None:
+        """Make an older version the champion in place of ``champion``, the one that was shown."""
+        if problems := self.store.verify(model, version):
+            raise PantheonError(f"version {version} is damaged: {problems[0]}")
+        note = note or f"back from version {champion}"
+        self.store.promote(model, version, expected=champion or None, by="page", note=note)
+
+    def serve(self, model: str, version: str, done: str) -> tuple[str, str]:
+        """Have the champion of ``model`` answer, at once; the notice that tells it."""
+        write_json(self.state.folder / "state" / "serving.json", {"model": model})
+        self.champion.look()
+        if self.champion.refusal:
+            return "bad", f"Version {version} {done}, but cannot be served: {self.champion.refusal.why}"
+        return "good", f"Version {version} {done} and answers now."
 
 
 class Parts:
@@ -190,6 +213,10 @@ class Parts:
     @route("GET", "HEAD")
     def versions(self, seen: str = "") -> str:
         return self._part("versions", self._page.versions(), seen)
+
+    @route("GET", "HEAD")
+    def questions(self, seen: str = "", at: str = "") -> str:
+        return self._part("questions", self._page.answers(at), seen)
 
 
 class Plots:

@@ -198,6 +198,12 @@ class Questions:
             words = f"None: {model} was released for the first time at {begin}, as version {oldest.version}."
             return Said(ANSWERED, words, source, {"model": model, "version": None}), asked
         found = periods[place]
+        if (
+            place and periods[place - 1].previous != found.version
+        ):  # the alias was taken away, or set beside the history
+            return Said(
+                UNANSWERED, f"Not known: what came after version {found.version} is not recorded.", source
+            ), asked
         until = periods[place - 1].since if place else None
         ended = f"until {moment(until)}" if until else "and serves still"
         return Said(
@@ -253,11 +259,8 @@ def _since(alias: Alias) -> datetime:
 
 def _periods(history: Sequence[Alias]) -> list[Alias]:
     """Newest first, one for each time that another version took over: a note alone begins none."""
-    return [a for a, before in zip(history, [*history[1:], None], strict=True) if not before or _other(a, before)]
-
-
-def _other(alias: Alias, before: Alias) -> bool:
-    return (alias.version, alias.since) != (before.version, before.since)
+    taken = {(alias.version, alias.since): alias for alias in history}  # of several notes the first one stays
+    return list(taken.values())
 
 
 def _middle(earlier: Alias, later: Alias) -> datetime:

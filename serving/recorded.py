@@ -18,7 +18,6 @@ TAG = re.compile(r"run/[0-9A-Za-z-]{1,64}")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MD5 = re.compile(r"([0-9a-f]{2})([0-9a-f]{30})(\.dir)?")
 REMOTE = re.compile(r"s3://([a-z0-9.-]{3,63})((?:/[A-Za-z0-9._-]+)*)/?")
-SECONDS = 5.0  # to wait for an answer of S3
 FILES = 100  # of a folder of data, so many are looked for one by one
 
 
@@ -99,33 +98,20 @@ class Objects:
     """What a bucket has, asked by name."""
 
     def __init__(self, state: State, bucket: str) -> None:
-        from pantheon.store.client import client  # where models lie in a folder, nobody loads what S3 needs
+        from pantheon.store.bucket import Bucket  # where models lie in a folder, nobody loads what S3 needs
 
         where, named = state.store, os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "")
         if not where:
             raise PantheonError("models lie in a folder here, and DVC's remote is in S3.", status=1)
         credentials = Path(named) if named else state.folder / "secrets" / "s3" / "credentials"
-        self.client = client(
-            str(where.get("endpoint") or ""), str(where.get("region") or "us-east-1"), credentials, read=SECONDS
-        )
-        self.bucket = bucket
+        endpoint, region = str(where.get("endpoint") or ""), str(where.get("region") or "us-east-1")
+        self.bucket = Bucket(bucket, endpoint, region, credentials, patience=0)
 
     def has(self, key: str) -> bool:
-        return self._ask(self.client.head_object, key) is not None
+        """Whether there is an object of this name; a listing, since nothing need be read."""
+        return any(each.key == key for each in self.bucket.list(key))
 
     def read(self, key: str) -> bytes | None:
         """The object's bytes; None where there is none."""
-        found = self._ask(self.client.get_object, key)
-        return None if found is None else bytes(found["Body"].read())
-
-    def _ask(self, call: Any, key: str) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            return call(Bucket=self.bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
-                return None
-            raise PantheonError(f"s3://{self.bucket}/{key}: {error}", status=1) from None
-        except BotoCoreError as error:
-            raise PantheonError(f"S3 does not answer: {error}", status=1) from None
+        found = self.bucket.get(key)
+        return None if found is None else found.body

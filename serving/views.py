@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from pantheon.errors import PantheonError
 from pantheon.store import ModelStore
-from pantheon.tiers import Tier
 from serving.predictor import Predictor
 from serving.state import State
 from serving.words import duration, metric, number, title
@@ -178,12 +177,13 @@ def versions(state: State, store: ModelStore, current: Predictor | None) -> dict
     """The versions of the model that is trained here, its challenger, and its score from version to version."""
     model = str(state.deployment.get("dataset") or state.served)
     empty: dict[str, Any] = {"model": model, "versions": [], "challenger": None, "history": None, "error": ""}
+    empty |= {"where": "", "git": False, "champion": None}
     if not model:
         return empty
     try:
-        listed = store.list(model)
+        where, listed = state.place(store.where), store.list(model)
         champion, challenger = store.alias(model, "champion"), store.alias(model, "challenger")
-    except PantheonError as error:
+    except (PantheonError, OSError) as error:
         return {**empty, "error": str(error)}
     roles = {}
     if champion:
@@ -198,6 +198,7 @@ def versions(state: State, store: ModelStore, current: Predictor | None) -> dict
             "score": number((v.metadata.get("metric") or {}).get("value")),
             "role": roles.get(v.version, ""),
             "answers": bool(current and (current.model, current.version) == (model, v.version)),
+            "commit": str((v.metadata.get("version_control") or {}).get("commit") or ""),
         }
         for v in reversed(listed[-VERSIONS:])
     ]
@@ -206,7 +207,9 @@ def versions(state: State, store: ModelStore, current: Predictor | None) -> dict
     points = [(number_, m["value"]) for number_, m in scores if m["name"] == name]
     return {
         **empty,
+        "where": where,
         "versions": rows,
+        "git": any(row["commit"] for row in rows),
         "metric": metric(name) if name else "",
         "champion": champion.as_dict() if champion else None,
         "challenger": challenger.as_dict() if challenger else None,
@@ -217,9 +220,9 @@ def versions(state: State, store: ModelStore, current: Predictor | None) -> dict
 _STYLE = re.compile(r"<style>.*?</style>\n?", re.DOTALL)
 
 
-def diagram(tier: Tier | None) -> Markup:
-    """The tier's picture for the page; its style lies in a file of ours, since the page allows no style inside."""
-    if tier is None or not (tier.folder / "diagram.svg").exists():
+def diagram(picture: Path | None) -> Markup:
+    """A diagram for the page; its style lies in a file of ours, since the page allows no style inside."""
+    if picture is None:
         return Markup()
     # Safe: a file of this repository, drawn by bin/draw-diagrams.
-    return Markup(_STYLE.sub("", (tier.folder / "diagram.svg").read_text(encoding="utf-8")))  # noqa: S704
+    return Markup(_STYLE.sub("", picture.read_text(encoding="utf-8")))  # noqa: S704

@@ -67,6 +67,8 @@
     const note = document.getElementById("note");
     const deciding = note && (note.value || document.activeElement?.closest(".challenger"));
     if (event.target.id === "versions" && deciding) event.preventDefault();
+    const asking = document.activeElement?.closest(".moment");
+    if (event.target.id === "questions" && asking) event.preventDefault();
   });
   document.body.addEventListener("htmx:beforeSwap", (event) => {
     if (event.detail.xhr.status >= 400) event.detail.shouldSwap = false;

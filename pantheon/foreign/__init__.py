@@ -1,0 +1,1 @@
+"""Models built elsewhere: checked, made a bundle, published."""

@@ -336,6 +336,8 @@ def tier(tier: TierName = "", as_json: Json = False) -> None:
         show.out.print(f"\n{chosen[0].title}. {chosen[0].story}")
         if chosen[0].built:
             show.out.print(f"\n  make tier-{tier} up")
+            for name, variant in chosen[0].variants.items():
+                show.out.print(f"  make tier-{tier} up VARIANT={name}   [dim]{variant.adds}[/]")
 
 
 app.add_typer(models.app)

@@ -22,6 +22,8 @@ VERBS = [
     "approve",
     "hold",
     "tier",
+    "models",
+    "ask",
 ]
 NINE = ["persephone", "daedalus", "prometheus", "zeus", "nemesis", "odysseus", "epimetheus", "hephaestus", "kraken"]
 
@@ -55,10 +57,11 @@ def test_a_tier_alone_tells_its_story(nothing: Pantheon) -> None:
 
 
 def test_a_tier_that_is_not_built_names_the_furthest_that_is(nothing: Pantheon) -> None:
-    answer = nothing.command(["make", "-s", "tier-nemesis", "up"], check=False)
+    answer = nothing.command(["make", "-s", "tier-epimetheus", "up"], check=False)
     assert answer.status == 2
     assert answer.message == (
-        "Nemesis Normalization (an S3 model store) is not built yet. The furthest tier today: make tier-zeus up"
+        "the Epimetheus Endpoint (an endpoint and a front end) is not built yet. "
+        "The furthest tier today: make tier-odysseus up"
     )
 
 
@@ -78,6 +81,9 @@ def test_a_tier_that_is_not_built_names_the_furthest_that_is(nothing: Pantheon) 
         (["up", "persephone", "--approval", "maybe"], "APPROVAL=maybe is not known"),
         (["up", "persephone", "--without", "airflow"], "It has none to leave out"),
         (["up", "zeus", "--without", "airlfow"], "It has: airflow, jupyter"),
+        (["up", "zeus", "--variant", "pycaret"], "There are: odysseus: pycaret"),
+        (["up", "odysseus", "--variant", "pycaret", "--without", "jupyter"], "works in notebooks"),
+        (["up", "nemesis", "--s3-endpoint-url", "s3.example.org"], "is no address of a server"),
         (["up", "zeus", "--schedule", "daily"], "SCHEDULE=daily is no schedule"),
         (["up", "persephone", "--port-offset", "90000"], "PORT_OFFSET=90000"),
         (["frobnicate"], "See: bin/pantheon --help"),

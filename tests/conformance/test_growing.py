@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .conftest import BUILT, Climb
+from .conftest import BUILT, DATASETS_OF, Climb
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -35,6 +35,21 @@ def test_data_models_runs_and_notebooks_are_kept(climb: Climb, tier: str) -> Non
 
 
 @pytest.mark.parametrize("tier", BUILT[1:])
+def test_every_version_alias_and_date_goes_along(climb: Climb, tier: str) -> None:
+    before, after = climb.rungs[tier].versions
+    assert "robots champion" in before
+    assert before == after
+
+
+def test_from_nemesis_on_models_are_in_s3_and_the_folder_stays_as_it_was(climb: Climb) -> None:
+    before, after = (dict(side) for side in (climb.rungs["nemesis"].before, climb.rungs[BUILT[-1]].after))
+    folder = {name: digest for name, digest in before.items() if name.startswith("models/")}
+    assert folder
+    assert folder == {name: digest for name, digest in after.items() if name.startswith("models/")}
+    assert "s3://pantheon/models" in climb.pantheon("status").out
+
+
+@pytest.mark.parametrize("tier", BUILT[1:])
 def test_the_difference_is_said_first(climb: Climb, tier: str) -> None:
     said, before = climb.rungs[tier].said, BUILT[BUILT.index(tier) - 1]
     assert f"growing in place: {before} → {tier}" in said
@@ -52,11 +67,11 @@ def test_each_tier_says_that_it_led_the_run(climb: Climb, tier: str) -> None:
         assert json.loads((climb.run(tier, data) / "run.json").read_text())["tier"] == tier
 
 
-@pytest.mark.parametrize("tier", BUILT)
+@pytest.mark.parametrize("tier", [tier for tier in BUILT if len(DATASETS_OF[tier]) > 1])
 def test_two_runs_at_once_do_not_disturb_each_other(climb: Climb, tier: str) -> None:
     """They ran at the same time, each on its own data; that their figures are right, test_tiers_agree says."""
     spans = {}
-    for data in ("robots", "diabetes") if tier not in ("persephone", "daedalus") else ("robots", "wine"):
+    for data in DATASETS_OF[tier][:2]:
         run = climb.run(tier, data)
         assert json.loads((run / "run.json").read_text())["dataset"] == data
         stages = [json.loads(path.read_text()) for path in (run / "stages").glob("*.json")]

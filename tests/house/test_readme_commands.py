@@ -3,6 +3,8 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 # Run elsewhere: by CI (which is how this test runs), or too long for a test.
 ELSEWHERE = {"make test", "make check", "make bench"}
+PAGES = [Path("README.md"), *[t.folder.relative_to(ROOT) / "README.md" for t in all_tiers() if t.built]]
 
 
 def commands(page: Path, kind: str = "sh") -> list[str]:
@@ -22,9 +25,33 @@ def commands(page: Path, kind: str = "sh") -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A clone, and what its commands see."""
+
+    clone: Path
+    offset: int
+    environment: dict[str, str]
+
+    def do(self, line: str) -> subprocess.CompletedProcess[str]:
+        moved = line.replace("127.0.0.1:8080", f"127.0.0.1:{8080 + self.offset}")
+        return subprocess.run(
+            ["bash", "-euc", moved],
+            cwd=self.clone,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of what is committed and not yet committed, with the environments of this one."""
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A clone of what is committed and not yet committed, with the environments of this one.
+
+    The deployment stays up from page to page: it grows, as a reader's does.
+    """
     folder = tmp_path_factory.mktemp("fresh") / "pantheon"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
     changed = subprocess.check_output(
@@ -38,37 +65,21 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".pantheon").mkdir()
     for shared in ("envs", "uv"):
         (folder / ".pantheon" / shared).symlink_to(ROOT / ".pantheon" / shared)
-    return folder
-
-
-PAGES = [Path("README.md"), *[t.folder.relative_to(ROOT) / "README.md" for t in all_tiers() if t.built]]
+    offset = make_pantheon(folder / ".pantheon").offset
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHEON_")}
+    given = {"PANTHEON_PORT_OFFSET": str(offset), "PANTHEON_TRIALS": "2", "PANTHEON_ENGINE": "local"}
+    made = Reader(folder, offset, clean | given)
+    yield made
+    made.do("make -s tier-persephone down")
+    assert_nothing_left(folder)
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_command_of_the_page_works(clone: Path, page: Path) -> None:
+def test_every_command_of_the_page_works(reader: Reader, page: Path) -> None:
     lines = commands(ROOT / page)
     assert lines
-    made = make_pantheon(clone / ".pantheon")
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHEON_")}
-    environment = clean | {"PANTHEON_PORT_OFFSET": str(made.offset), "PANTHEON_TRIALS": "2", "PANTHEON_ENGINE": "local"}
-    try:
-        for line in lines:
-            if line in ELSEWHERE:
-                continue
-            moved = line.replace("127.0.0.1:8080", f"127.0.0.1:{8080 + made.offset}")
-            done = subprocess.run(
-                ["bash", "-euc", moved],
-                cwd=clone,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=240,
-                check=False,
-            )
+    for line in lines:
+        if line not in ELSEWHERE:
+            done = reader.do(line)
             assert done.returncode == 0, f"$ {line}\n{done.stdout}\n{done.stderr}"
-    finally:
-        subprocess.run(
-            ["make", "-s", "tier-persephone", "down"], cwd=clone, env=environment, capture_output=True, check=False
-        )
-    assert_nothing_left(clone)

@@ -51,29 +51,30 @@ def _fix_threads(params: Params) -> None:
     tasks.fix_threads(params)
 
 
-def stage(run: Run, name: str, again: bool = False) -> None:
+def stage(run: Run, name: str, again: bool = False, other: graph.Other | None = None) -> None:
     """Do one stage of the run and say in a line how it went.
 
     A stage that is done already, on what lies there now, is left as it is: to run all cells of a notebook on a run that
-    is finished is harmless. ``again=True`` does it all the same; the same seed then gives the same result.
+    is finished is harmless. ``again=True`` does it all the same; the same seed then gives the same result. ``other``
+    does it instead of the workflow's own function.
 
     Raises:
         PantheonError: as the stage says; or another process works on it.
     """
-    if is_current(run, name) and not again:
+    if is_current(run, name, other.by if other else "") and not again:
         record = run.stages()[name]
         print(f"{name}: done {record['finished'][:16].replace('T', ' ')} UTC · {_words(record['summary'])}")
         return
-    summary = graph.run_single(name, run, tasks.open_store(run.state))
+    summary = graph.run_single(name, run, tasks.open_store(run.state), other=other)
     print(f"{name}: {run.stages()[name]['seconds']:.1f} s · {_words(summary)}")
 
 
-def is_current(run: Run, name: str) -> bool:
-    """Whether the stage is done and nothing that it reads was made anew since."""
+def is_current(run: Run, name: str, by: str = "") -> bool:
+    """Whether the stage is done (``by`` somebody, where that matters) and nothing that it reads was made anew since."""
     graph.known(name)
     stages = run.stages()
     mine = stages.get(name)
-    if not mine or mine["state"] != "done":
+    if not mine or mine["state"] != "done" or by not in ("", mine.get("by")):
         return False
     before = (stages.get(need) for need in graph.GRAPH[name])
     return all(need and need["state"] == "done" and need["finished"] <= mine["started"] for need in before)

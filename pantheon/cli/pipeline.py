@@ -19,7 +19,8 @@ LOOK = 0.4  # seconds between looks
 FOLLOWER = 120.0  # seconds until the scheduler has started what the ETL's asset triggers; two is usual
 SHOWN = 25  # lines of a failed task's log
 ETL = ("load_data", "clean_data", "split_data", "preprocess")
-NEXT = {"dataflow": "dataflow", "jupyter": "notebooks", "pycaret": "pycaret"}  # who goes on after the ETL -> the DAG that asks them
+# Who goes on after the ETL -> the DAG that asks them.
+NEXT = {"dataflow": "dataflow", "jupyter": "notebooks", "pycaret": "pycaret"}
 
 
 def new_id() -> str:

@@ -48,6 +48,7 @@ def card(
     lines += [
         f"The model is {family}, chosen from {families} candidates by cross-validation"
         + (" and tuned." if metrics["tuned"] else "; its defaults were best."),
+        *_pycaret(lineage.get("pycaret"), metrics["cross_validation"]["metric"]),
         "",
         "## How good it is",
         "",
@@ -83,6 +84,22 @@ def card(
     if not metrics["reproducible"]:
         lines.append("- **Not reproducible**: tuning reached its time limit before all trials were done.")
     return "\n".join(lines) + "\n"
+
+
+def _pycaret(found: dict[str, Any] | None, metric: str) -> list[str]:
+    """That PyCaret made the model, and what it would rather have chosen."""
+    if not found:
+        return []
+    lines = [
+        f"Features, comparison, tuning and selection are the work of PyCaret {found['version']} (an alpha version), "
+        f"on {found['rows']:,} rows."
+    ]
+    for entry in found["not_served"]:
+        lines.append(
+            f"{_text(entry['name'])} did better in cross-validation ({say(metric)} {_figure(entry['mean'])}) and is "
+            f"not served: {_text(entry['why'])}."
+        )
+    return ["", *lines]
 
 
 def _weak(metrics: dict[str, Any]) -> list[str]:

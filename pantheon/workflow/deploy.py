@@ -27,6 +27,7 @@ def deploy(run: Run, store: ModelStore) -> dict[str, Any]:
     """
     name = load_spec(run).name
     compared: dict[str, Any] = read_json(run.need("comparison.json", "model_comparison"))
+    note = read_json(run.need("evaluation/chosen.json", "evaluate")).get("note", "")
     folder = write_bundle(run)
     version: str | None = None
     with store.serialised(name):
@@ -38,6 +39,7 @@ def deploy(run: Run, store: ModelStore) -> dict[str, Any]:
                 write_json(run.path("comparison.json"), compared)
                 continue
             decision, reason = judge(compared, run.params.approval)
+            reason = f"{reason} {note}".strip()
             if decision == "refused":
                 break
             if version is None:

@@ -1,5 +1,6 @@
 """evaluate: the best of selection and tuning, fitted on the whole training part and asked about the held-out rows."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -7,22 +8,33 @@ import joblib
 import numpy as np
 
 from pantheon.workflow import interrupt
+from pantheon.workflow.agreement import ask, session
 from pantheon.workflow.candidates import BASELINE, Fitted, Prepared, candidates, fit
 from pantheon.workflow.fits import Task, one_thread, side_by_side, worth
 from pantheon.workflow.folds import sample
-from pantheon.workflow.matrix import save, train_and_test
-from pantheon.workflow.metrics import better
+from pantheon.workflow.matrix import Floats, load_spec, save, train_and_test
+from pantheon.workflow.metrics import Doubles
 from pantheon.workflow.preparation import Design
 from pantheon.workflow.run import Run, read_json, write_json
 
 CHOSEN = "chosen"
+ONNX = "evaluation/chosen.onnx"  # instead of chosen.joblib, where only another environment could load that
 
 
-def choose(selection: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with the best mean on the folds that selection and tuning share.
+def model_of(run: Run) -> Callable[[Floats], Doubles]:
+    """The chosen model of a run: asked about rows of the inputs' matrix, it answers as ``Fitted.predict`` does."""
+    if run.path(ONNX).exists():
+        return partial(ask, session(run.path(ONNX)))
+    candidates(run, load_spec(run).task)  # a user's own estimator is loaded by their file
+    model: Fitted = joblib.load(run.need("evaluation/chosen.joblib", "evaluate"))
+    return model.predict
+
+
+def ranked(selection: dict[str, Any], tuning: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every configuration, the best mean on the folds that selection and tuning share first.
 
     Returns:
-        ``{"name", "params", "tuned", "mean", "std", "folds"}``; ``folds`` are all scores that there are of it.
+        ``{"name", "params", "tuned", "mean", "std", "folds"}`` each; ``folds`` are all scores that there are of it.
     """
     greater, shared = selection["greater_is_better"], tuning["folds"]
     entries = []
@@ -34,11 +46,15 @@ def choose(selection: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
             entries.append(
                 {"name": name, "params": family["best"]["params"], "tuned": True, "folds": family["best"]["folds"]}
             )
-    best = entries[0]
-    for entry in entries[1:]:  # the first of equals: defaults before tuned ones
-        if better(float(np.mean(entry["folds"][:shared])), float(np.mean(best["folds"][:shared])), greater) > 0:
-            best = entry
-    return best | {"mean": float(np.mean(best["folds"])), "std": float(np.std(best["folds"]))}
+    entries.sort(
+        key=lambda entry: float(np.mean(entry["folds"][:shared])), reverse=greater
+    )  # of equals: defaults first
+    return [entry | {"mean": float(np.mean(entry["folds"])), "std": float(np.std(entry["folds"]))} for entry in entries]
+
+
+def choose(selection: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
+    """The best of ``ranked``."""
+    return ranked(selection, tuning)[0]
 
 
 def evaluate(run: Run) -> dict[str, Any]:
@@ -71,6 +87,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         *(Task(partial(others, name), free=True) for name in families),
     ]
     answers = side_by_side(tasks, threads)
+    run.path(ONNX).unlink(missing_ok=True)  # of a model that was made elsewhere before
     with run.output("evaluation/chosen.joblib") as path:
         joblib.dump(model, path)
     with run.output("evaluation/test.npz") as path, path.open("wb") as file:

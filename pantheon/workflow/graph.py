@@ -5,13 +5,25 @@ import inspect
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pantheon.errors import PantheonError
 from pantheon.workflow.locks import exclusive, single
 from pantheon.workflow.run import Run, now
 
-__all__ = ["GRAPH", "RUNNERS", "SCRIPT", "exclusive", "run_graph", "run_script", "run_single", "run_stage", "single"]
+__all__ = [
+    "GRAPH",
+    "RUNNERS",
+    "SCRIPT",
+    "Other",
+    "exclusive",
+    "run_graph",
+    "run_script",
+    "run_single",
+    "run_stage",
+    "single",
+]
 
 # Stage -> the stages whose outputs it reads. One inside the other, they are the paths of the tiers' diagrams.
 GRAPH: dict[str, tuple[str, ...]] = {
@@ -42,7 +54,22 @@ SCRIPT: dict[str, tuple[str, ...]] = {
 Report = Callable[[dict[str, Any]], None]
 
 
-def run_stage(name: str, run: Run, store: Any, report: Report = lambda event: None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Other:
+    """Another way to do a stage, which writes the same outputs.
+
+    Attributes:
+        by: who does it; the stage's record says so.
+        work: what to call; gives the stage's summary.
+    """
+
+    by: str
+    work: Callable[[Run], dict[str, Any]]
+
+
+def run_stage(
+    name: str, run: Run, store: Any, report: Report = lambda event: None, other: Other | None = None
+) -> dict[str, Any]:
     """Run one stage on its run's folder and record how it went.
 
     Args:
@@ -50,6 +77,7 @@ def run_stage(name: str, run: Run, store: Any, report: Report = lambda event: No
         run: the folder to read from and write to.
         store: the model store, for the stages that compare with it or publish to it.
         report: is told ``{"event": "stage", "stage", "state", …}`` at the begin and at the end.
+        other: does it instead of the workflow's own function.
 
     Returns:
         The stage's summary: a few figures to show.
@@ -61,7 +89,7 @@ def run_stage(name: str, run: Run, store: Any, report: Report = lambda event: No
     started, clock = now(), time.perf_counter()
 
     def mark(state: str, **values: Any) -> None:
-        record = {"state": state, "started": started, **values}
+        record = {"state": state, "started": started, **({"by": other.by} if other else {}), **values}
         if state != "running":
             record |= {"finished": now(), "seconds": round(time.perf_counter() - clock, 3)}
         run.mark(name, **record)
@@ -69,8 +97,9 @@ def run_stage(name: str, run: Run, store: Any, report: Report = lambda event: No
 
     mark("running")
     try:
-        stage = getattr(importlib.import_module(f"pantheon.workflow.{name}"), name)
-        summary: dict[str, Any] = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
+        stage: Callable[..., dict[str, Any]]
+        stage = other.work if other else getattr(importlib.import_module(f"pantheon.workflow.{name}"), name)
+        summary = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
     except PantheonError as error:
         mark("failed", error=str(error))
         raise
@@ -105,7 +134,9 @@ def describe_os_error(error: OSError, run: Run) -> PantheonError:
     return PantheonError(f"{where}: {error.strerror or error}.", "Check the folder's owner and mode.", 1)
 
 
-def run_single(name: str, run: Run, store: Any, report: Report = lambda event: None) -> dict[str, Any]:
+def run_single(
+    name: str, run: Run, store: Any, report: Report = lambda event: None, other: Other | None = None
+) -> dict[str, Any]:
     """``run_stage`` for a process that runs this stage alone, such as a task of Airflow or a notebook.
 
     Others may run other stages of the run at the same time.
@@ -115,7 +146,7 @@ def run_single(name: str, run: Run, store: Any, report: Report = lambda event: N
     """
     known(name)
     with single(run, name):
-        return run_stage(name, run, store, report)
+        return run_stage(name, run, store, report, other)
 
 
 def known(name: str) -> None:

@@ -18,6 +18,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from pantheon.errors import PantheonError
 from pantheon.workflow.candidates import Fitted
 from pantheon.workflow.expressions import COMPARISONS, Tree
+from pantheon.workflow.preparation import Design
 
 OPSET, ML_OPSET, IR = 18, 3, 8
 INPUT = "features"
@@ -150,13 +151,13 @@ def _floor32(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(near > values, below, near).astype(np.float64)
 
 
-def _estimator(model: Fitted) -> onnx.ModelProto:
+def _estimator(estimator: Any, task: str) -> onnx.ModelProto:
     """The estimator alone, by skl2onnx, with names of its own."""
-    width = int(model.estimator.n_features_in_)
-    options = {"zipmap": False} if model.design.task == "classification" else None
+    width = int(estimator.n_features_in_)
+    options = {"zipmap": False} if task == "classification" else None
     try:
         converted = convert_sklearn(
-            _float32_thresholds(model.estimator),
+            _float32_thresholds(estimator),
             initial_types=[("X", FloatTensorType([None, width]))],
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
             options=options,
@@ -164,7 +165,7 @@ def _estimator(model: Fitted) -> onnx.ModelProto:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise PantheonError(
-            f"{type(model.estimator).__name__} has no ONNX form ({reason[:200]}).",
+            f"{type(estimator).__name__} has no ONNX form ({reason[:200]}).",
             "Use an estimator that skl2onnx converts; what is served is ONNX.",
             status=1,
         ) from error
@@ -182,12 +183,27 @@ def export(model: Fitted) -> onnx.ModelProto:
         PantheonError: the estimator does not convert.
     """
     graph = Graph()
-    prepared = _prepare(graph, model)
-    inner = _estimator(model)
+    present = model.estimator.classes_ if model.design.task == "classification" else ()
+    return assemble(graph, _prepare(graph, model), model.estimator, model.design, present)
+
+
+def assemble(
+    graph: Graph, prepared: str, estimator: Any, design: Design, present: Sequence[int] | NDArray[np.int64]
+) -> onnx.ModelProto:
+    """The whole graph, from the inputs' matrix to the answer, as ``export`` says.
+
+    Args:
+        graph: what was written so far.
+        prepared: the name in it of the estimator's input, float32 (N, columns).
+        present: of a classifier, the class index that each column of its probabilities stands for.
+
+    Raises:
+        PantheonError: the estimator does not convert.
+    """
+    inner = _estimator(estimator, design.task)
     nodes = [*graph.nodes, helper.make_node("Identity", [prepared], ["model_X"])]
     nodes += list(inner.graph.node)
     constants = [*graph.constants, *inner.graph.initializer]
-    design = model.design
     if design.task == "regression":
         shape = numpy_helper.from_array(np.array([-1, 1], np.int64), "shape")
         constants.append(shape)
@@ -195,8 +211,8 @@ def export(model: Fitted) -> onnx.ModelProto:
         outputs = [helper.make_tensor_value_info("variable", TensorProto.FLOAT, [None, 1])]
     else:
         probabilities = inner.graph.output[1].name
-        if len(model.estimator.classes_) < design.classes:  # a class that no training row had: probability 0
-            spread = np.eye(design.classes, dtype=np.float32)[model.estimator.classes_]
+        if len(present) < design.classes:  # a class that no training row had: probability 0
+            spread = np.eye(design.classes, dtype=np.float32)[np.asarray(present)]
             constants.append(numpy_helper.from_array(spread, "spread"))
             nodes.append(helper.make_node("MatMul", [probabilities, "spread"], ["probabilities"]))
         else:

@@ -1,17 +1,17 @@
 """performance_metrics: how good the chosen model is on rows that it has never seen, in figures and pictures."""
 
+from collections.abc import Callable
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
 
 from pantheon.workflow import interrupt
-from pantheon.workflow.candidates import Fitted, candidates
-from pantheon.workflow.evaluate import CHOSEN
+from pantheon.workflow.evaluate import CHOSEN, model_of
 from pantheon.workflow.fits import one_thread
-from pantheon.workflow.matrix import Table, iso, load_spec
+from pantheon.workflow.matrix import Floats, Table, iso, load_spec
 from pantheon.workflow.metrics import Doubles, better, calibration, primary, score, scores
+from pantheon.workflow.preparation import Design
 from pantheon.workflow.run import Run, read_json, write_json
 from pantheon.workflow.spec import Spec, label_key
 
@@ -32,8 +32,8 @@ def words(spec: Spec) -> list[str]:
 
 
 def performance_metrics(run: Run) -> dict[str, Any]:
-    """``evaluation/*`` → ``metrics.json`` and ``plots/*.svg``."""
-    from pantheon.workflow import plots
+    """``evaluation/*`` → ``metrics.json``, ``scores.json``, ``curves/*.csv`` and ``plots/*.svg``."""
+    from pantheon.workflow import curves, plots
 
     spec = load_spec(run)
     chosen = read_json(run.need("evaluation/chosen.json", "evaluate"))
@@ -46,13 +46,13 @@ def performance_metrics(run: Run) -> dict[str, Any]:
     inputs = read_json(run.need("features/preprocess.json", "preprocess"))["inputs"]
     positive = positive_index(spec)
     metric, greater = primary(spec.task, run.params.metric)
-    candidates(run, spec.task)  # a user's own estimator is loaded by their file
-    model: Fitted = joblib.load(run.need("evaluation/chosen.joblib", "evaluate"))
     answer = answers[CHOSEN]
     held_out = scores(spec.task, y, answer, positive)
     train = scores(spec.task, seen_y, seen, positive)
     with one_thread():
-        importance = permutation_importance(model, test, metric, greater, positive, run.params.seed)
+        importance = permutation_importance(
+            model_of(run), Design.load(run), test, metric, greater, positive, run.params.seed
+        )
     interrupt.check()
     compared = _candidates(run, spec, chosen, answers, y, positive)
     found = {
@@ -84,6 +84,7 @@ def performance_metrics(run: Run) -> dict[str, Any]:
         matrix = np.bincount(y * count + answer.argmax(axis=1), minlength=count * count).reshape(count, count)
         found["confusion"] = matrix.tolist()
     write_json(run.path("metrics.json"), found)
+    curves.write(run, found, y, answer, words(spec))
     for name, picture in plots.all_of(found, y, answer, words(spec), positive, spec.target.column):
         interrupt.check()
         with run.output(f"plots/{name}.svg") as path:
@@ -102,6 +103,8 @@ def _candidates(
     found = []
     for entry in read_json(run.need("selection.json", "model_selection"))["ranking"]:
         name = entry["name"]
+        if name not in answers:  # PyCaret's may fail on more rows than it was compared on
+            continue
         is_chosen = name == chosen["name"] and not chosen["tuned"]
         found.append(
             {"name": name, "tuned": False, "chosen": is_chosen, "cv_mean": entry["mean"], "cv_std": entry["std"]}
@@ -203,25 +206,29 @@ def _parts(values: Any, entry: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def permutation_importance(
-    model: Fitted, test: Table, metric: str, greater: bool, positive: int, seed: int
+    model: Callable[[Floats], Doubles],
+    design: Design,
+    test: Table,
+    metric: str,
+    greater: bool,
+    positive: int,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """By how much the metric worsens when one input is shuffled among the held-out rows, greatest first."""
     rows = test.take(np.arange(min(len(test), IMPORTANCE_ROWS)))
-    whole = score(metric, rows.y, model.predict(rows.X), positive)
+    whole = score(metric, rows.y, model(rows.X), positive)
     random = np.random.default_rng(seed)
     found = []
-    for place, entry in enumerate(model.design.inputs):
+    for place, entry in enumerate(design.inputs):
         interrupt.check()
-        used = entry["name"] in model.design.columns or any(
-            entry["name"] in str(tree) for _, tree in model.design.features
-        )
+        used = entry["name"] in design.columns or any(entry["name"] in str(tree) for _, tree in design.features)
         drops = []
         for _ in range(REPEATS):
             order = random.permutation(len(rows))
             if used and whole is not None:
                 X = rows.X.copy()
                 X[:, place] = X[order, place]
-                value = score(metric, rows.y, model.predict(X), positive)
+                value = score(metric, rows.y, model(X), positive)
                 drops.append(better(whole, value if value is not None else whole, greater))
         if drops:
             found.append({"name": entry["name"], "mean": float(np.mean(drops)), "std": float(np.std(drops))})

@@ -19,20 +19,7 @@ def train(run: Run) -> dict[str, Any]:
     """``features/*`` → ``features/design.json``, ``candidates/NAME.joblib`` and ``candidates.json``."""
     spec, params = load_spec(run), run.params
     primary(spec.task, params.metric)  # an unknown metric is refused now, not after the fits
-    write_json(
-        run.path("features/design.json"),
-        Design(
-            (),
-            tuple(read_json(run.need("features/selected.json", "feature_selection"))["columns"]),
-            tuple(
-                (feature["name"], feature["expression"])
-                for feature in read_json(run.need("features/engineered.json", "feature_engineering"))["features"]
-            ),
-            spec.task,
-            len(spec.target.classes) if spec.task == "classification" else 0,
-        ).as_dict(),
-    )
-    design = Design.load(run)
+    design = join(run)
     table = Table.load(run.need("features/train.npz", "preprocess"))
     with one_thread():
         rows = Prepared.fit(design, table, params.seed)
@@ -58,6 +45,25 @@ def train(run: Run) -> dict[str, Any]:
         run.path("candidates.json"), {"candidates": {name: report[name] for name in families}, "rows": len(table)}
     )
     return {"candidates": list(families), "columns": int(rows.matrix.shape[1]), "rows": len(table)}
+
+
+def join(run: Run) -> Design:
+    """What was selected and what was engineered, together: ``features/design.json``."""
+    spec = load_spec(run)
+    write_json(
+        run.path("features/design.json"),
+        Design(
+            (),
+            tuple(read_json(run.need("features/selected.json", "feature_selection"))["columns"]),
+            tuple(
+                (feature["name"], feature["expression"])
+                for feature in read_json(run.need("features/engineered.json", "feature_engineering"))["features"]
+            ),
+            spec.task,
+            len(spec.target.classes) if spec.task == "classification" else 0,
+        ).as_dict(),
+    )
+    return Design.load(run)
 
 
 def check_converts(fitted: Fitted, table: Table) -> None:

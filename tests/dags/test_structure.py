@@ -47,7 +47,9 @@ def test_the_dataflow_is_asked_once_for_each_run(dag: Dag) -> None:
     assert "run" in tasks["finish"]["label"]
 
 
-@pytest.mark.parametrize(("name", "base", "rest"), [("notebooks", NOTEBOOKS, "jupyter"), ("pycaret", PYCARET, "pycaret")])
+@pytest.mark.parametrize(
+    ("name", "base", "rest"), [("notebooks", NOTEBOOKS, "jupyter"), ("pycaret", PYCARET, "pycaret")]
+)
 def test_the_notebooks_run_in_the_graphs_order_and_deployment_comes_last(
     dag: Dag, name: str, base: dict[str, tuple[str, ...]], rest: str
 ) -> None:

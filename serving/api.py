@@ -76,11 +76,10 @@ class Api:
         predictor = self.champion.current
         if predictor is None:
             refusal = self.champion.refusal
-            why = (
-                f": version {refusal.version} cannot be served: {refusal.why}"
-                if refusal
-                else " yet: run the workflow first."
-            )
+            why = " yet: run the workflow first."
+            if refusal:
+                what = f"version {refusal.version} cannot be served: " if refusal.version else ""
+                why = f": {what}{refusal.why}"
             raise Problem(503, f"No model is deployed{why}", headers=(("Retry-After", "2"),))
         return predictor
 

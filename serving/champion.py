@@ -4,14 +4,15 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 
 from pantheon.errors import PantheonError
-from pantheon.store import ModelStore
+from pantheon.store import Alias, ModelStore
 from serving.predictor import BrokenBundle, Predictor
 from serving.state import State
 
-INTERVAL = 0.5  # seconds between looks at the alias: a read of two small files
+INTERVAL = 0.5  # seconds between looks at the alias: a read of two small files, or one conditional GET
 RETRY = 5.0  # seconds before a version that could not be loaded is tried again: a disk may have been full
 
 
@@ -39,6 +40,7 @@ class Champion:
         self.refusal: Refusal | None = None
         self._state, self._store = state, store
         self._tried = 0.0
+        self._kept: tuple[str, Alias] | None = None  # where the champion lies and what the store remembers of it
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="champion", daemon=True)
@@ -63,6 +65,8 @@ class Champion:
                 now, refused = self.current, self.refusal
                 if now and (now.model, now.version) == (model, version):
                     self.refusal = None
+                    if self._kept != (self._store.where, alias):  # the store moved, or the alias has a new note
+                        self._keep(model, alias, self._store.get(model, version))
                     return
                 if (
                     refused
@@ -71,18 +75,43 @@ class Champion:
                 ):
                     return
                 self._tried = monotonic()
-                self.current = Predictor(self._store.get(model, version), model, version)
+                folder = self._store.get(model, version)
+                self.current = Predictor(folder, model, version)
                 self.refusal = None
                 _log(f"version {version} of {model} answers now")
+                self._keep(model, alias, folder)
             except (PantheonError, BrokenBundle, OSError) as error:
                 self._refuse(model, version, str(error))
+                if self.current is None and model:
+                    self._recall(model)
+
+    def _keep(self, model: str, alias: Alias, folder: Path) -> None:
+        """Have the store remember what answers, for a start while it is out of reach."""
+        self._store.remember(model, alias, folder)
+        self._kept = self._store.where, alias
+
+    def _recall(self, model: str) -> None:
+        """After a start while the store is out of reach: what answered last, from this machine's copy."""
+        try:
+            remembered = self._store.remembered(model)
+            if remembered is None:
+                return
+            alias, folder = remembered
+            self.current = Predictor(folder, model, alias.version)
+        except (PantheonError, BrokenBundle, OSError) as error:
+            _log(f"this machine's copy of {model} cannot be served either: {error}")
+            return
+        _log(
+            f"version {alias.version} of {model}, the champion when it was last seen, answers from this machine's copy"
+        )
 
     def _refuse(self, model: str, version: str, why: str) -> None:
         if self.refusal and (self.refusal.model, self.refusal.version, self.refusal.why) == (model, version, why):
             return
         self.refusal = Refusal(model, version, why, datetime.now(UTC).isoformat(timespec="seconds"))
         rest = f"; version {self.current.version} goes on answering" if self.current else ""
-        _log(f"version {version or '?'} of {model} cannot be served: {why}{rest}")
+        what = f"version {version} of {model} cannot be served" if version else f"{model}: no look at its champion"
+        _log(f"{what}: {why}{rest}")
 
     def _watch(self) -> None:
         while not self._end.wait(INTERVAL):

@@ -96,7 +96,10 @@ class ModelStore(ABC):
 
     @abstractmethod
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
-        """Set an alias as ``record`` says, dates included; nothing to do when it is so already."""
+        """Set an alias as ``record`` says, dates included; nothing to do when it is so already.
+
+        For a move, which brings an alias's whole history: versions that are long removed are named in it.
+        """
 
     @abstractmethod
     def aliases(self, name: str) -> builtins.list[str]:

@@ -41,13 +41,20 @@ def location(state: Path) -> dict[str, Any] | None:
     return value
 
 
-def store_at(state: Path, where: Mapping[str, Any] | None, host: bool = False, patience: float = 20.0) -> ModelStore:
+def store_at(
+    state: Path,
+    where: Mapping[str, Any] | None,
+    host: bool = False,
+    patience: float = 20.0,
+    credentials: Path | None = None,
+) -> ModelStore:
     """The store of deployment ``state`` at ``where`` (as ``store.json`` says it; None: the folder).
 
     Args:
         host: for commands of this machine: ``host_endpoint`` and the deployment's own keys. Services take ``endpoint``
             and the keys that ``AWS_SHARED_CREDENTIALS_FILE`` names.
         patience: seconds to try again for when S3 does not answer.
+        credentials: other keys than those.
     """
     if where is None:
         return FolderStore(state / "models")
@@ -58,7 +65,7 @@ def store_at(state: Path, where: Mapping[str, Any] | None, host: bool = False, p
         where["bucket"],
         endpoint=str(where.get("host_endpoint" if host else "endpoint") or ""),
         region=str(where.get("region") or "us-east-1"),
-        credentials=Path(named) if named else state / "secrets" / "s3" / "credentials",
+        credentials=credentials or (Path(named) if named else state / "secrets" / "s3" / "credentials"),
         cache=state / "models" / ".cache",
         patience=patience,
     )

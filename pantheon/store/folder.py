@@ -183,7 +183,7 @@ class FolderStore(ModelStore):
         return True
 
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
-        self.describe(name, record.version)
+        check_version(record.version)
         path = self._alias(name, alias)
         with self._lock(name):
             if self.alias(name, alias) != record:

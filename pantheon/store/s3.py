@@ -193,7 +193,6 @@ class S3Store(ModelStore):
         return self._aliases.drop(name, alias, expected)
 
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
-        self.describe(name, record.version)
         self._aliases.take(name, alias, record)
 
     def history(self, name: str, alias: str = "champion") -> builtins.list[Alias] | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pantheon import tasks
+from pantheon import tasks, versioning
 from pantheon.errors import PantheonError
 from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run, read_json
@@ -82,10 +82,26 @@ def is_current(run: Run, name: str, by: str = "") -> bool:
 
 def deploy(run: Run) -> None:
     """Publish the run's model, through the same gate as everywhere, and say what the gate decided and why."""
+    versioning.record(run)  # a version names the commit of its data and parameters
     stage(run, "deploy")
     outcome = read(run, "outcome.json")
     version = f", version {outcome['version']}" if outcome["version"] else ""
     print(f"{outcome['decision']}: {outcome['model']}{version}\n{outcome['reason']}")
+
+
+def version(run: Run) -> None:
+    """Record the run in the deployment's repository, with DVC: its data, parameters, figures and model.
+
+    A run that is recorded already, as it is now, is left as it is.
+
+    Raises:
+        PantheonError: something of yours there is not finished, or the store does not answer; see ``versioning``.
+    """
+    if not versioning.enabled(run.state):
+        print("not recorded: the tier odysseus brings DVC, which keeps every run's data and parameters")
+        return
+    found = versioning.record(run)
+    print(f"recorded: commit {found['commit'][:12]}, tag {found['tag']}, in repositories/main and {found['remote']}")
 
 
 def read(run: Run, name: str) -> Any:

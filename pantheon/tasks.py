@@ -153,7 +153,6 @@ def stage(args: argparse.Namespace) -> None:
     current = ensured(state, args.run, args.create) if args.create else Run.find(state, args.run)
     fix_threads(current.params)
 
-
     def work() -> None:
         if args.name == "deploy":
             version(current)

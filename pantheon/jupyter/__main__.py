@@ -1,9 +1,12 @@
 """Starts JupyterLab: ``python -m pantheon.jupyter``; ``config/jupyter_server_config.py`` says how."""
 
-from pantheon.jupyter import lean
+import os
+
+from pantheon.jupyter import kernel, lean
 
 
 def main() -> None:
+    os.environ["PATH"] = kernel.path()  # its terminals and kernels have it from here
     lean.imports()
     from jupyterlab.labapp import LabApp  # type: ignore[import-not-found]
 

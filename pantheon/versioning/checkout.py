@@ -32,7 +32,7 @@ def checkout(state: Path, store: ModelStore, model: str, version: str) -> dict[s
     commit = (described.metadata.get("version_control") or {}).get("commit")
     if not commit:
         raise PantheonError(
-            f"version {version} of {model} was made before DVC kept data and parameters, so they cannot be brought back. "
+            f"version {version} of {model} was made before DVC kept data and parameters: they cannot be brought back. "
             f"Known of it: {known(described.metadata)}.",
             f"All of it: bin/pantheon models show {model} {version}",
         )

@@ -43,7 +43,9 @@ class Git:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         if shutil.which("git") is None:
-            raise PantheonError("git is not installed, and DVC works on it.", "On Debian and Ubuntu: apt-get install git")
+            raise PantheonError(
+                "git is not installed, and DVC works on it.", "On Debian and Ubuntu: apt-get install git"
+            )
         settings = [word for setting in SETTINGS for word in ("-c", setting)]
         return subprocess.run(
             ["git", *settings, *words],

@@ -94,10 +94,12 @@ def read_params(path: Path) -> Params:
     if not path.is_file():
         raise PantheonError(f"there is no {path}.", "Stages run in the repository's own folder.")
     raw = parse(path.read_text(encoding="utf-8"), path.name)
-    values = {}
+    values: dict[str, Any] = {}
     for group, names in GROUPS.items():
         entries = raw.get(group) or {}
         if not isinstance(entries, dict):
-            raise PantheonError(f"{group} in params.yaml must be a group of parameters.", f"Such as: {', '.join(names)}.")
+            raise PantheonError(
+                f"{group} in params.yaml must be a group of parameters.", f"Such as: {', '.join(names)}."
+            )
         values |= {name: entries[name] for name in names if name in entries}
     return Params.read(values)

@@ -1,8 +1,6 @@
 """A finished run as a commit: its files in DVC, what made them in git, under a tag of the run's name."""
 
 import hashlib
-import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -62,9 +60,7 @@ class Recording:
         gone = [name for name in self.git.files("extensions", *pipeline.IN_GIT) if name not in files]
         self.refuse_strangers(files)
         shas = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        write_json(
-            self.journal, {"run": self.run.id, "files": shas, "gone": gone, "source": bring.origin(self.run)}
-        )
+        write_json(self.journal, {"run": self.run.id, "files": shas, "gone": gone, "source": bring.origin(self.run)})
         try:
             commit = self.commit(files, gone)
         except BaseException:

@@ -60,23 +60,41 @@ def config_text(state: Path) -> str:
 """
 
 
-def write_keys(state: Path, folder: Path) -> None:
-    """``.dvc/config.local``: the keys, readable by the owner alone, ignored by git; written anew where they changed."""
+def keys_text(state: Path) -> str:
+    """What ``.dvc/config.local`` is to say: the keys, and where the remote is now, whatever an old commit says.
+
+    Raises:
+        PantheonError: the keys are missing, or the deployment has no S3 store.
+    """
     file = Path(os.environ.get("SECRETS_DIR") or state / "secrets") / "s3" / "credentials"
     keys = configparser.ConfigParser(interpolation=None)
-    if not file.exists() or not keys.read(file, encoding="utf-8") or "default" not in keys:
+    if not keys.read(file, encoding="utf-8") or "default" not in keys:
         raise PantheonError(f"the keys of the S3 store are missing: {file}.", "Make them: make tier-odysseus up")
-    lines = ["['remote \"store\"']", f"    url = {remote(state)}"]  # where it is now, whatever an old commit says
+    lines = ["['remote \"store\"']", f"    url = {remote(state)}"]
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     for theirs, ours in zip(names, ("access_key_id", "secret_access_key", "session_token"), strict=True):
         if keys["default"].get(theirs):
             lines.append(f"    {ours} = {keys['default'][theirs]}")
-    text, path = "\n".join(lines) + "\n", folder / ".dvc" / "config.local"
-    if path.exists() and path.read_text(encoding="utf-8") == text:
+    return "\n".join(lines) + "\n"
+
+
+def has_keys(state: Path, folder: Path) -> bool:
+    path = folder / ".dvc" / "config.local"
+    return path.exists() and path.read_text(encoding="utf-8") == keys_text(state)
+
+
+def write_keys(state: Path, folder: Path) -> None:
+    """``.dvc/config.local``: readable by the owner alone, ignored by git; written anew where it changed."""
+    if has_keys(state, folder):
         return
-    with atomic(path) as part:
-        with open(part, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file_:  # noqa: PTH123
-            file_.write(text)
+    with atomic(folder / ".dvc" / "config.local") as part:
+        part.touch(0o600)  # before there is anything in it
+        part.write_text(keys_text(state), encoding="utf-8")
+
+
+def is_prepared(state: Path) -> bool:
+    """Whether ``prepare`` would find nothing to do."""
+    return (folder_of(state) / ".git").exists() and has_keys(state, folder_of(state))
 
 
 def prepare(state: Path) -> Path:

@@ -21,6 +21,7 @@ def lineage(run: Run, spec: Spec) -> dict[str, Any]:
     asked = run.asked
     loaded = read_json(run.path("reports/load_data.json")) if run.path("reports/load_data.json").exists() else {}
     lock = ROOT / "requirements" / "workflow.txt"
+    recorded = run.path("version_control.json")  # where DVC is there, deploy comes after that
     return {
         "run": run.id,
         "created": now(),
@@ -38,6 +39,7 @@ def lineage(run: Run, spec: Spec) -> dict[str, Any]:
             "extensions": extensions.load(run.extensions).files,
         },
         "parameters": asked["params"],
+        "version_control": read_json(recorded) if recorded.exists() else None,
         "tier": asked.get("tier", ""),
         "environment": {
             "python": platform.python_version(),

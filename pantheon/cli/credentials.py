@@ -14,7 +14,8 @@ from typing import Any
 GENERATED = ("postgres_password", "airflow_password", "airflow_jwt_secret", "jupyter_token", "dataflow_token")
 BUCKET = "pantheon"
 S3_USERS = {  # who may do what in the S3 service's bucket, in SeaweedFS's words
-    "s3": [f"Admin:{BUCKET}"],
+    "s3_owner": [f"Admin:{BUCKET}"],  # makes it, and could remove it: for the one-off that makes it alone
+    "s3": [f"Read:{BUCKET}", f"List:{BUCKET}", f"Write:{BUCKET}/*", f"Tagging:{BUCKET}/*"],
     "button": [f"Read:{BUCKET}", f"List:{BUCKET}", f"Write:{BUCKET}/models/*"],
 }
 
@@ -110,7 +111,7 @@ def aws_file(access: str, secret: str, token: str = "") -> str:
 
 def use_s3_keys(folder: Path, access: str = "", secret: str = "", token: str = "") -> None:
     """Have every service use these keys of another S3 from its next request on; none: the deployment's own again."""
-    for user in S3_USERS:
+    for user in ("s3", "button"):
         file = folder / user / "credentials"
         text = aws_file(access, secret, token) if access else own_keys(folder, user)
         if file.read_text(encoding="utf-8") != text:

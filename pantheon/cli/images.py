@@ -24,7 +24,7 @@ OURS = "pantheon/"
 SOURCES = ("compose/Dockerfile", "requirements/uv.txt", "datasets", "pantheon", "serving", "tiers")  # and the locks
 BESIDES = {"airflow": ("dags",), "jupyter": ("notebooks",)}  # what only one image has
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}  # by .dockerignore too
-WITH_WORKFLOW = ("airflow", "jupyter")  # their processes run the workflow's stages, in its environment
+WITH = {"airflow": ("workflow",), "jupyter": ("workflow", "dvc"), "workflow": ("dvc",)}  # environments besides its own
 INSTALLER = (  # what the installer on this machine obeys, the one in the build obeys too
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
@@ -41,7 +41,7 @@ def lock_of(name: str) -> Path:
 
 def locks_of(name: str) -> list[Path]:
     """The locks of all environments in the image ``name``, its own first."""
-    return [lock_of(name), *([lock_of("workflow")] if name in WITH_WORKFLOW else [])]
+    return [lock_of(each) for each in (name, *WITH.get(name, ()))]
 
 
 def tag_of(name: str) -> str:

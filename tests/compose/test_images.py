@@ -77,7 +77,7 @@ def copied(name: str) -> set[str]:
     return sources
 
 
-@pytest.mark.parametrize("name", ["airflow", "jupyter", "postgres", "serving", "workflow"])
+@pytest.mark.parametrize("name", ["airflow", "jupyter", "postgres", "s3", "serving", "workflow"])
 def test_the_hash_of_sources_covers_what_the_image_has_and_no_more(name: str) -> None:
     locks = {str(path.relative_to(ROOT)) for path in images.locks_of(name)}
     assert copied(name) == {*images.SOURCES, *images.BESIDES.get(name, ()), *locks} - {"compose/Dockerfile"}
@@ -85,7 +85,7 @@ def test_the_hash_of_sources_covers_what_the_image_has_and_no_more(name: str) ->
 
 def test_a_change_of_a_dag_concerns_airflows_image_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("airflow", "jupyter", "serving", "workflow")
-    for file in ("dags/etl.py", "notebooks/train.ipynb", *(f"requirements/{name}.txt" for name in names)):
+    for file in ("dags/etl.py", "notebooks/train.ipynb", *(f"requirements/{name}.txt" for name in (*names, "dvc"))):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).write_text(file)
     monkeypatch.setattr(images, "ROOT", tmp_path)
@@ -100,6 +100,7 @@ def test_a_change_of_a_dag_concerns_airflows_image_alone(tmp_path: Path, monkeyp
     tags = {name: images.tag_of(name) for name in names}
     assert changed_by("requirements/workflow.txt") == {"airflow", "jupyter", "workflow"}
     assert {name for name in names if images.tag_of(name) != tags[name]} == {"airflow", "jupyter", "workflow"}
+    assert changed_by("requirements/dvc.txt") == {"jupyter", "workflow"}
 
 
 @pytest.mark.docker

@@ -75,6 +75,7 @@ def execute(job: Job) -> str:
     from nbclient.exceptions import CellExecutionError, DeadKernelError  # type: ignore[import-not-found]
     from traitlets.config import Config
 
+    kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))
     notebook = nbformat.read(job.source, as_version=4)
     clean(notebook)
     parametrise(notebook, job.parameters, nbformat.v4.new_code_cell)

@@ -45,11 +45,23 @@ def stage(run: Run, name: str, again: bool = False, **options: Any) -> None:
     notebook.stage(run, name, again, Other(BY, partial(_work, name, options)))
 
 
-def _work(name: str, options: dict[str, Any], run: Run) -> dict[str, Any]:
+def prepared(run: Run) -> Any:
+    """The training rows as PyCaret's models get them: a data frame of pandas'."""
+    _look()
+    from pantheon.pycaret.stages import lab_of
+
+    return lab_of(run).transformed()
+
+
+def _look() -> None:
     if find_spec("pycaret") is None:
         raise PantheonError(
             "this kernel has no PyCaret.", "Choose the kernel Pantheon PyCaret (Kernel → Change Kernel)."
         )
+
+
+def _work(name: str, options: dict[str, Any], run: Run) -> dict[str, Any]:
+    _look()
     from pantheon.pycaret import stages
 
     found: dict[str, Any] = getattr(stages, name)(run, **options)

@@ -163,6 +163,21 @@ class Lab:
                 )
         return Folds(pairs)
 
+    def columns(self) -> list[str]:
+        """What models get of each row, by name, in PyCaret's order."""
+        steps = dict(self.pycaret.preprocess_pipeline.steps)
+        names = [str(name) for _, _, of in steps["preprocess"].transformers_ for name in of]
+        if "feature_selection" not in steps:
+            return names
+        return [name for name, keep in zip(names, steps["feature_selection"].get_support(), strict=True) if keep]
+
+    def transformed(self) -> Any:
+        """The rows that models are compared on, as they get them."""
+        with quiet():
+            return pd.DataFrame(
+                self.pycaret.preprocess_pipeline.transform(self.pycaret.X_train), columns=self.columns()
+            )
+
     def models(self) -> dict[str, str]:
         """PyCaret's models for the task: id → name."""
         found = self.pycaret.models()

@@ -48,12 +48,7 @@ def feature_selection(
     join(run)
     setup = {"normalize": normalize, "feature_selection": feature_selection, "remove_outliers": remove_outliers}
     lab = Lab(run, setup)
-    pipeline = lab.pycaret.preprocess_pipeline
-    steps = dict(pipeline.steps)
-    names = [str(name) for _, _, columns in steps["preprocess"].transformers_ for name in columns]
-    if "feature_selection" in steps:
-        kept = steps["feature_selection"].get_support()
-        names = [name for name, keep in zip(names, kept, strict=True) if keep]
+    names = lab.columns()
     found = {"setup": setup, "columns": names, "rows": len(lab.table), "compared_on": len(lab.pycaret.X_train)}
     write_json(run.path(SETUP), found)
     return {"columns": len(names), "rows": len(lab.table), **{key: value for key, value in setup.items() if value}}

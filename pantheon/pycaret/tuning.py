@@ -43,7 +43,7 @@ def search(lab: Lab, model: str, folds: Folds) -> dict[str, Any]:
 
 
 def grid(lab: Lab, model: str) -> dict[str, Any]:
-    """PyCaret's grid for a model, without what its estimator does not know any more, such as AdaBoost's ``algorithm``."""
+    """PyCaret's grid for a model, without what its estimator does not know any more (AdaBoost's ``algorithm``)."""
     made = lab.pycaret._fit_state["model_registry"][model]  # no public interface
     known = set(made.class_def(**made.args).get_params())
     return {name: choices for name, choices in (made.tune_grid or {}).items() if name in known}

@@ -60,11 +60,11 @@ class Other:
 
     Attributes:
         by: who does it; the stage's record says so.
-        work: what to call; gives the stage's summary.
+        work: called with the run; gives the stage's summary.
     """
 
     by: str
-    work: Callable[[Run], dict[str, Any]]
+    work: Callable[..., dict[str, Any]]
 
 
 def run_stage(
@@ -97,9 +97,8 @@ def run_stage(
 
     mark("running")
     try:
-        stage: Callable[..., dict[str, Any]]
         stage = other.work if other else getattr(importlib.import_module(f"pantheon.workflow.{name}"), name)
-        summary = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
+        summary: dict[str, Any] = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
     except PantheonError as error:
         mark("failed", error=str(error))
         raise

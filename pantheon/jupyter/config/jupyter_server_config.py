@@ -1,6 +1,7 @@
 """JupyterLab's configuration, found by JUPYTER_CONFIG_PATH; what differs by machine is in the service's variables."""
 
 import os
+import shutil
 from pathlib import Path
 
 from pantheon.jupyter import kernel
@@ -27,6 +28,8 @@ c.ServerApp.root_dir = str(state / "notebooks")
 c.LabApp.default_url = "/lab/tree/start_here.ipynb"
 c.FileContentsManager.delete_to_trash = False  # a container has no trash that anybody would find
 c.ServerApp.terminals_enabled = True
+# No login shell, which would set a PATH of its own: without `dvc`.
+c.ServerApp.terminado_settings = {"shell_command": [shutil.which("bash") or "sh"]}
 c.ServerApp.jpserver_extensions = {"jupyter_lsp": False}  # no language server comes with it: 9 MB for nothing
 
 # Nothing asks other hosts: no news, no look for updates, no list of extensions.
@@ -34,10 +37,10 @@ c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 
-# One kernel: the workflow's environment. Jupyter's own Python has nothing that a notebook needs.
-kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]), os.environ["WORKFLOW_ENVIRONMENT"])
+# The workflow's environment, and PyCaret's where it is there. Jupyter's own Python has nothing that a notebook needs.
+c.ServerApp.kernel_spec_manager_class = "pantheon.jupyter.specs.Specs"
 c.KernelSpecManager.ensure_native_kernel = False
-c.KernelSpecManager.allowed_kernelspecs = {kernel.NAME}
+c.KernelSpecManager.allowed_kernelspecs = set(kernel.KERNELS)
 c.MultiKernelManager.default_kernel_name = kernel.NAME
 c.KernelManager.ip = "127.0.0.1"
 c.KernelManager.transport_encryption = kernel.ENCRYPTION

@@ -1,0 +1,20 @@
+"""What JupyterLab knows of kernels: looked up anew, so that one that comes later needs no restart."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpecManager  # type: ignore[import-not-found]
+
+from pantheon.jupyter import kernel
+
+
+class Specs(KernelSpecManager):  # type: ignore[misc]
+    def find_kernel_specs(self) -> dict[str, str]:
+        kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))
+        found: dict[str, str] = super().find_kernel_specs()
+        return found
+
+    def get_kernel_spec(self, kernel_name: str) -> Any:
+        kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))
+        return super().get_kernel_spec(kernel_name)

@@ -90,18 +90,12 @@ def deploy(run: Run) -> None:
 
 
 def version(run: Run) -> None:
-    """Record the run in the deployment's repository, with DVC: its data, parameters, figures and model.
-
-    A run that is recorded already, as it is now, is left as it is.
+    """Record the run in the deployment's repository, with DVC, and say where; once is enough.
 
     Raises:
-        PantheonError: something of yours there is not finished, or the store does not answer; see ``versioning``.
+        PantheonError: something of yours there is not finished, or the store does not answer.
     """
-    if not versioning.enabled(run.state):
-        print("not recorded: the tier odysseus brings DVC, which keeps every run's data and parameters")
-        return
-    found = versioning.record(run)
-    print(f"recorded: commit {found['commit'][:12]}, tag {found['tag']}, in repositories/main and {found['remote']}")
+    print(versioning.line(run))
 
 
 def read(run: Run, name: str) -> Any:

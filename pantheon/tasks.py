@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -98,23 +97,8 @@ def whole(current: Run, until: str) -> None:
     if until in ("", "deploy") and versioning.enabled(current.state):
         for name in graph.GRAPH["deploy"]:
             runner(current, store, report, name)
-        version(current)
+        versioning.step(current, report)
     runner(current, store, report, until)
-
-
-def version(current: Run) -> None:
-    """Record the run in DVC, as a step of its own; nothing where DVC is not there."""
-    if not versioning.enabled(current.state):
-        return
-    step, clock = {"event": "stage", "run": current.id, "stage": "version_control"}, time.perf_counter()
-    report({**step, "state": "running"})
-    try:
-        found = versioning.record(current)
-    except PantheonError as error:
-        report({**step, "state": "failed", "error": str(error)})
-        raise
-    summary = {"commit": found["commit"][:12], "tag": found["tag"]}
-    report({**step, "state": "done", "summary": summary, "seconds": round(time.perf_counter() - clock, 3)})
 
 
 def here(name: str) -> None:
@@ -123,14 +107,7 @@ def here(name: str) -> None:
 
     current = Workspace(Path.cwd())
     fix_threads(current.params)
-    graph.known(name)
-    if by := current.by.get(name):
-        raise PantheonError(
-            f"in this version {name} was not done by the workflow but by {by}, which only its notebooks can repeat.",
-            f'To have the workflow do it, take "{name}" out of "by" in run.json.',
-        )
-    summary = graph.run_stage(name, current, None)
-    print(", ".join([name, *(f"{key.replace('_', ' ')} {value}" for key, value in summary.items())]), flush=True)
+    print(current.repeat(name), flush=True)
 
 
 def prepare_versions(args: argparse.Namespace) -> None:
@@ -155,7 +132,7 @@ def stage(args: argparse.Namespace) -> None:
 
     def work() -> None:
         if args.name == "deploy":
-            version(current)
+            versioning.step(current, report)
         graph.run_single(args.name, current, open_store(state), report)
 
     in_thread(work, current, [args.name])

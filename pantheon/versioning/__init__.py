@@ -7,5 +7,6 @@ of it works in the workflow's environment (a container has git and DVC's own env
 from pantheon.versioning.checkout import checkout
 from pantheon.versioning.record import record
 from pantheon.versioning.repository import enabled, prepare
+from pantheon.versioning.step import line, step
 
-__all__ = ["checkout", "enabled", "prepare", "record"]
+__all__ = ["checkout", "enabled", "line", "prepare", "record", "step"]

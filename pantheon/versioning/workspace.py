@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pantheon.errors import PantheonError
 from pantheon.versioning import pipeline
+from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run, read_json
 
 
@@ -35,6 +37,21 @@ class Workspace(Run):
 
     def source(self, path: str) -> Path:
         return self.folder / pipeline.SOURCE / Path(path).name
+
+    def repeat(self, stage: str) -> str:
+        """Do a stage; gives a line for whoever looks at DVC's output.
+
+        Raises:
+            PantheonError: as the stage, or the stage was not the workflow's in the run that was recorded.
+        """
+        graph.known(stage)
+        if by := self.by.get(stage):
+            raise PantheonError(
+                f"in this version {stage} was done by {by}, which only its notebooks can repeat.",
+                f'To have the workflow do it, take "{stage}" out of "by" in run.json.',
+            )
+        summary = graph.run_stage(stage, self, None)
+        return ", ".join([stage, *(f"{key.replace('_', ' ')} {value}" for key, value in summary.items())])
 
     def mark(self, stage: str, **values: Any) -> None:
         """Nothing: DVC itself keeps what was done."""

@@ -6,7 +6,6 @@ Neither git nor DVC is needed for looking: a tag is a line in a file, and DVC na
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,13 +39,16 @@ class Found:
     source: str
 
 
-def look(state: State, record: Mapping[str, Any]) -> Found:
+def look(state: State, record: Any) -> Found:
     """Compare ``lineage["version_control"]`` with the deployment's repository and with DVC's remote.
 
     Raises:
         PantheonError: the record is malformed, or S3 does not answer.
     """
-    commit, tag, md5 = str(record.get("commit")), str(record.get("tag")), str((record.get("data") or {}).get("md5"))
+    record = record if isinstance(record, dict) else {}
+    data = record.get("data")
+    md5 = str(data.get("md5")) if isinstance(data, dict) else ""
+    commit, tag = str(record.get("commit")), str(record.get("tag"))
     remote, hashed = REMOTE.fullmatch(str(record.get("remote"))), MD5.fullmatch(md5)
     if not (COMMIT.fullmatch(commit) and TAG.fullmatch(tag) and remote and hashed):
         raise PantheonError("the model's lineage has a malformed record of git and DVC.", status=1)

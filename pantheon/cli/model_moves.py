@@ -9,7 +9,6 @@ from pantheon.cli import predict, show
 from pantheon.cli.deployment import Deployment
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
-from pantheon.store import Alias
 from pantheon.tiers import Tier
 from pantheon.workflow.run import write_json
 
@@ -44,7 +43,8 @@ class Move:
                 status=1,
             )
         now = store.alias(self.model, alias)
-        self.say(alias, now, version)
+        before = f"version {now.version}, since {now.since}" if now else "nothing"
+        show.say(f"the {alias} of {self.model} is {before}; from now on version {version}")
         record = store.promote(
             self.model, version, alias, expected=now.version if now else None, by=getpass.getuser(), note=note
         )
@@ -52,23 +52,17 @@ class Move:
             challenger = store.alias(self.model, "challenger")
             if challenger and challenger.version == version:
                 store.drop(self.model, "challenger", expected=version)
-        return self.done(alias, record)
+        answers = self.serve(record.version) if alias == CHAMPION else None
+        return {"model": self.model, "alias": alias, **record.as_dict(), "answers": answers}
 
     def rollback(self, to: str | None = None, note: str = "") -> dict[str, Any]:
         """Make the champion before this one, or ``to``, the champion; as ``promote``."""
         store = self.deployment.store()
         now = store.resolve(self.model)
-        if target := to or now.previous:
-            self.say(CHAMPION, now, target)
-        return self.done(CHAMPION, store.rollback(self.model, to=to, by=getpass.getuser(), note=note))
-
-    def say(self, alias: str, now: Alias | None, version: str) -> None:
-        before = f"version {now.version}, since {now.since}" if now else "nothing"
-        show.say(f"the {alias} of {self.model} is {before}; from now on version {version}")
-
-    def done(self, alias: str, record: Alias) -> dict[str, Any]:
-        answers = self.serve(record.version) if alias == CHAMPION else None
-        return {"model": self.model, "alias": alias, **record.as_dict(), "answers": answers}
+        target = to or now.previous
+        if target is None or target == now.version:
+            store.rollback(self.model, to=to)  # says why there is nothing to go back to
+        return self.promote(str(target), CHAMPION, note or f"back from version {now.version}")
 
     def serve(self, version: str) -> bool:
         """Have the button serve the model's champion, and wait until it answers with it; False where it is down."""

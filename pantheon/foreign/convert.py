@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import InconsistentVersionWarning
 
 from pantheon.errors import PantheonError
@@ -73,7 +73,7 @@ def load(path: Path, file: str) -> Any:
             f"{file} cannot be loaded here: {type(error).__name__}: {first_line(error)}.",
             "Export it to ONNX where it was made, and publish that.",
         ) from error
-    if not (is_classifier(model) or is_regressor(model)):
+    if not isinstance(model, BaseEstimator) or not (is_classifier(model) or is_regressor(model)):
         raise PantheonError(f"{file} holds a {type(model).__name__}, which is no scikit-learn classifier or regressor.")
     if not hasattr(model, "n_features_in_"):
         raise PantheonError(f"{file} holds a {type(model).__name__} that is not fitted.")

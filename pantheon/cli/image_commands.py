@@ -89,8 +89,8 @@ def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = 
         )
     route = deployment.route(chosen)
     deployment.update(tier=chosen.name, engine="compose", port_offset=port_offset, route=route)
-    if route["rest"] == "jupyter":
-        notebooks.bring(deployment.state)
+    if route["rest"] != "dataflow":
+        notebooks.bring(deployment.state, route=route)
     engine: Any = deployment.engine(chosen, "compose", loud=True)
     written = engine.write_env(chosen.folder / ".env")
     show.say(f"{os.path.relpath(written)} is written. Now: docker compose -f {os.path.relpath(chosen.compose_file)} up")

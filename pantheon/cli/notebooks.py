@@ -3,10 +3,12 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pantheon.jupyter_jobs import OTHERS, graph_of
 from pantheon.tiers import ROOT
 from pantheon.workflow.run import atomic, read_json, write_json
 
@@ -24,10 +26,10 @@ class Brought:
     kept: list[str] = field(default_factory=list)
 
 
-def bring(state: Path, shipped: Path = SHIPPED) -> Brought:
+def bring(state: Path, shipped: Path = SHIPPED, route: Mapping[str, str] | None = None) -> Brought:
     """Bring the shipped notebooks into ``state/notebooks``, and links to the runs, models and data.
 
-    New ones are added, and one that was removed comes back: the workflow runs them. One that nobody changed is
+    With ``route``, those are left out that this deployment's workflow does not run. New ones are added, and one that was removed comes back: the workflow runs them. One that nobody changed is
     updated; that somebody only ran it is no change. The others stay as they are.
     """
     folder = state / "notebooks"
@@ -38,7 +40,10 @@ def bring(state: Path, shipped: Path = SHIPPED) -> Brought:
             link.symlink_to(Path("..") / name, target_is_directory=True)
     record: dict[str, str] = read_json(folder / RECORD) if (folder / RECORD).exists() else {}
     before, found = dict(record), Brought()
+    others = set() if route is None else set(OTHERS) - set(graph_of(route))
     for source in sorted(shipped.glob("*.ipynb")):
+        if source.stem in others:
+            continue
         name, copy, new = source.name, folder / source.name, digest(source)
         there = digest(copy) if copy.exists() else None
         if there is None:

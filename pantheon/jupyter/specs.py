@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpecManager  # type: ignore[import-not-found]
+from jupyter_client.kernelspec import KernelSpecManager
 
 from pantheon.jupyter import kernel
 
 
-class Specs(KernelSpecManager):  # type: ignore[misc]
+class Specs(KernelSpecManager):
     def find_kernel_specs(self) -> dict[str, str]:
         kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))
         found: dict[str, str] = super().find_kernel_specs()

@@ -148,13 +148,13 @@ def through_jobs(lab: Lab) -> Run:
     """A run whose stages after the ETL were done by notebooks as jobs; deploy by the command."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from pantheon.jupyter_jobs import NOTEBOOKS, run_notebook
+    from pantheon.jupyter_jobs import graph_of, run_notebook
 
-    run = lab.new_run()
+    run, graph = lab.new_run(), graph_of({"models": "s3"})
     done: set[str] = set()
     with ThreadPoolExecutor(2) as pool:
-        while len(done) < len(NOTEBOOKS):
-            ready = [name for name, needs in NOTEBOOKS.items() if name not in done and done.issuperset(needs)]
+        while len(done) < len(graph):
+            ready = [name for name, needs in graph.items() if name not in done and done.issuperset(needs)]
             list(pool.map(lambda name: run_notebook(lab.jupyter, name, run.id, lab.state, timeout=150), ready))
             done.update(ready)
     lab.tasks(run, "run", "--run", run.id)

@@ -96,3 +96,12 @@ def test_links_show_runs_models_and_data_and_are_not_forced(tmp_path: Path, ship
     assert (state / "notebooks" / "runs" / "one").is_dir()
     assert not (state / "notebooks" / "data").is_symlink()  # the user has a folder of that name
     bring(state, shipped)
+
+
+def test_only_what_a_deployments_workflow_runs_is_brought(tmp_path: Path) -> None:
+    zeus = bring(tmp_path, route={"rest": "jupyter", "models": "folder"}).added
+    assert "train.ipynb" in zeus
+    assert "start_here.ipynb" in zeus
+    assert not [name for name in zeus if name.startswith(("pycaret", "quick"))]
+    assert bring(tmp_path, route={"rest": "jupyter", "models": "s3"}).added == ["quick_preprocessing.ipynb"]
+    assert len(bring(tmp_path, route={"rest": "pycaret", "models": "s3"}).added) == 4

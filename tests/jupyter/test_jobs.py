@@ -12,12 +12,13 @@ import pytest
 
 from pantheon.cli import notebooks
 from pantheon.errors import PantheonError
-from pantheon.jupyter_jobs import INTERRUPTED, NOTEBOOKS, STAGES, run_notebook, wait
+from pantheon.jupyter_jobs import INTERRUPTED, NOTEBOOKS, STAGES, graph_of, run_notebook, wait
 from pantheon.workflow.graph import GRAPH
 from pantheon.workflow.run import Run, read_json
 from tests.jupyter.conftest import Lab, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+ALL = graph_of({"models": "s3"})
 
 
 def agree(one: Any, other: Any, where: str = "") -> None:
@@ -101,7 +102,7 @@ def test_the_same_model_as_by_the_graph_runner(lab: Lab, through_jobs: Run, tmp_
 
 
 def test_executed_copies_lie_with_the_run_and_show_pictures(lab: Lab, through_jobs: Run) -> None:
-    for name in NOTEBOOKS:
+    for name in ALL:
         copy = through_jobs.path(f"notebooks/{name}.ipynb")
         assert pictures(copy) >= 1, name
         cells = [cell for cell in json.loads(copy.read_text())["cells"] if cell["cell_type"] == "code"]
@@ -109,13 +110,13 @@ def test_executed_copies_lie_with_the_run_and_show_pictures(lab: Lab, through_jo
         assert any(f'RUN = "{through_jobs.id}"' in "".join(cell["source"]) for cell in cells)
         assert not [shown for cell in cells for shown in cell["outputs"] if shown.get("name") == "stderr"]
     assert not list(through_jobs.path("notebooks").glob("*.failed.ipynb"))
-    assert {path.stem for path in through_jobs.path("notebooks").glob("*.ipynb")} == set(NOTEBOOKS)
+    assert {path.stem for path in through_jobs.path("notebooks").glob("*.ipynb")} == set(ALL)
 
 
 def test_the_interface_lists_the_jobs_with_their_outputs(lab: Lab, through_jobs: Run) -> None:
     jobs = lab.jupyter.get("/scheduler/jobs")["jobs"]
     mine = {job["name"]: job for job in jobs if job["name"].endswith(through_jobs.id)}
-    assert set(mine) == {f"{name} {through_jobs.id}" for name in NOTEBOOKS}
+    assert set(mine) == {f"{name} {through_jobs.id}" for name in ALL}
     assert {job["status"] for job in mine.values()} == {"COMPLETED"}
     for job in mine.values():
         assert job["downloaded"]

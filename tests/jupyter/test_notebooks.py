@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from pantheon.cli import envs
-from pantheon.jupyter_jobs import NOTEBOOKS, STAGES
+from pantheon.jupyter_jobs import NOTEBOOKS, PYCARET, STAGES, graph_of, stages_of
 from pantheon.workflow.graph import GRAPH
 from tests.conftest import ROOT
 
+OURS = graph_of({"models": "s3"}) | PYCARET
 FILES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
@@ -32,7 +33,7 @@ def test_is_kept_without_what_running_leaves(path: Path) -> None:
     for cell in cells(path, "code"):
         assert cell["outputs"] == []
         assert cell["execution_count"] is None
-    assert book["metadata"]["kernelspec"]["name"] == "pantheon"
+    assert book["metadata"]["kernelspec"]["name"] == ("pantheon-pycaret" if path.stem in PYCARET else "pantheon")
     assert set(book["metadata"]) == {"kernelspec", "language_info"}
     assert len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
     assert not re.search(r"/(home|root|tmp|work|Users)/", path.read_text())
@@ -61,18 +62,19 @@ def test_has_one_cell_of_parameters_that_are_plain_values(path: Path) -> None:
     marked = [cell for cell in cells(path, "code") if "parameters" in cell["metadata"].get("tags", [])]
     assert len(marked) == 1
     values = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse("".join(marked[0]["source"])).body}  # type: ignore[attr-defined]
-    if path.stem in NOTEBOOKS:
+    if path.stem in OURS:
         assert values["RUN"] == "latest"
     assert values.get("DEPLOY", False) is False, "nobody publishes by running all cells"
 
 
 def test_each_stage_after_the_etl_is_in_one_notebook() -> None:
-    assert {path.stem for path in FILES} == {*NOTEBOOKS, "start_here"}
-    for name, stages in STAGES.items():
-        called = re.findall(r'notebook\.stage\(run, "(\w+)"\)', source(ROOT / "notebooks" / f"{name}.ipynb"))
-        assert tuple(called) == stages
-    inside = [stage for stages in STAGES.values() for stage in stages]
-    assert sorted(inside) == sorted(set(GRAPH) - {"load_data", "clean_data", "split_data", "preprocess", "deploy"})
+    assert {path.stem for path in FILES} == {*OURS, "start_here"}
+    for name in OURS:
+        called = re.findall(r'(?:notebook|pycaret)\.stage\(run, "(\w+)"', source(ROOT / "notebooks" / f"{name}.ipynb"))
+        assert tuple(called) == stages_of(name)
+    after = sorted(set(GRAPH) - {"load_data", "clean_data", "split_data", "preprocess", "deploy"})
+    for graph in (NOTEBOOKS, PYCARET):
+        assert sorted(stage for name in graph for stage in stages_of(name)) == after
 
 
 def test_notebooks_wait_for_what_their_stages_wait_for() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
+from pantheon.cli import envs
 from tests.conftest import sockets, text_of
 from tests.jupyter.conftest import Lab, until
 
@@ -58,12 +59,13 @@ def test_a_name_that_is_not_ours_is_refused(lab: Lab) -> None:
     assert ask(lab, "/api/contents", Authorization=f"token {lab.token}", Host="localhost") == 200
 
 
-def test_one_kernel_in_the_workflows_environment(lab: Lab) -> None:
+def test_a_kernel_in_the_workflows_environment_and_one_in_pycarets(lab: Lab) -> None:
+    """PyCaret's where its environment is made, even while JupyterLab runs."""
     specs = lab.jupyter.get("/api/kernelspecs")
     assert specs["default"] == "pantheon"
-    assert {name: spec["spec"]["display_name"] for name, spec in specs["kernelspecs"].items()} == {
-        "pantheon": "Pantheon workflow"
-    }
+    names = {name: spec["spec"]["display_name"] for name, spec in specs["kernelspecs"].items()}
+    there = {"pantheon-pycaret": "Pantheon PyCaret"} if (envs.folder_of("pycaret") / "bin" / "python").exists() else {}
+    assert names == {"pantheon": "Pantheon workflow"} | there
     assert "/envs/workflow/bin/python" in specs["kernelspecs"]["pantheon"]["spec"]["argv"][0]
     environments = lab.jupyter.get("/scheduler/runtime_environments")
     assert [each["label"] for each in environments] == ["Pantheon workflow"]

@@ -22,9 +22,19 @@ from pantheon.tiers import ROOT
 LABEL = "pantheon.sources"
 OURS = "pantheon/"
 SOURCES = ("compose/Dockerfile", "requirements/uv.txt", "datasets", "pantheon", "serving", "tiers")  # and the locks
-BESIDES = {"airflow": ("dags",), "jupyter": ("notebooks",)}  # what only one image has
+BESIDES = {
+    "airflow": ("dags",),
+    "jupyter": ("notebooks",),
+    "jupyter-pycaret": ("notebooks",),
+}  # what not all images have
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}  # by .dockerignore too
-WITH = {"airflow": ("workflow",), "jupyter": ("workflow", "dvc"), "workflow": ("dvc",)}  # environments besides its own
+WITH = {  # environments besides its own
+    "airflow": ("workflow",),
+    "jupyter": ("workflow", "dvc"),
+    "jupyter-pycaret": ("workflow", "dvc", "pycaret"),
+    "workflow": ("dvc",),
+}
+OWN = {"jupyter-pycaret": "jupyter"}  # an image's own environment, where it is not called as the image is
 INSTALLER = (  # what the installer on this machine obeys, the one in the build obeys too
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
@@ -41,7 +51,7 @@ def lock_of(name: str) -> Path:
 
 def locks_of(name: str) -> list[Path]:
     """The locks of all environments in the image ``name``, its own first."""
-    return [lock_of(each) for each in (name, *WITH.get(name, ()))]
+    return [lock_of(each) for each in (OWN.get(name, name), *WITH.get(name, ()))]
 
 
 def tag_of(name: str) -> str:
@@ -57,6 +67,7 @@ def image_of(name: str) -> str:
 def tags() -> dict[str, str]:
     """What the compose files' variables of tags stand for, such as ``PANTHEON_SERVING_TAG``."""
     names = [path.stem for path in sorted((ROOT / "requirements").glob("*.txt"))]
+    names += [name for name, own in OWN.items() if own in names]
     return {f"PANTHEON_{name.upper().replace('-', '_')}_TAG": tag_of(name) for name in names}
 
 

@@ -29,8 +29,9 @@ class Brought:
 def bring(state: Path, shipped: Path = SHIPPED, route: Mapping[str, str] | None = None) -> Brought:
     """Bring the shipped notebooks into ``state/notebooks``, and links to the runs, models and data.
 
-    With ``route``, those are left out that this deployment's workflow does not run. New ones are added, and one that was removed comes back: the workflow runs them. One that nobody changed is
-    updated; that somebody only ran it is no change. The others stay as they are.
+    New ones are added, and one that was removed comes back: the workflow runs them. One that nobody changed is
+    updated; that somebody only ran it is no change. The others stay as they are. With ``route``, those are left out
+    that this deployment's workflow does not run.
     """
     folder = state / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def copied(name: str) -> set[str]:
     return sources
 
 
-@pytest.mark.parametrize("name", ["airflow", "jupyter", "postgres", "s3", "serving", "workflow"])
+@pytest.mark.parametrize("name", ["airflow", "jupyter", "jupyter-pycaret", "postgres", "s3", "serving", "workflow"])
 def test_the_hash_of_sources_covers_what_the_image_has_and_no_more(name: str) -> None:
     locks = {str(path.relative_to(ROOT)) for path in images.locks_of(name)}
     assert copied(name) == {*images.SOURCES, *images.BESIDES.get(name, ()), *locks} - {"compose/Dockerfile"}

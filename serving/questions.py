@@ -226,17 +226,19 @@ class Questions:
             if current is None:
                 return Said(UNANSWERED, self.no_model())
             why = "before this deployment had DVC, or elsewhere"
-            words = f"Not of version {current.version}: it was made {why}. The next run's can be had."
-            return Said(UNANSWERED, words, self.place(current.model, current.version, "lineage.json"))
+            words = f"No: version {current.version} was made {why}. What the next run makes can be."
+            source, facts = self.place(current.model, current.version, "lineage.json"), {"version": current.version}
+            return Said(ANSWERED, words, source, facts | {"can": False})
         assert current is not None
         try:
             found = recorded.look(self.state, record)
         except (PantheonError, OSError) as error:
             return Said(UNANSWERED, f"It was recorded, but cannot be looked up now: {error}")
-        facts = {"version": current.version, **asdict(found)}
+        facts = {"version": current.version, "can": not found.missing, **asdict(found)}
         if found.missing:
-            return Said(UNANSWERED, f"It was recorded, but {' and '.join(found.missing)}.", found.source, facts)
-        command = f"bin/pantheon models checkout {current.version}"
+            return Said(ANSWERED, f"No: it was recorded, but {' and '.join(found.missing)}.", found.source, facts)
+        other = "" if current.model == self.state.deployment.get("dataset") else f" --model {current.model}"
+        command = f"bin/pantheon models checkout {current.version}{other}"
         files = f"{found.objects} file{'s' if found.objects != 1 else ''}"
         return Said(
             ANSWERED,

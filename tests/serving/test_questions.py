@@ -209,7 +209,7 @@ def recorded(deployment: Deployment, tmp_path: Path, s3: str) -> Deployment:
 def test_data_code_and_parameters_are_looked_for(recorded: Deployment, s3: str) -> None:
     with serving(recorded) as (_, client):
         said = asked(client)["restore"]
-        assert said["state"] == "answered"
+        assert (said["state"], said["facts"]["can"]) == ("answered", True)
         assert COMMIT[:12] in said["answer"] and MD5 in said["answer"]
         assert "bin/pantheon models checkout 1" in said["answer"]
         key = f"dvc/files/md5/{MD5[:2]}/{MD5[2:]}"
@@ -218,11 +218,11 @@ def test_data_code_and_parameters_are_looked_for(recorded: Deployment, s3: str) 
         git = recorded.folder / "repositories" / "main" / ".git"
         (git / "packed-refs").write_text(f"# pack-refs with: peeled\n{COMMIT} refs/tags/{TAG}\n")
         shutil.rmtree(git / "refs")
-        assert asked(client)["restore"]["state"] == "answered", "git packs its tags"
+        assert asked(client)["restore"]["facts"]["can"], "git packs its tags"
 
         client_of(s3).delete_object(Bucket="pantheon", Key=key)
         said = asked(client)["restore"]
-        assert said["state"] == "unanswered"
+        assert (said["state"], said["facts"]["can"]) == ("answered", False)
         assert f"s3://pantheon/{key} is gone" in said["answer"]
         (git / "packed-refs").write_text(f"{'f' * 40} refs/tags/{TAG}\n")
         assert "names commit ffffffffffff" in asked(client)["restore"]["answer"]
@@ -272,8 +272,9 @@ def test_a_model_of_an_earlier_tier_is_not_in_dvc(deployment: Deployment, tmp_pa
         assert asked(client)["restore"]["state"] == "cannot"
         at_tier(deployment, "odysseus", models="s3", data="dvc")
         said = asked(client)["restore"]
-        assert said["state"] == "unanswered"
-        assert "before this deployment had DVC" in said["answer"]
+        assert (said["state"], said["facts"]["can"]) == ("answered", False)
+        assert said["answer"].startswith("No: version 1 was made before this deployment had DVC")
+        assert said["source"] == "s3://pantheon/models/robots/1/lineage.json"
         at_tier(deployment, "odysseus", models="s3", data="")
         assert asked(client)["restore"]["answer"].startswith("This deployment cannot know: it was brought up without")
 

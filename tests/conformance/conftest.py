@@ -170,6 +170,7 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
                 rung = rungs[tier] = Rung(tier, said, services, before, *after)
                 ask(made, rung, "grown")
                 rung.runs = run_all(made, DATASETS_OF[tier])
+                ask(made, rung, "run")
                 made("models", "rollback", "--model", "robots")
                 ask(made, rung, "rolled back")
         yield Climb(made, rungs, load)

@@ -21,7 +21,7 @@ from pantheon.errors import PantheonError
 from tests.conftest import ROOT, Pantheon, free_port_offset
 from tests.engines.conftest import FIXTURE, Deployment
 
-from . import stand_in_postgres
+from . import stand_in_postgres, stand_in_s3
 from .stand_in_postgres import STAND_IN
 
 HERE = Path(__file__).parent
@@ -71,8 +71,9 @@ def docker_command(*words: str) -> str:
 
 @pytest.fixture(scope="session")
 def stand_in(docker: Api) -> None:
-    """Images of others come from no registry here: PostgreSQL's is built from the wheel that the local engine uses."""
+    """Images of others come from no registry here: they are built from the wheels that the local engine uses."""
     stand_in_postgres.build(docker.host)
+    stand_in_s3.build(docker.host)
 
 
 class Contained(Deployment):
@@ -163,7 +164,10 @@ class Composed(Pantheon):
 
 def make_composed(home: Path, **settings: str) -> Composed:
     given = {f"PANTHEON_{key}": value for key, value in {"ENGINE": "compose", "TRIALS": "2", **settings}.items()}
-    given["POSTGRES_IMAGE"] = STAND_IN  # what needs a database asks for the fixture `stand_in` too
+    given |= {
+        "POSTGRES_IMAGE": STAND_IN,
+        "S3_IMAGE": stand_in_s3.STAND_IN,
+    }  # who needs them has the fixture `stand_in` too
     return Composed(home, free_port_offset(), given, f"pantheon-test-{secrets.token_hex(3)}")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pantheon.cli import ask, decisions, image_commands, models
+from pantheon.cli import ask, decisions, image_commands, models, versioning
 from pantheon.cli.options import (
     Approval,
     Data,
@@ -342,6 +342,7 @@ def tier(tier: TierName = "", as_json: Json = False) -> None:
 
 app.add_typer(models.app)
 app.command()(ask.ask)
+app.command(**versioning.DVC)(versioning.dvc)
 app.command()(decisions.approve)
 app.command()(decisions.hold)
 app.command()(image_commands.images)

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pantheon.cli import credentials, envs, show
@@ -59,14 +60,33 @@ def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapp
     }
 
 
-def write_keys(deployment: Deployment, environment: Mapping[str, str] = os.environ) -> None:
-    """Have the credentials' files hold the keys of the S3 that the deployment uses."""
-    folder = deployment.state / "secrets"
+def write_keys(
+    deployment: Deployment, new: Mapping[str, Any] | None, environment: Mapping[str, str] = os.environ
+) -> None:
+    """Have the credentials' files hold the keys of the S3 that the deployment uses.
+
+    Where the models lie in another S3 than ``new``, its keys are kept until they were moved (``keys_of_old``).
+    """
+    folder, old = deployment.state / "secrets", current(deployment)
+    kept = keys_of_old(deployment)
+    if old and new and not same(old, new) and not kept.exists():
+        credentials.make_secret(kept, lambda: (folder / "s3" / "credentials").read_text(encoding="utf-8"))
     if not deployment.settings.s3:
         credentials.use_s3_keys(folder)
     elif all(environment.get(key) for key in KEYS):
         access, secret = (environment[key] for key in KEYS)
         credentials.use_s3_keys(folder, access, secret, environment.get("AWS_SESSION_TOKEN", ""))
+
+
+def keys_of_old(deployment: Deployment) -> Path:
+    """The keys of the S3 that the models are moved away from."""
+    return deployment.state / "secrets" / "s3" / "credentials-before"
+
+
+def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two places are one store, at whatever address."""
+    names = ("embedded",) if one["embedded"] else ("embedded", "endpoint", "bucket")
+    return all(one[name] == other[name] for name in names)
 
 
 def location(deployment: Deployment, engine: Engine, route: Mapping[str, str]) -> dict[str, Any] | None:
@@ -133,7 +153,7 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
     old = current(deployment)
     if new == old:
         return
-    if new and old and new["embedded"] and old["embedded"]:  # the same store at another address
+    if new and old and same(new, old):
         write_json(deployment.state / "state" / "store.json", new)
         return
     from pantheon.store.move import relocate
@@ -147,7 +167,9 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
     with show.steps() as steps:
         steps.start(step)
         try:
-            moved = relocate(deployment.state, new)
+            kept = keys_of_old(deployment)
+            moved = relocate(deployment.state, new, old_credentials=kept if kept.exists() else None)
+            kept.unlink(missing_ok=True)
         except BaseException:
             steps.end(step, "failed", f"they stay in {words(old)}")
             raise

@@ -51,15 +51,13 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     route, old = deployment.route(tier), deployment.settings.route
     location = objects.location(deployment, engine, route)
     if before and before != tier.name:
-        show_difference(find(before), tier, [s.name for s in running], engine)
-        if objects.current(deployment) != location:
-            show.say(
-                f"  moves   the models from {objects.words(objects.current(deployment))} to {objects.words(location)}"
-            )
+        now = objects.current(deployment)
+        moves = "" if now == location else f"from {objects.words(now)} to {objects.words(location)}"
+        show_difference(find(before), tier, [s.name for s in running], engine, moves)
     extra = environments(tier, deployment.left_out, deployment.settings.variant)
     envs.prepare(engine, [*(each.environment for each in planned), *extra])
     deployment.move_to(engine, tier)
-    objects.write_keys(deployment)
+    objects.write_keys(deployment, location)
     wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:
         tools = deployment.tools(tier, engine)
@@ -71,7 +69,7 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     if route["rest"] != "dataflow":
         from pantheon.cli import notebooks
 
-        for name in notebooks.bring(deployment.state).kept:
+        for name in notebooks.bring(deployment.state, route=route).kept:
             show.say(
                 f"notebooks/{name} is yours and stays; there is a newer one in the clone's notebooks/ to compare with"
             )
@@ -109,8 +107,8 @@ def follow(steps: show.Steps, event: Any) -> None:
         steps.end(event.service, event.state, event.why, event.seconds)
 
 
-def show_difference(old: Tier, tier: Tier, running: list[str], engine: Engine) -> None:
-    """What growing (or going back) will change, before it does."""
+def show_difference(old: Tier, tier: Tier, running: list[str], engine: Engine, moves: str = "") -> None:
+    """What growing (or going back) will change, before it does; ``moves``: the models' way, if they go one."""
     word = "growing" if tier.number > old.number else "going back"
     planned = {each.name: each for each in engine.planned() if not each.task}
     added = [
@@ -123,7 +121,10 @@ def show_difference(old: Tier, tier: Tier, running: list[str], engine: Engine) -
         show.say(f"  adds    {', '.join(added) or 'no service: ' + tier.adds}")
     if stopped:
         show.say(f"  stops   {', '.join(stopped)}; their data stays")
-    show.say(f"  keeps   {', '.join(kept) or 'nothing running'}; data, models, runs and notebooks stay where they are")
+    stay = "data, runs and notebooks" if moves else "data, models, runs and notebooks"
+    show.say(f"  keeps   {', '.join(kept) or 'nothing running'}; {stay} stay where they are")
+    if moves:
+        show.say(f"  moves   the models {moves}; nothing is deleted")
     show.say(f"  memory  {old.memory_mb:,} MB → {tier.memory_mb:,} MB, a run included")
 
 

@@ -50,7 +50,7 @@ def test_keys_are_kept_for_their_owner_alone_and_ours_come_back(deployment: Depl
     file = deployment.state / "secrets" / "s3" / "credentials"
     ours = file.read_text()
     objects.choose(deployment, "https://s3.example.org/", "theirs", KEYS | {"AWS_REGION": "eu-west-1"})
-    objects.write_keys(deployment, KEYS)
+    objects.write_keys(deployment, None, KEYS)
     assert deployment.settings.s3 == {"endpoint": "https://s3.example.org", "bucket": "theirs", "region": "eu-west-1"}
     for user in ("s3", "button"):
         written = deployment.state / "secrets" / user / "credentials"
@@ -59,7 +59,7 @@ def test_keys_are_kept_for_their_owner_alone_and_ours_come_back(deployment: Depl
     objects.choose(deployment, "", "", {})
     assert deployment.settings.s3, "said once, it stays"
     objects.choose(deployment, "none", "", {})
-    objects.write_keys(deployment, {})
+    objects.write_keys(deployment, None, {})
     assert deployment.settings.s3 == {}
     assert file.read_text() == ours
 

@@ -194,10 +194,11 @@ class Lab:
         if answer is None:
             return float("nan")
         found = np.asarray(answer, dtype=np.float64)
-        if not self.classification:
-            return float(score(self.metric, np.asarray(y), found.reshape(-1)) or 0.0)
-        found = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
-        value = score(self.metric, self.present[np.asarray(y)], self.all_classes(found), self.positive)
+        if self.classification:
+            found = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
+            value = score(self.metric, self.present[np.asarray(y)], self.all_classes(found), self.positive)
+        else:
+            value = score(self.metric, np.asarray(y), found.reshape(-1))
         return float("nan") if value is None else value
 
     def scorer(self, estimator: Any, X: Any, y: Any) -> float:

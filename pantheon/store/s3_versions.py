@@ -2,6 +2,8 @@
 
 import builtins
 import json
+import random
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
-from pantheon.store.bucket import Bucket
+from pantheon.store.bucket import FIRST_PAUSE, LONGEST_PAUSE, Bucket
 from pantheon.store.records import MANIFEST, Version, check_file, check_name, check_version
 from pantheon.store.s3_claims import ABANDONED, PUBLISHED, Claim, Claims
 
@@ -94,9 +96,11 @@ class Versions:
 
     def claim(self, name: str) -> Claim:
         """A new version's number, ours alone."""
-        number = self.last(name) + 1
-        while (claim := self._claims.make(name, number)) is None:
-            number += 1  # somebody was faster
+        number, pause = self.last(name) + 1, FIRST_PAUSE
+        while (claim := self._claims.make(name, number)) is None:  # somebody was faster
+            time.sleep(random.uniform(0, pause))  # noqa: S311 - so that not all try the next one at once
+            pause = min(pause * 2, LONGEST_PAUSE)
+            number = max(number, *self._claims.numbers(name)) + 1
         return claim
 
     @contextmanager

@@ -26,7 +26,12 @@ def is_network(error: Exception) -> bool:
 
     if isinstance(error, errors.SSLError):
         return False
-    lost = (errors.HTTPClientError, errors.IncompleteReadError, errors.ResponseStreamingError)
+    lost = (
+        errors.ConnectionError,
+        errors.HTTPClientError,
+        errors.IncompleteReadError,
+        errors.ResponseStreamingError,
+    )
     return isinstance(error, lost) or isinstance(error.__context__, lost)
 
 

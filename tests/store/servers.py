@@ -19,6 +19,7 @@ from pantheon.store import client
 from pantheon.store.s3 import S3Store
 
 KEYS = "[default]\naws_access_key_id = testkey\naws_secret_access_key = testsecret\n"
+ENVIRONMENT = {"GOMEMLIMIT": "160MiB", "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"}
 IDENTITIES = {
     "identities": [
         {
@@ -81,7 +82,7 @@ class Weed(Server):
     def start(self) -> None:
         with (self.folder / "weed.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [binary(), *self.flags], stdout=log, stderr=log, env={**os.environ, "GOMEMLIMIT": "400MiB"}
+                [binary(), *self.flags], stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}, cwd=self.folder
             )
         self.wait()
 
@@ -116,11 +117,13 @@ def weed(folder: Path, data: Path | None = None) -> Iterator[Weed]:
     data = data or folder / "data"
     data.mkdir(exist_ok=True)
     (folder / "identities.json").write_text(json.dumps(IDENTITIES))
-    roles = ["s3", "filer", "master", "volume", "admin"]
+    roles = ["s3", "filer", "master", "volume"]
     ports = free_ports(2 * len(roles))
-    flags = ["mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={folder}/identities.json"]
-    flags += ["-disableHttp", "-master.telemetry=false", "-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0"]
-    flags += [f"-filer.localSocket={folder}/filer.sock", "-master.volumeSizeLimitMB=16"]
+    # As compose/s3.yaml has them, but for the tokens between its parts.
+    flags = ["server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-master.peers=none"]
+    flags += ["-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=0", "-volume.preStopSeconds=0"]
+    flags += ["-s3", "-s3.ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
+    flags += [f"-s3.config={folder}/identities.json", "-s3.autoCreateBucket=false"]
     for role, port, grpc in zip(roles, ports[::2], ports[1::2], strict=True):
         flags += [f"-{role}.port={port}", f"-{role}.port.grpc={grpc}"]
     server = Weed(f"http://127.0.0.1:{ports[0]}", folder, data=data, flags=flags)

@@ -37,15 +37,6 @@ print("finished")
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    path = tmp_path / "bundle"
-    (path / "plots").mkdir(parents=True)
-    (path / "model.onnx").write_bytes(b"onnx" * 1000)
-    (path / "plots" / "roc.svg").write_text("<svg/>")
-    return path
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "models")
 

@@ -73,6 +73,7 @@ class Page:
         parts |= self.answers(at)
         model = {
             "tier": tier,
+            "variant": self.state.variant,
             "diagram": views.diagram(self.state.picture),
             "lead": lead,
             "card": card,

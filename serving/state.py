@@ -47,12 +47,18 @@ class State:
         return found if isinstance(found, dict) else {}
 
     @property
+    def variant(self) -> str:
+        """The variant of the tier that the deployment is, such as ``pycaret``; empty for the usual one."""
+        tier, name = self.tier, str(self.deployment.get("variant") or "")
+        return name if tier and name in tier.variants else ""
+
+    @property
     def picture(self) -> Path | None:
         """The diagram of the tier, or of the variant that the deployment is; None where there is none."""
-        tier, variant = self.tier, str(self.deployment.get("variant") or "")
+        tier, variant = self.tier, self.variant
         if tier is None:
             return None
-        name = f"diagram-{variant}.svg" if variant in tier.variants else "diagram.svg"
+        name = f"diagram-{variant}.svg" if variant else "diagram.svg"
         return next((p for p in (tier.folder / name, tier.folder / "diagram.svg") if p.exists()), None)
 
     @property

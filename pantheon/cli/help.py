@@ -9,10 +9,13 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   up        bring the tier up, or grow to it in place; runs the workflow once if no model is there
   run       train again, to a model that the gate lets through or not
   predict   ask the deployed model:  ROW='{"robot-age": 5, "rust-level": 9, "battery": "low"}'
+  ask       what this architecture can answer, looked up live:  AT='10 minutes ago'
   status    services, addresses, memory, the model
   logs      what the services said:  SERVICE=button  FOLLOW=1
   runs      the runs so far
   approve   deploy the challenger (after APPROVAL=required);  hold NOTE='why' keeps it back
+  models    the versions;  VERSION=3 all about one;  ALIAS=champion VERSION=3 deploys it
+  rollback  serve the version before this one again, or VERSION=3;  more: bin/pantheon models --help
   down      stop the services; never deletes data
   destroy   stop and delete the deployment; asks, or CONFIRM=yes
   doctor    is this machine fit, and what to do about it

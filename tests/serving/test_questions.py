@@ -392,3 +392,4 @@ def test_the_picture_is_the_tiers_or_the_variants(deployment: Deployment, tmp_pa
             write_json(write, {"tier": tier, "dataset": "robots", "variant": variant})
             page = client.get("/").text
             assert f'data-node="{node}"' in page or f'data-box="{node}"' in page, (tier, variant)
+            assert ("variant pycaret" in page) is bool(variant)

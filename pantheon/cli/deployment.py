@@ -151,11 +151,19 @@ class Deployment:
         """Components whose services are not started: those that the team leaves out; S3 where it is another one."""
         return sorted({*self.settings.without, *(["s3"] if self.settings.s3 else [])})
 
-    def engine(self, tier: Tier, choice: str = "", loud: bool = False, definition: Path | None = None) -> Engine:
+    def engine(
+        self,
+        tier: Tier,
+        choice: str = "",
+        loud: bool = False,
+        definition: Path | None = None,
+        all_of_it: bool = False,
+    ) -> Engine:
         """The engine for this deployment at ``tier``; ``loud`` shows each outside command before it runs.
 
         Args:
             definition: instead of the tier's compose file.
+            all_of_it: components that the deployment leaves out too.
 
         Raises:
             PantheonError: the engine asked for is unknown or not built yet.
@@ -163,6 +171,7 @@ class Deployment:
         name, _ = self.choose_engine(choice)
         echo = show.echo if loud else None
         definition = definition or tier.definition(self.settings.variant)
+        without = [] if all_of_it else self.left_out
         if name == "compose":
             from pantheon.cli import images
             from pantheon.engines.docker import ComposeEngine
@@ -177,7 +186,7 @@ class Deployment:
                 root=ROOT,
                 ca=images.ca_file(os.environ),
                 echo=echo,
-                without=self.left_out,
+                without=without,
             )
         if name == "helm":
             raise PantheonError("ENGINE=helm is not built yet.", "Use ENGINE=local or ENGINE=compose, or leave it out.")
@@ -194,7 +203,7 @@ class Deployment:
             environments=folder_of,
             port_offset=self.settings.port_offset,
             echo=echo,
-            without=self.left_out,
+            without=without,
         )
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:

@@ -49,9 +49,7 @@ class Move:
             self.model, version, alias, expected=now.version if now else None, by=getpass.getuser(), note=note
         )
         if alias == CHAMPION:
-            challenger = store.alias(self.model, "challenger")
-            if challenger and challenger.version == version:
-                store.drop(self.model, "challenger", expected=version)
+            store.drop(self.model, "challenger", expected=version)  # decided, if it waited
         answers = self.serve(record.version) if alias == CHAMPION else None
         return {"model": self.model, "alias": alias, **record.as_dict(), "answers": answers}
 

@@ -121,25 +121,27 @@ def words(where: Mapping[str, Any] | None) -> str:
     return f"s3://{where['bucket']}/models" + ("" if where["embedded"] else f" at {where['endpoint'] or 'AWS'}")
 
 
-def bring_back(deployment: Deployment, tier: Tier) -> None:
-    """Have the models lie in the folder again, for a tier (or a choice of components) without S3.
+def move_before(deployment: Deployment, tier: Tier, new: dict[str, Any] | None) -> None:
+    """Have the models lie at ``new``, which is not the tier's own S3: that one stops next, if it runs.
 
     Where the deployment is down, the store that they are in is started for as long as that takes.
     """
     old = current(deployment)
-    if old is None:
-        return
     before = deployment.engine(tier, deployment.settings.engine)
-    if old["embedded"] and not any(s.state not in ("stopped", "waiting") for s in before.status()):
-        alone = deployment.engine(tier, deployment.settings.engine, definition=ROOT / "compose" / "s3.yaml")
-        envs.prepare(alone, [each.environment for each in alone.planned()])
-        alone.up()
-        try:
-            move(deployment, None)
-        finally:
-            alone.down()
-    else:
-        move(deployment, None)
+    if not (old and old["embedded"]) or any(s.name == "s3" and s.state == "healthy" for s in before.status()):
+        move(deployment, new)
+        return
+    if any(s.state not in ("stopped", "waiting") for s in before.status()):
+        raise PantheonError(
+            "the S3 store with the models is not up.", "Bring it up first: see `bin/pantheon status`.", 1
+        )
+    alone = deployment.engine(tier, deployment.settings.engine, definition=ROOT / "compose" / "s3.yaml", all_of_it=True)
+    envs.prepare(alone, [each.environment for each in alone.planned()])
+    alone.up()
+    try:
+        move(deployment, new)
+    finally:
+        alone.down()
 
 
 def move(deployment: Deployment, new: dict[str, Any] | None) -> None:

@@ -64,8 +64,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
         looked = doctor.look(tier, deployment.state, wanted, False, deployment.settings.port_offset, tools)
         for finding in doctor.refuse_if_unfit(looked):
             show.say(f"[yellow]![/] {finding.what}: {finding.found}. {finding.cure}")
-    if location is None:
-        objects.bring_back(deployment, tier)  # before S3 stops
+    if location is None or not location["embedded"]:
+        objects.move_before(deployment, tier, location)
     if route["rest"] != "dataflow":
         from pantheon.cli import notebooks
 
@@ -80,7 +80,7 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
         )
     with show.steps() as steps:
         engine.up(on_event=lambda event: follow(steps, event))
-    if location:
+    if location and location["embedded"]:
         objects.move(deployment, location)
     if route["data"]:
         from pantheon.cli import versioning

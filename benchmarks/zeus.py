@@ -15,7 +15,7 @@ from benchmarks import bare
 from benchmarks.startup import ROOT, timed
 from pantheon.engines.ports import free_offset
 
-PORTS = [8080, 8081, 8888, 8070, 5433]
+PORTS = [8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017)]
 
 
 def memory(clone: Path) -> float:

@@ -119,7 +119,8 @@ class Pantheon:
         )
 
 
-PORTS = (8080, 8081, 8888, 8070, 5433)  # no two of them end alike: offsets of whole hundreds never meet
+# No two of them end alike: offsets of whole hundreds never meet.
+PORTS = (8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017))
 
 
 def free_port_offset() -> int:

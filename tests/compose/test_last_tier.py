@@ -1,4 +1,4 @@
-"""Airflow and JupyterLab in containers: one deployment grows under load, is looked at there, and goes back."""
+"""All components in containers: one deployment grows under load to the last tier, is looked at there, and goes back."""
 
 import contextlib
 import json
@@ -20,25 +20,28 @@ from pantheon.cli import images
 from pantheon.engines.docker import ComposeEngine
 from pantheon.engines.docker_api import Api
 from pantheon.tiers import find
-from tests.conformance.conftest import Load, checksums
+from tests.conformance.conftest import BUILT, Load, checksums, versions
 from tests.conformance.test_tiers_agree import differences
-from tests.conftest import Answer, make_pantheon
+from tests.conftest import PORTS, Answer, make_pantheon
 from tests.engines.conftest import until
 
 from .conftest import Composed, clear, docker_command, make_composed
 from .test_keys import HONOURED
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
+LAST = BUILT[-1]
 AIRFLOW = {"postgres", "airflow", "airflow-scheduler", "airflow-dag-processor"}
-EVERY = AIRFLOW | {"button", "dataflow", "jupyter"}
+EVERY = AIRFLOW | {"button", "dataflow", "jupyter", "s3"}
+DONE = {"airflow-migrate", "s3-buckets"}
 SEES = {  # service → what of secrets/ it can read
-    "button": set[str](),
+    "button": {"button/credentials"},
     "postgres": {"postgres_password"},
     "airflow": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_passwords.json"},
     "airflow-scheduler": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "dataflow_token", "jupyter_token"},
     "airflow-dag-processor": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret"},
-    "dataflow": {"dataflow_token"},
-    "jupyter": {"jupyter_token"},
+    "dataflow": {"dataflow_token", "s3/credentials"},
+    "jupyter": {"jupyter_token", "s3/credentials"},
+    "s3": {"s3_identities.json", "security.toml", "s3_grpc.pem"},
 }
 ASK = """
 import sys, urllib.error, urllib.request
@@ -52,12 +55,13 @@ except urllib.error.HTTPError as error:
 
 @dataclass
 class Climb:
-    """The deployment at zeus, and what was seen on the way there."""
+    """The deployment at the last tier, and what was seen on the way there."""
 
     made: Composed
     load: Load
     buttons: list[str] = field(default_factory=list)
     files: list[dict[str, str]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
     outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
     said: list[Answer] = field(default_factory=list)
     schedulers: list[dict[str, Any]] = field(default_factory=list)
@@ -69,6 +73,7 @@ class Climb:
         self.said.append(self.made("up", tier, timeout=400))
         self.buttons.append(self.made.inspect(api)["Id"])
         self.files.append(checksums(self.made.state))
+        self.models.append(versions(self.made))
 
     def kill_scheduler(self, api: Api) -> None:
         """kill -9 of the container's main process; wait until it is back, and note what it was and is."""
@@ -93,11 +98,11 @@ def climb(tmp_path_factory: pytest.TempPathFactory, docker: Api, stand_in: None)
         mine = made.state / "notebooks" / "mine.ipynb"
         mine.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
         with found.load:
-            for tier in ("persephone", "daedalus", "prometheus", "zeus"):
+            for tier in BUILT:
                 found.grow(docker, tier)
-                if tier == "zeus":
+                if tier == "prometheus":
                     found.kill_scheduler(docker)
-                if tier in ("prometheus", "zeus"):
+                if tier == LAST:
                     found.said.append(made("run", "--json", timeout=400))
                     found.outcomes[tier] = found.said[-1].json
         yield found
@@ -106,9 +111,9 @@ def climb(tmp_path_factory: pytest.TempPathFactory, docker: Api, stand_in: None)
 
 
 @pytest.fixture
-def zeus(climb: Climb) -> Composed:
-    """At zeus, on Compose, with all its components: nothing to do where the test before left it so."""
-    climb.made("up", "zeus", "--engine", "compose", "--without", "none", "--no-run", timeout=400)
+def last(climb: Climb) -> Composed:
+    """At the last tier, on Compose, with all components: nothing to do where the test before left it so."""
+    climb.made("up", LAST, "--engine", "compose", "--without", "none", "--no-run", timeout=400)
     return climb.made
 
 
@@ -159,6 +164,11 @@ def test_no_request_is_lost_while_it_grows_and_the_button_is_never_replaced(clim
     assert len(set(climb.buttons)) == 1
 
 
+def test_versions_and_aliases_go_along_into_s3(climb: Climb) -> None:
+    assert climb.models[0]
+    assert all(models == climb.models[0] for models in climb.models)
+
+
 def test_data_models_runs_and_notebooks_are_kept(climb: Climb) -> None:
     assert any(name.startswith("models/") for name in climb.files[0])
     assert "notebooks/mine.ipynb" in climb.files[0]
@@ -183,28 +193,28 @@ def test_runs_through_airflow_and_jupyter_end_with_the_model_that_the_local_engi
         wanted = json.loads((run / "metrics.json").read_text())
     finally:
         local("down")
-    for tier in ("persephone", "prometheus", "zeus"):
+    for tier in ("persephone", LAST):
         assert climb.outcomes[tier]["decision"] in ("promoted", "refused")
         assert (climb.run(tier) / "bundle" / "model.onnx").stat().st_size > 0
         assert json.loads((climb.run(tier) / "run.json").read_text())["tier"] == tier
         found = json.loads((climb.run(tier) / "metrics.json").read_text())
         assert list(differences(wanted, found)) == []
-    assert not (climb.run("prometheus") / "notebooks").exists()
-    executed = [json.loads(path.read_text()) for path in (climb.run("zeus") / "notebooks").glob("*.ipynb")]
+    assert (climb.run(LAST) / "version_control.json").exists()
+    executed = [json.loads(path.read_text()) for path in (climb.run(LAST) / "notebooks").glob("*.ipynb")]
     assert len(executed) >= 5
     assert all(any(cell.get("outputs") for cell in notebook["cells"]) for notebook in executed)
 
 
-def test_every_service_is_healthy_and_no_more_than_these(zeus: Composed, docker: Api) -> None:
-    states = {service["name"]: service["state"] for service in zeus("status", "--json").json["services"]}
-    assert states == dict.fromkeys(EVERY, "healthy") | {"airflow-migrate": "completed"}
-    assert running(docker, zeus) == EVERY
+def test_every_service_is_healthy_and_no_more_than_these(last: Composed, docker: Api) -> None:
+    states = {service["name"]: service["state"] for service in last("status", "--json").json["services"]}
+    assert states == dict.fromkeys(EVERY, "healthy") | dict.fromkeys(DONE, "completed")
+    assert running(docker, last) == EVERY
 
 
-def test_containers_have_no_more_rights_than_they_need(zeus: Composed, docker: Api) -> None:
-    uid = str((zeus.state / "models").stat().st_uid)
+def test_containers_have_no_more_rights_than_they_need(last: Composed, docker: Api) -> None:
+    uid = str((last.state / "models").stat().st_uid)
     for service in EVERY:
-        found = zeus.inspect(docker, service)
+        found = last.inspect(docker, service)
         host = found["HostConfig"]
         assert found["Config"]["User"].split(":")[0] == uid != "0", service
         assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"] and not host["CapAdd"], service
@@ -213,51 +223,54 @@ def test_containers_have_no_more_rights_than_they_need(zeus: Composed, docker: A
         assert found["State"]["OOMKilled"] is False, service
 
 
-def test_the_engine_honours_every_key_that_the_compose_files_use(zeus: Composed, docker: Api) -> None:
+def test_the_engine_honours_every_key_that_the_compose_files_use(last: Composed, docker: Api) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POSTGRES_IMAGE", zeus.settings["POSTGRES_IMAGE"])
-        engine = ComposeEngine(zeus.name, zeus.state, find("zeus").compose_file, zeus.offset, tags=images.tags())
+        patch.setenv("POSTGRES_IMAGE", last.settings["POSTGRES_IMAGE"])
+        engine = ComposeEngine(last.name, last.state, find(LAST).compose_file, last.offset, tags=images.tags())
     for name, service in engine.resolved().started.items():
-        found = zeus.inspect(docker, name)
+        found = last.inspect(docker, name)
         broken = [key for key, wanted in service.items() if key in HONOURED and not HONOURED[key](found, wanted)]
         assert (name, broken) == (name, [])
 
 
-def test_nothing_listens_beyond_this_machine(zeus: Composed, docker: Api) -> None:
+def test_nothing_listens_beyond_this_machine(last: Composed, docker: Api) -> None:
     published = {}
-    for each in docker.containers(zeus.name):
+    for each in docker.containers(last.name):
         for entries in each["NetworkSettings"]["Ports"].values():
             published |= {int(entry["HostPort"]): entry["HostIp"] for entry in entries or []}
         if pid := each["State"]["Pid"]:
             mine, its = (Path(f"/proc/{who}/ns/net").readlink() for who in ("self", pid))
             assert mine != its, "a container's own sockets are not this machine's"
-    assert published == {port + zeus.offset: "127.0.0.1" for port in (8080, 8081, 8888)}
+    assert published == {port + last.offset: "127.0.0.1" for port in (8080, 8081, 8888, 9000)}
     beyond = [
         connection.laddr
         for connection in psutil.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
         and connection.laddr.ip != "127.0.0.1"
-        and (connection.laddr.port in published or connection.laddr.port - zeus.offset in (5433, 8070, 8974))
+        and (
+            connection.laddr.port in published
+            or connection.laddr.port - last.offset in (5433, 8070, *range(9010, 9017))
+        )
     ]
     assert beyond == []
 
 
-def test_only_what_is_published_can_be_reached_from_outside_and_nothing_reaches_out(zeus: Composed) -> None:
-    names = [f"{zeus.name}_front", f"{zeus.name}_inside"]
+def test_only_what_is_published_can_be_reached_from_outside_and_nothing_reaches_out(last: Composed) -> None:
+    names = [f"{last.name}_front", f"{last.name}_inside"]
     front, inside = json.loads(docker_command("network", "inspect", *names))
     assert front["Options"]["com.docker.network.bridge.enable_ip_masquerade"] == "false"
     assert inside["Internal"]
     for service in ("airflow-scheduler", "postgres", "dataflow"):
-        (network,) = json.loads(docker_command("inspect", f"{zeus.name}-{service}-1"))[0]["NetworkSettings"]["Networks"]
-        assert network == f"{zeus.name}_inside"
-    for port in (5433, 8070, 8974):
-        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port + zeus.offset), 2):
+        (network,) = json.loads(docker_command("inspect", f"{last.name}-{service}-1"))[0]["NetworkSettings"]["Networks"]
+        assert network == f"{last.name}_inside"
+    for port in (5433, 8070, 9010, 9015):
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port + last.offset), 2):
             pass
 
 
-def test_airflow_jupyter_and_the_dataflow_refuse_without_credentials(zeus: Composed) -> None:
-    lab, api = (f"http://127.0.0.1:{port + zeus.offset}" for port in (8888, 8081))
-    token = (zeus.state / "secrets" / "jupyter_token").read_text().strip()
+def test_airflow_jupyter_and_the_dataflow_refuse_without_credentials(last: Composed) -> None:
+    lab, api = (f"http://127.0.0.1:{port + last.offset}" for port in (8888, 8081))
+    token = (last.state / "secrets" / "jupyter_token").read_text().strip()
     assert status_of(f"{lab}/api/contents") == 403
     assert status_of(f"{lab}/scheduler/jobs") == 403
     assert status_of(f"{lab}/api/contents", Authorization="token wrong") == 403
@@ -265,19 +278,19 @@ def test_airflow_jupyter_and_the_dataflow_refuse_without_credentials(zeus: Compo
     assert status_of(f"{api}/api/v2/dags") == 401
     assert status_of(f"{api}/api/v2/dags/etl/dagRuns", {"logical_date": None}) == 401
     assert status_of(f"{api}/auth/token", {"username": "admin", "password": "wrong"}) == 401
-    assert {dag["dag_id"] for dag in airflow(zeus, "dags")["dags"]} == {"etl", "dataflow", "notebooks"}
-    going = f"http://dataflow:{8070 + zeus.offset}/runs/none/continue"
-    inside = ["exec", f"{zeus.name}-jupyter-1", "python", "-c", ASK, going, "POST"]
+    assert {dag["dag_id"] for dag in airflow(last, "dags")["dags"]} == {"etl", "dataflow", "notebooks", "pycaret"}
+    going = f"http://dataflow:{8070 + last.offset}/runs/none/continue"
+    inside = ["exec", f"{last.name}-jupyter-1", "python", "-c", ASK, going, "POST"]
     assert docker_command(*inside) == "401\n"
-    word = (zeus.state / "secrets" / "dataflow_token").read_text().strip()
+    word = (last.state / "secrets" / "dataflow_token").read_text().strip()
     assert docker_command(*inside, f"Authorization=Bearer {word}") == "404\n", "with it, it looks for the run"
 
 
 def words_of(made: Composed) -> dict[str, str]:
-    """Every generated word, by its file; pgpass and the passwords' JSON are other forms of two of them."""
-    other = {"pgpass", "airflow_passwords.json"}
+    """Every generated word, by its file; what is no single word is another form of them, or SeaweedFS's own."""
+    other = {"pgpass", "airflow_passwords.json", "s3_identities.json", "security.toml", "s3_grpc.pem"}
     files = [path for path in (made.state / "secrets").iterdir() if path.is_file() and path.name not in other]
-    return {path.name: path.read_text().strip() for path in files}
+    return {path.name: path.read_text().strip() for path in files if not path.name.endswith("_access_key")}
 
 
 def environments(pids: list[int]) -> str:
@@ -290,42 +303,47 @@ def environments(pids: list[int]) -> str:
     return "".join(found)
 
 
-def test_no_secret_is_where_others_see_it(climb: Climb, zeus: Composed, docker: Api) -> None:
-    containers = docker.containers(zeus.name)
+def test_no_secret_is_where_others_see_it(climb: Climb, last: Composed, docker: Api) -> None:
+    containers = docker.containers(last.name)
     seen = {
         "inspect": json.dumps(containers),
         "images": json.dumps([docker.ask(f"/images/{each['Image']}/json") for each in containers]),
         "layers": "".join(docker_command("history", "--no-trunc", each["Image"]) for each in containers),
-        "logs": "".join(zeus("logs", "--service", service).out for service in EVERY)
-        + "".join(docker_command("logs", f"{zeus.name}-{service}-1") for service in EVERY),
+        "logs": "".join(last("logs", "--service", service).out for service in EVERY)
+        + "".join(docker_command("logs", f"{last.name}-{service}-1") for service in EVERY),
         "logs of tasks": "".join(
             path.read_text(errors="replace")
             for folder in ("volumes/airflow/logs", "logs")
-            for path in (zeus.state / folder).rglob("*.log")
+            for path in (last.state / folder).rglob("*.log")
         ),
         "ps": subprocess.check_output(["ps", "-eo", "args"], text=True),
         "environments": environments([each["State"]["Pid"] for each in containers if each["State"]["Pid"]]),
         "said": "".join(answer.out + answer.err for answer in climb.said),
-        "state": "".join(path.read_text() for path in (zeus.state / "state").glob("*.json")),
+        "state": "".join(path.read_text() for path in (last.state / "state").glob("*.json")),
     }
-    words = words_of(zeus)
-    assert len(words) == 6 and all(len(word) >= 40 for word in words.values())
+    words = words_of(last)
+    assert len(words) == 9 and all(len(word) >= 40 for word in words.values())
     assert all(seen.values())
     assert [(place, name) for place, text in seen.items() for name, word in words.items() if word in text] == []
 
 
-def test_each_service_reads_the_secrets_that_it_needs_and_no_others(zeus: Composed, docker: Api) -> None:
-    words = words_of(zeus)
-    owner = (zeus.state / "models").stat().st_uid
-    for path in (path for path in (zeus.state / "secrets").rglob("*") if path.is_file()):
+def test_each_service_reads_the_secrets_that_it_needs_and_no_others(last: Composed, docker: Api) -> None:
+    words = words_of(last)
+    owner = (last.state / "models").stat().st_uid
+    for path in (path for path in (last.state / "secrets").rglob("*") if path.is_file()):
         assert path.stat().st_mode & 0o777 == 0o600, path.name
         assert path.stat().st_uid == owner or path.name not in set().union(*SEES.values()), path.name
-    look = "for f in /run/secrets/*; do [ -f $f ] && [ -r $f ] && basename $f; done; true"
-    forms = {"pgpass": "postgres_password", "airflow_passwords.json": "airflow_password"}
+    look = "cd /run/secrets; find . -type f -readable -printf '%P\\n'"
+    forms = {
+        "pgpass": "postgres_password",
+        "airflow_passwords.json": "airflow_password",
+        "button/credentials": "button_secret_key",
+        "s3/credentials": "s3_secret_key",
+    }
     for service, wanted in SEES.items():
-        assert set(docker_command("exec", f"{zeus.name}-{service}-1", "sh", "-c", look).split()) == wanted, service
+        assert set(docker_command("exec", f"{last.name}-{service}-1", "sh", "-c", look).split()) == wanted, service
         hidden = {name: word.encode() for name, word in words.items() if name not in {forms.get(w, w) for w in wanted}}
-        mounts = [Path(m["Source"]) for m in zeus.inspect(docker, service)["Mounts"] if "/run/secrets" not in str(m)]
+        mounts = [Path(m["Source"]) for m in last.inspect(docker, service)["Mounts"] if "/run/secrets" not in str(m)]
         texts = {path: path.read_bytes() for mount in mounts for path in mount.rglob("*") if path.is_file()}
         assert [
             (service, path, name) for path, text in texts.items() for name, word in hidden.items() if word in text
@@ -333,39 +351,44 @@ def test_each_service_reads_the_secrets_that_it_needs_and_no_others(zeus: Compos
 
 
 def test_a_killed_scheduler_is_started_again(climb: Climb) -> None:
-    """Before the run at zeus, which the one that came back led."""
+    """Before the run at the last tier, which the one that came back led."""
     before, after = climb.schedulers
     assert after["Id"] == before["Id"]
     assert after["State"]["Pid"] != before["State"]["Pid"]
     assert after["RestartCount"] == before["RestartCount"] + 1
 
 
-def test_without_airflow_its_services_stop_and_the_dataflow_does_their_part(zeus: Composed, docker: Api) -> None:
-    said = zeus("up", "prometheus", "--without", "airflow", "--no-run").err
+def test_without_airflow_the_dataflow_does_its_part_and_its_history_is_kept_on_either_engine(
+    last: Composed, docker: Api
+) -> None:
+    before = history(last)
+    assert {line.split()[0] for line in before} == {"etl", "notebooks"}
+    said = last("up", "prometheus", "--without", "airflow", "--no-run").err
     (stops,) = [line for line in said.splitlines() if line.startswith("  stops")]
-    assert all(name in stops for name in (*AIRFLOW, "jupyter"))
-    assert running(docker, zeus) == {"button", "dataflow"}
-    run = zeus("run", "--json", timeout=400).json
+    assert all(name in stops for name in (*AIRFLOW, "jupyter", "s3"))
+    assert running(docker, last) == {"button", "dataflow"}
+    run = last("run", "--json", timeout=400).json
     assert run["decision"] in ("promoted", "refused")
 
+    files, models = checksums(last.state), versions(last)
+    said = last("up", LAST, "--engine", "local", "--without", "none", "--no-run", timeout=400).err
+    assert "moving from compose to local" in said
+    assert running(docker, last) == set()
+    assert history(last) == before
+    assert versions(last) == models
+    last("up", "--engine", "compose", "--no-run", timeout=400)
+    assert history(last) == before
+    assert versions(last) == models
+    assert checksums(last.state) == files
 
-def test_airflows_history_goes_from_compose_to_local_and_back(zeus: Composed, docker: Api) -> None:
-    before, files = history(zeus), checksums(zeus.state)
-    assert {line.split()[0] for line in before} == {"etl", "dataflow", "notebooks"}, "kept while Airflow was left out"
-    assert "moving from compose to local" in zeus("up", "--engine", "local", "--no-run", timeout=400).err
-    assert running(docker, zeus) == set()
-    assert history(zeus) == before
-    zeus("up", "--engine", "compose", "--no-run", timeout=400)
-    assert history(zeus) == before
-    assert checksums(zeus.state) == files
 
-
-def test_going_back_stops_what_the_tier_does_not_have_and_keeps_its_data(zeus: Composed, docker: Api) -> None:
-    button, files = zeus.inspect(docker)["Id"], checksums(zeus.state)
-    said = zeus("up", "daedalus", "--no-run").err
-    assert "going back in place: zeus → daedalus" in said
-    assert running(docker, zeus) == {"button"}
-    assert zeus.inspect(docker)["Id"] == button
-    assert checksums(zeus.state) == files
-    assert (zeus.state / "volumes" / "metadata" / "18" / "PG_VERSION").read_text() == "18\n"
-    assert list((zeus.state / "volumes" / "airflow" / "logs").rglob("*.log"))
+def test_going_back_stops_what_the_tier_does_not_have_and_keeps_its_data(last: Composed, docker: Api) -> None:
+    button, files, models = last.inspect(docker)["Id"], checksums(last.state), versions(last)
+    said = last("up", "daedalus", "--no-run").err
+    assert f"going back in place: {LAST} → daedalus" in said
+    assert running(docker, last) == {"button"}
+    assert last.inspect(docker)["Id"] == button
+    assert files.items() <= checksums(last.state).items()
+    assert versions(last) == models
+    assert (last.state / "volumes" / "metadata" / "18" / "PG_VERSION").read_text() == "18\n"
+    assert list((last.state / "volumes" / "airflow" / "logs").rglob("*.log"))

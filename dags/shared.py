@@ -40,15 +40,15 @@ RUN = Param(
 
 @contextmanager
 def failing_at_once() -> Iterator[None]:
-    """Bad input fails the task without a retry; its cause and cure are the last that the log says of it."""
+    """Bad input fails the task without a retry; the log says cause and cure of that and of all else."""
     try:
         yield
     except PantheonError as error:
-        if error.status != 2:
-            raise
         log.error(error.cause)
         if error.cure:
             log.error(error.cure)
+        if error.status != 2:
+            raise
         raise AirflowFailException(str(error)) from None
 
 

@@ -5,6 +5,7 @@ second, and nothing has to be unpickled.
 """
 
 import hashlib
+import shutil
 from importlib import metadata
 from typing import Any
 
@@ -27,7 +28,7 @@ from pantheon.workflow.run import Run, read_json, write_json
 from pantheon.workflow.train import join
 
 SETUP = "pycaret/setup.json"
-COMPARISON = "pycaret/comparison.json"
+COMPARISON = "candidates/pycaret.json"
 SLOW = ("gpc", "rbfsvm", "mlp")  # PyCaret leaves them out itself (`turbo`)
 QUADRATIC = ("gpc", "rbfsvm", "svm", "kr", "tr")  # time or memory grow with the square of the rows, or worse
 MANY = 5000  # rows from which those are left out
@@ -60,7 +61,7 @@ def lab_of(run: Run) -> Lab:
 
 
 def train(run: Run, include: list[str] | None = None) -> dict[str, Any]:
-    """``compare_models`` → ``pycaret/comparison.json`` and ``candidates.json``: every model of PyCaret's, its scores.
+    """``compare_models`` → ``candidates/pycaret.json`` and ``candidates.json``: every model of PyCaret's, its scores.
 
     Args:
         include: ids of models to compare; empty for all that are neither slow nor of no use on so many rows.
@@ -103,6 +104,7 @@ def train(run: Run, include: list[str] | None = None) -> dict[str, Any]:
     if BASELINE not in {entry["name"] for entry in compared} or len(compared) < 2:
         raise PantheonError("none of PyCaret's models could be compared.", "Give more rows, or VARIANT=none.", 1)
     entries += [{"id": name, "name": models[name], "why": why} for name, why in skipped.items() if name not in wanted]
+    shutil.rmtree(run.path("candidates"), ignore_errors=True)  # of a training that PyCaret has not done
     write_json(run.path(COMPARISON), {"metric": lab.metric, "models": entries})
     fitted = {entry["name"]: {"params": {}, "seconds": entry["seconds"]} for entry in compared}
     write_json(run.path("candidates.json"), {"candidates": fitted, "rows": len(lab.table)})

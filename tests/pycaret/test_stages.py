@@ -60,7 +60,7 @@ def test_the_best_that_can_be_served_is_served_and_the_better_one_is_named(runs:
 
 def test_who_does_not_take_part_is_named(runs: dict[str, tuple[Run, str]]) -> None:
     models = {
-        model["id"]: model for model in read_json(runs["no ONNX form"][0].path("pycaret/comparison.json"))["models"]
+        model["id"]: model for model in read_json(runs["no ONNX form"][0].path("candidates/pycaret.json"))["models"]
     }
     assert models["ridge"]["why"] == "it gives no probabilities"
     assert "slow" in models["gpc"]["why"]

@@ -23,6 +23,7 @@ from serving.champion import Champion  # noqa: E402
 from serving.guard import App, Guard  # noqa: E402
 from serving.page import Page, application  # noqa: E402
 from serving.questions import Questions  # noqa: E402
+from serving.reader import Reader  # noqa: E402
 from serving.server import Server  # noqa: E402
 from serving.state import State  # noqa: E402
 
@@ -48,7 +49,7 @@ class Button:
         folder = State(state)
         store = open_store(state, patience=0)  # nobody waits for an S3 that is away: it is looked at again soon
         self.champion = Champion(folder, store)
-        questions = Questions(folder, store, self.champion)
+        questions = Questions(folder, Reader(store), self.champion)
         self.api = Api(self.champion, questions)
         self.page = application(Page(folder, store, self.champion, questions))
         self.app: App = Guard(self.route, port, hosts)

@@ -47,7 +47,7 @@ class Page:
     """Everything people look at. Parts are polled with ``seen``, the fingerprint of what they show already."""
 
     def __init__(self, state: State, store: ModelStore, champion: Champion, questions: Questions) -> None:
-        self.state, self.store, self.champion = state, store, champion
+        self.state, self.store, self.champion, self.questions = state, store, champion, questions
         self.templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -111,7 +111,7 @@ class Page:
         return {"runs": shown, "runs_seen": views.fingerprint(shown)}
 
     def versions(self, notice: tuple[str, str] | None = None) -> dict[str, Any]:
-        shown = views.versions(self.state, self.store, self.champion.current)
+        shown = views.versions(self.state, self.questions.store, self.champion.current)
         return {"v": shown, "versions_seen": views.fingerprint(shown), "notice": notice}
 
     def answers(self, at: str = "") -> dict[str, Any]:
@@ -176,6 +176,7 @@ class Page:
             raise PantheonError(f"version {version} is damaged: {problems[0]}")
         note = note or f"back from version {champion}"
         self.store.promote(model, version, expected=champion or None, by="page", note=note)
+        self.store.drop(model, "challenger", expected=version)  # decided, if it waited
 
     def serve(self, model: str, version: str, done: str) -> tuple[str, str]:
         """Have the champion of ``model`` answer, at once; the notice that tells it."""

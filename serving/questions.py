@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pantheon.errors import PantheonError
-from pantheon.store import Alias, ModelStore
+from pantheon.store import Alias
 from pantheon.tiers import find
 from serving import recorded
 from serving.champion import Champion
 from serving.predictor import Predictor
+from serving.reader import Reader
 from serving.state import State
 from serving.words import listed, moment, number
 
@@ -65,7 +66,7 @@ class Said:
 class Questions:
     """Asks the parts of the deployment that is running: the model that answers, the store, the repository."""
 
-    def __init__(self, state: State, store: ModelStore, champion: Champion) -> None:
+    def __init__(self, state: State, store: Reader, champion: Champion) -> None:
         self.state, self.store, self.champion = state, store, champion
 
     def ask(self, at: datetime | None = None) -> dict[str, Any]:
@@ -151,8 +152,9 @@ class Questions:
                 {"model": model, "version": version},
             )
         data = current.lineage.get("data") or {}
+        outside = "built elsewhere, by its own account " if current.lineage.get("origin") == "outside" else ""
         trained = (
-            f"trained on {data['name']} ({number(data.get('rows'))} rows, SHA-256 {data['sha256']})"
+            f"{outside}trained on {data['name']} ({number(data.get('rows'))} rows, SHA-256 {data['sha256']})"
             if data.get("name") and data.get("sha256")
             else "built elsewhere: on what data, nobody recorded"
         )
@@ -227,11 +229,11 @@ class Questions:
                 return Said(UNANSWERED, self.no_model())
             why = "before this deployment had DVC, or elsewhere"
             words = f"No: version {current.version} was made {why}. What the next run makes can be."
-            source, facts = self.place(current.model, current.version, "lineage.json"), {"version": current.version}
-            return Said(ANSWERED, words, source, facts | {"can": False})
+            source = self.place(current.model, current.version, "lineage.json")
+            return Said(ANSWERED, words, source, {"version": current.version, "can": False})
         assert current is not None
         try:
-            found = recorded.look(self.state, record)
+            found = self.store.ask(lambda: recorded.look(self.state, record))
         except (PantheonError, OSError) as error:
             return Said(UNANSWERED, f"It was recorded, but cannot be looked up now: {error}")
         facts = {"version": current.version, "can": not found.missing, **asdict(found)}

@@ -11,8 +11,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from pantheon.errors import PantheonError
-from pantheon.store import ModelStore
 from serving.predictor import Predictor
+from serving.reader import Reader
 from serving.state import State
 from serving.words import duration, metric, number, title
 
@@ -173,7 +173,7 @@ def _span(stages: dict[str, dict[str, Any]]) -> str:
     return duration((end - begin).total_seconds())
 
 
-def versions(state: State, store: ModelStore, current: Predictor | None) -> dict[str, Any]:
+def versions(state: State, store: Reader, current: Predictor | None) -> dict[str, Any]:
     """The versions of the model that is trained here, its challenger, and its score from version to version."""
     model = str(state.deployment.get("dataset") or state.served)
     empty: dict[str, Any] = {"model": model, "versions": [], "challenger": None, "history": None, "error": ""}

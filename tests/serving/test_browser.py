@@ -213,6 +213,19 @@ def test_a_new_model_and_a_decision_without_a_reload(open_page: Any, deployment:
         assert headline(page) == "Good Condition"
 
 
+def test_an_older_version_serves_again_by_one_press(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one", bias=40))
+    deployment.publish(bundle(tmp_path / "two"))
+    with serving(deployment) as (_, client):
+        page = open_page(client, width=360)
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        page.get_by_role("button", name="Serve version 1").click()
+        page.wait_for_selector("text=Version 1 is the champion again and answers now.")
+        page.wait_for_selector("#status:has-text('Version 1 answers.')")
+        page.wait_for_selector("#questions:has-text('Version 1 of robots serves')")  # the answers follow by themselves
+        assert page.get_by_role("button", name="Serve version 2").is_visible()
+
+
 def test_a_note_being_written_is_not_swapped_away(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:
     deployment.publish(bundle(tmp_path / "one"))
     version = deployment.publish(bundle(tmp_path / "two"), promote=False)

@@ -13,8 +13,10 @@ from urllib.parse import quote, urlencode
 import pytest
 from moto.server import ThreadedMotoServer
 
+from pantheon.errors import PantheonError
 from pantheon.store import FolderStore, open_store
 from pantheon.workflow.run import write_json
+from serving import reader
 from tests.serving.bundles import bundle
 from tests.serving.service import Client, Deployment, serving
 
@@ -295,8 +297,13 @@ def test_a_champion_that_cannot_be_served_is_told_from_the_one_that_answers(
 
 def test_a_model_built_elsewhere_names_no_data_of_ours(deployment: Deployment, tmp_path: Path) -> None:
     deployment.publish(bundle(tmp_path / "one"))
-    with serving(deployment) as (_, client):
+    with serving(deployment) as (button, client):
         assert "built elsewhere: on what data, nobody recorded" in asked(client)["serving"]["answer"]
+        theirs = made(tmp_path / "three")
+        (theirs / "lineage.json").write_text(json.dumps(LINEAGE | {"origin": "outside"}))
+        deployment.publish(theirs)
+        button.champion.look()
+        assert "built elsewhere, by its own account trained on robots" in asked(client)["serving"]["answer"]
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2026-13-01T00:00:00Z", "2026-11-22T10:00:00Z" * 9, "12", "\x00"])
@@ -393,3 +400,22 @@ def test_the_picture_is_the_tiers_or_the_variants(deployment: Deployment, tmp_pa
             page = client.get("/").text
             assert f'data-node="{node}"' in page or f'data-box="{node}"' in page, (tier, variant)
             assert ("variant pycaret" in page) is bool(variant)
+
+
+def test_a_store_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again at once, it is not asked; after a while it is."""
+    clock, asked_for = [0.0], [0]
+    monkeypatch.setattr(reader, "monotonic", lambda: clock[0])
+
+    def hang() -> None:
+        asked_for[0] += 1
+        clock[0] += 6
+        raise PantheonError("the S3 store does not answer.")
+
+    careful = reader.Reader(FolderStore(Path("models")))
+    for _ in range(3):
+        with pytest.raises(PantheonError, match="does not answer"):
+            careful.ask(hang)
+    assert asked_for == [1]
+    clock[0] += reader.PAUSE
+    assert careful.ask(lambda: 3) == 3

@@ -66,7 +66,9 @@ def _metadata(run: Run, folder: Path) -> dict[str, Any]:
     """What a list of versions shows without opening each."""
     lineage, metrics = read_json(folder / "lineage.json"), read_json(folder / "metrics.json")
     metric = metrics["primary"]["name"]
-    return {
+    recorded = lineage["version_control"]
+    known = {"version_control": {"commit": recorded["commit"], "data_md5": recorded["data"]["md5"]}} if recorded else {}
+    return known | {
         "run": run.id,
         "data": {"name": lineage["data"]["name"], "sha256": lineage["data"]["sha256"]},
         "task": metrics["task"],

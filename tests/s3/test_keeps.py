@@ -99,10 +99,10 @@ def test_a_file_in_parts_comes_back_whole(s3: Service) -> None:
 
 
 def test_it_stays_small_under_load(s3: Service) -> None:
-    """Publishing and getting models of 2 MB from four threads: at most 260 MB in all, start script included."""
-    model, end, peak = os.urandom(2 << 20), time.monotonic() + 5, 0
-    clients = [s3.client() for _ in range(4)]
-    done = [0] * 4
+    """Publishing and getting models of 5 MB from eight threads: at most 260 MB in all, start script included."""
+    model, end, peak = os.urandom(5 << 20), time.monotonic() + 4, 0
+    clients = [s3.client() for _ in range(8)]
+    done = [0] * 8
 
     def work(number: int) -> None:
         while time.monotonic() < end:
@@ -113,7 +113,7 @@ def test_it_stays_small_under_load(s3: Service) -> None:
             assert clients[number].get_object(Bucket=BUCKET, Key=f"{key}/model.onnx")["Body"].read() == model
             done[number] += 1
 
-    load = threading.Thread(target=together, args=(work, 4))
+    load = threading.Thread(target=together, args=(work, 8))
     load.start()
     while load.is_alive():
         peak = max(peak, s3.status().memory)

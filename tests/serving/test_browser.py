@@ -211,6 +211,7 @@ def test_a_new_model_and_a_decision_without_a_reload(open_page: Any, deployment:
         assert page.locator(".challenger").count() == 0
         page.click("#press")
         assert headline(page) == "Good Condition"
+        page.close()  # it would ask on when nobody answers any more
 
 
 def test_an_older_version_serves_again_by_one_press(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:
@@ -224,6 +225,7 @@ def test_an_older_version_serves_again_by_one_press(open_page: Any, deployment: 
         page.wait_for_selector("#status:has-text('Version 1 answers.')")
         page.wait_for_selector("#questions:has-text('Version 1 of robots serves')")  # the answers follow by themselves
         assert page.get_by_role("button", name="Serve version 2").is_visible()
+        page.close()  # it would ask on when nobody answers any more
 
 
 def test_a_note_being_written_is_not_swapped_away(open_page: Any, deployment: Deployment, tmp_path: Path) -> None:
@@ -241,6 +243,7 @@ def test_a_note_being_written_is_not_swapped_away(open_page: Any, deployment: De
         with page.expect_response(re.compile("/parts/runs")):
             pass
         assert page.get_by_label("Notes").input_value() == "half a sent"
+        page.close()
 
 
 def test_every_control_is_found_by_its_label(open_page: Any, every_type: Client) -> None:

@@ -247,10 +247,7 @@ def test_nothing_listens_beyond_this_machine(last: Composed, docker: Api) -> Non
         for connection in psutil.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
         and connection.laddr.ip != "127.0.0.1"
-        and (
-            connection.laddr.port in published
-            or connection.laddr.port - last.offset in (5433, 8070, *range(9010, 9017))
-        )
+        and (connection.laddr.port in published or connection.laddr.port - last.offset in PORTS)
     ]
     assert beyond == []
 

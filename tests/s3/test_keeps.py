@@ -100,9 +100,8 @@ def test_a_file_in_parts_comes_back_whole(s3: Service) -> None:
 
 def test_it_stays_small_under_load(s3: Service) -> None:
     """Publishing and getting models of 5 MB from eight threads: at most 260 MB in all, start script included."""
+    clients, done = [s3.client() for _ in range(8)], [0] * 8
     model, end, peak = os.urandom(5 << 20), time.monotonic() + 4, 0
-    clients = [s3.client() for _ in range(8)]
-    done = [0] * 8
 
     def work(number: int) -> None:
         while time.monotonic() < end:

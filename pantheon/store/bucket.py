@@ -60,11 +60,11 @@ class Bucket:
     def __init__(self, name: str, endpoint: str, region: str, credentials: Path | None, patience: float) -> None:
         self.name, self.endpoint, self.region, self.credentials = name, endpoint, region, credentials
         self._local = threading.local()
-        self._patience = patience
+        self.patience = patience
 
     @property
     def client(self) -> Any:
-        read = client.READ if self._patience else client.READ_ONCE
+        read = client.READ if self.patience else client.READ_ONCE
         return client.client(self.endpoint, self.region, self.credentials, read)
 
     def path(self, key: str) -> str:
@@ -234,7 +234,7 @@ class Bucket:
             except (errors.BotoCoreError, Boto3Error) as error:
                 failure, again = error, trouble.is_network(error)
             spent = time.monotonic() - begin
-            if not again or spent + pause > self._patience:
+            if not again or spent + pause > self.patience:
                 raise trouble.explain(failure, self, key, tries, spent) from None
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that many do not come back at once
             pause = min(pause * 2, LONGEST_PAUSE)

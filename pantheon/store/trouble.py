@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from pantheon.errors import PantheonError
+from pantheon.store import client
 
 if TYPE_CHECKING:
     from pantheon.store.bucket import Bucket
@@ -53,7 +54,9 @@ def explain(error: Exception, bucket: "Bucket", key: str, tries: int, spent: flo
         cure = "Is it up? `bin/pantheon status` says so, `bin/pantheon up` starts it."
         if not bucket.endpoint:
             cure = "Is this machine online, and the region right?"
-        return PantheonError(f"the S3 store at {where} does not answer{tried}: {_reason(error)}.", cure, status=1)
+        return PantheonError(
+            f"the S3 store at {where} does not answer{tried}: {_reason(error, bucket.patience > 0)}.", cure, status=1
+        )
     if isinstance(error, (errors.NoCredentialsError, errors.PartialCredentialsError)):
         return PantheonError(
             f"there are no keys for the S3 store at {where}.", "`bin/pantheon up` makes them.", status=1
@@ -95,8 +98,13 @@ def _refused(answer: dict[str, Any], bucket: "Bucket", key: str, where: str, tri
     return PantheonError(cause, cure, status=1)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, patient: bool) -> str:
     """The innermost cause: "Connection refused" says more than the library's sentence about it."""
+    import botocore.exceptions as errors
+
+    if isinstance(error, errors.ReadTimeoutError):
+        read = client.READ if patient else client.READ_ONCE
+        return f"no answer within {read:g} s"
     inner: BaseException = error
     for known in (getattr(error, "kwargs", {}).get("error"), error.__context__):
         if isinstance(known, BaseException):

@@ -27,12 +27,14 @@ from pantheon.store.move import move
 from pantheon.store.s3 import S3Store
 endpoint, bucket, credentials, folder, what = sys.argv[1:6]
 folder, credentials = Path(folder), Path(credentials)
-import boto3, botocore.session  # once, not in every child
-boto3.session.Session().client("s3", region_name="us-east-1")
+from pantheon.store import client
+client.client(endpoint, "us-east-1", credentials)  # once, not in every child; nothing is connected yet
+made = client._clients
 for line in sys.stdin:
     at = int(line)
     child = os.fork()
     if child == 0:
+        client._clients = {(os.getpid(), *key[1:]): each for key, each in made.items()}
         store = S3Store(bucket, endpoint=endpoint, credentials=credentials, cache=folder / "cache")
         lock, steps = threading.Lock(), 0
         def count(**_):

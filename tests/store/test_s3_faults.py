@@ -1,0 +1,360 @@
+"""An S3 that is slow, absent, full, refuses, loses answers, or gives back other bytes than it was given."""
+
+import contextlib
+import http.client
+import http.server
+import os
+import resource
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pantheon.errors import PantheonError
+from pantheon.store import CurrentStore, FolderStore, client, open_store
+from pantheon.store.durable import write_json
+from pantheon.store.s3 import S3Store
+from tests.store.servers import KEYS, Server, Weed, free_ports, weed
+
+Fault = Callable[[http.server.BaseHTTPRequestHandler], bool]
+
+
+@dataclass
+class Between:
+    """A server between us and S3 that does what a ``fault`` wants, once each, else passes requests on."""
+
+    endpoint: str
+    faults: list[Fault] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    address: str = ""
+
+
+def _handler(between: Between) -> type[http.server.BaseHTTPRequestHandler]:
+    target = urlsplit(between.endpoint)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def relay(self) -> None:
+            between.seen.append(f"{self.command} {self.path}")
+            if between.faults and between.faults[0](self):
+                del between.faults[0]
+                self.close_connection = True
+                return
+            answer, body = self.ask()
+            self.send_response_only(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def ask(self) -> tuple[http.client.HTTPResponse, bytes]:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            onward = http.client.HTTPConnection(target.hostname or "", target.port or 80, timeout=20)
+            with contextlib.closing(onward):
+                onward.request(self.command, self.path, body, dict(self.headers))
+                answer = onward.getresponse()
+                return answer, answer.read()
+
+        do_GET = do_PUT = do_DELETE = do_POST = relay
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def between(moto: Server) -> Iterator[Between]:
+    made = Between(moto.endpoint)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(made))
+    server.daemon_threads = True
+    made.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def store(between: Between, moto: Server, tmp_path: Path) -> S3Store:
+    bucket = moto.bucket()
+    return S3Store(
+        bucket, endpoint=between.address, credentials=moto.credentials, cache=tmp_path / "cache", patience=3.0
+    )
+
+
+def answering(status: int, code: str, message: str = "said so") -> Fault:
+    def fault(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+        return True
+
+    return fault
+
+
+def losing(method: str, part: str, *, done: bool) -> Fault:
+    """The connection breaks on the way back (``done``) or on the way there."""
+
+    def fault(handler: http.server.BaseHTTPRequestHandler) -> bool:
+        if handler.command != method or part not in handler.path:
+            return False
+        if done:
+            handler.ask()  # type: ignore[attr-defined]
+        handler.connection.shutdown(socket.SHUT_RDWR)
+        return True
+
+    return fault
+
+
+def test_an_absent_s3_is_told_in_bounded_time(moto: Server, tmp_path: Path, bundle: Path) -> None:
+    (port,) = free_ports(1)
+    endpoint = f"http://127.0.0.1:{port}"
+    store = S3Store("b", endpoint=endpoint, credentials=moto.credentials, cache=tmp_path / "c", patience=1.0)
+    for ask in (lambda: store.alias("robots"), lambda: store.publish("robots", bundle, {})):
+        began = time.monotonic()
+        with pytest.raises(PantheonError) as told:
+            ask()
+        assert time.monotonic() - began < 3
+        assert told.value.status == 1
+        assert endpoint in told.value.cause
+        assert "does not answer (tried" in told.value.cause
+        assert "onnection refused" in told.value.cause
+        assert "bin/pantheon status" in told.value.cure
+
+
+def test_an_s3_that_never_answers_is_given_up(moto: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "READ", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(16)
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = S3Store("b", endpoint=endpoint, credentials=moto.credentials, cache=tmp_path / "c", patience=1.0)
+        began = time.monotonic()
+        with pytest.raises(PantheonError, match=r"does not answer \(tried \d times in 1 s\): no answer within 0\.3 s"):
+            store.alias("robots")
+        assert time.monotonic() - began < 4
+
+
+def test_what_passes_is_tried_again_with_growing_pauses(between: Between, store: S3Store, bundle: Path) -> None:
+    between.faults = [answering(503, "SlowDown"), answering(500, "InternalError"), losing("GET", "", done=False)]
+    began = time.monotonic()
+    assert store.alias("robots") is None
+    assert time.monotonic() - began > 0.05 + 0.1 + 0.2
+    assert len(between.seen) == 4
+
+
+def test_a_put_whose_answer_was_lost_is_not_taken_for_somebody_elses(
+    between: Between, store: S3Store, bundle: Path
+) -> None:
+    """The second try meets the first one's success: 412, and it was us."""
+    between.faults = [losing("PUT", "/claims/1.json", done=True)]
+    assert store.publish("robots", bundle, {}) == "1"
+    between.faults = [losing("PUT", "/2/manifest.json", done=True)]
+    assert store.publish("robots", bundle, {}) == "2"
+    between.faults = [losing("PUT", "/aliases/champion.json", done=True)]
+    assert store.swap("robots", "1", "champion", expected=None)
+    between.faults = [losing("PUT", "/aliases/champion.json", done=True)]
+    assert store.swap("robots", "2", "champion", expected="1")
+    assert between.faults == []
+    assert [a.version for a in store.history("robots") or []] == ["2", "1"]
+    assert [store.verify("robots", v.version) for v in store.list("robots")] == [[], []]
+
+
+def test_a_publish_that_failed_leaves_nothing(between: Between, store: S3Store, bundle: Path) -> None:
+    between.faults = [losing("PUT", "model.onnx", done=True), answering(403, "AccessDenied")]
+    with pytest.raises(PantheonError, match=r"may not do this with s3://bucket-\d+/models/robots/1/"):
+        store.publish("robots", bundle, {})
+    assert store.list("robots") == []
+    assert [each.key for each in store.bucket.list("models/robots/1/")] == []
+    assert store.publish("robots", bundle, {}) == "2"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "cause", "cure"),
+    [
+        (403, "RequestTimeTooSkewed", "this machine's clock and that of the S3 store", "clock"),
+        (403, "InvalidAccessKeyId", "does not accept the keys of", "AWS_ACCESS_KEY_ID"),
+        (301, "PermanentRedirect", "is not in the region us-east-1", "AWS_REGION"),
+        (507, "XMinioStorageFull", "has no room for s3://", "gc"),
+        (418, "Teapot", "refused s3://", ""),
+    ],
+)
+def test_what_s3_refuses_is_named(
+    between: Between, store: S3Store, status: int, code: str, cause: str, cure: str
+) -> None:
+    between.faults = [answering(status, code) for _ in range(10)]
+    with pytest.raises(PantheonError) as told:
+        store.alias("robots")
+    between.faults = []
+    assert cause in told.value.cause
+    assert cure in told.value.cure
+    assert "testsecret" not in str(told.value)
+
+
+def test_wrong_keys_and_a_missing_bucket_are_named(seaweed: Weed, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text(KEYS.replace("testsecret", "another"))
+    with pytest.raises(PantheonError, match=f"does not accept the keys of {wrong}: SignatureDoesNotMatch"):
+        S3Store("b", endpoint=seaweed.endpoint, credentials=wrong, cache=tmp_path / "c").alias("robots")
+    with pytest.raises(PantheonError, match="has no bucket 'nowhere'"):
+        seaweed.store(tmp_path / "c", "nowhere").publish("robots", _one_file(tmp_path), {})
+    with pytest.raises(PantheonError, match=r"keys of the S3 store cannot be read: .*absent: No such file"):
+        S3Store("b", endpoint=seaweed.endpoint, credentials=tmp_path / "absent", cache=tmp_path / "c").alias("robots")
+    wrong.write_text("aws_secret_access_key = testsecret")
+    with pytest.raises(PantheonError, match=r"has no \[default\] with") as told:
+        S3Store("b", endpoint=seaweed.endpoint, credentials=wrong, cache=tmp_path / "c").alias("robots")
+    assert "testsecret" not in str(told.value)
+
+
+def test_keys_that_change_are_seen(seaweed: Weed, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(KEYS.replace("testsecret", "another"))
+    store = S3Store(seaweed.bucket(), endpoint=seaweed.endpoint, credentials=keys, cache=tmp_path / "c")
+    with pytest.raises(PantheonError, match="does not accept"):
+        store.alias("robots")
+    keys.write_text(KEYS)
+    assert store.alias("robots") is None
+
+
+def _one_file(folder: Path) -> Path:
+    (folder / "one").mkdir()
+    (folder / "one" / "model.onnx").write_bytes(b"x")
+    return folder / "one"
+
+
+def _flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+def test_a_flipped_byte_in_s3_is_found_and_the_file_named(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    store = moto.store(tmp_path / "cache")
+    store.publish("robots", bundle, {})
+    _flip(bundle / "model.onnx")
+    key = "models/robots/1/model.onnx"
+    moto.client.put_object(Bucket=store.bucket.name, Key=key, Body=(bundle / "model.onnx").read_bytes())
+    name = rf"s3://{store.bucket.name}/models/robots/1/model\.onnx is not what was published: its checksum differs"
+    with pytest.raises(PantheonError, match=name):
+        store.get("robots", "1")
+    assert not list((tmp_path / "cache" / "robots").glob("1-*"))  # whole or absent
+    assert len(store.verify("robots", "1")) == 1
+    moto.client.delete_object(Bucket=store.bucket.name, Key=key)
+    with pytest.raises(PantheonError, match=r"model\.onnx is missing"):
+        store.get("robots", "1")
+    store.publish("robots", bundle, {})
+    store.promote("robots", "2")
+    with pytest.raises(PantheonError, match="version 1 of robots is damaged"):
+        store.rollback("robots", to="1")
+    manifest = f"models/robots/{2}/manifest.json"
+    moto.client.put_object(Bucket=store.bucket.name, Key=manifest, Body=b"[]")
+    with pytest.raises(PantheonError, match=r"2/manifest\.json is damaged"):
+        store.get("robots", "2")
+    assert [problem for problem in store.verify("robots", "2") if "manifest.json is damaged" in problem]
+
+
+def test_a_changed_manifest_is_found_by_verify(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    store = moto.store(tmp_path / "cache")
+    store.publish("robots", bundle, {"run": "r1"})
+    key = "models/robots/1/manifest.json"
+    body = moto.client.get_object(Bucket=store.bucket.name, Key=key)["Body"].read()
+    moto.client.put_object(Bucket=store.bucket.name, Key=key, Body=body.replace(b"r1", b"r2"))
+    assert store.verify("robots", "1") == [f"s3://{store.bucket.name}/{key} is not what was published."]
+
+
+def test_a_damaged_copy_on_this_machine_is_fetched_anew(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    store = moto.store(tmp_path / "cache")
+    store.publish("robots", bundle, {})
+    folder = store.get("robots", "1")
+    whole = {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+    _flip(folder / "model.onnx")
+    (folder / "plots" / "roc.svg").unlink()
+    (folder / "manifest.json").write_text("{")
+    assert store.get("robots", "1") == folder
+    assert {f: f.read_bytes() for f in folder.rglob("*") if f.is_file()} == whole
+    assert not list(folder.parent.glob(".*.part"))
+
+
+def test_a_full_disk_here_is_told_and_leaves_no_half_copy(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    store = moto.store(tmp_path / "cache")
+    (bundle / "model.onnx").write_bytes(os.urandom(600_000))
+    store.publish("robots", bundle, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))  # writes end as they do on a full disk
+    try:
+        with pytest.raises(PantheonError, match=r"the disk is full: .*cache has [\d,]+ MB left"):
+            store.get("robots", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "cache" / "robots").glob("*1*"))
+    assert (store.get("robots", "1") / "model.onnx").stat().st_size == 600_000
+
+
+@pytest.mark.slow
+def test_a_full_disk_of_seaweedfs_is_told_and_what_was_there_stays(tmp_path: Path, bundle: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system can be mounted by root alone")
+    try:
+        with weed(tmp_path, disk) as server:
+            store = server.store(tmp_path / "cache", patience=0.5)
+            store.publish("robots", bundle, {})
+            (bundle / "large.bin").write_bytes(os.urandom(8_000_000))
+            with pytest.raises(PantheonError, match=r"(failed on|has no room for) s3://") as told:
+                for _ in range(6):
+                    store.publish("robots", bundle, {})
+            assert "disk" in told.value.cure or "room" in told.value.cure
+            listed = store.list("robots")
+            assert listed
+            assert [store.verify("robots", v.version) for v in listed] == [[]] * len(listed)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_long_lived_store_follows_store_json(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    state = deployment(tmp_path / "state", moto)
+    store = open_store(state, host=True)
+    assert isinstance(store, CurrentStore)
+    assert store.where == str(state / "models")
+    store.publish("robots", bundle, {})
+    bucket = moto.bucket()
+    write_json(state / "state" / "store.json", where(moto, bucket))
+    assert store.where == f"s3://{bucket}/models"
+    assert store.list("robots") == []
+    store.publish("robots", bundle, {})
+    assert moto.store(tmp_path / "c", bucket).list("robots") == store.list("robots")
+    (state / "state" / "store.json").write_text("{")
+    with pytest.raises(PantheonError, match=r"store\.json is damaged"):
+        store.list("robots")
+    (state / "state" / "store.json").unlink()
+    assert FolderStore(state / "models").list("robots") == store.list("robots")
+
+
+def where(server: Server, bucket: str) -> dict[str, object]:
+    """As ``state/store.json`` says it."""
+    at = server.endpoint
+    return {"kind": "s3", "bucket": bucket, "endpoint": at, "host_endpoint": at, "region": "us-east-1"}
+
+
+def deployment(state: Path, server: Server) -> Path:
+    """A state folder with the keys of ``server``."""
+    (state / "state").mkdir(parents=True)
+    (state / "secrets" / "s3").mkdir(parents=True)
+    (state / "secrets" / "s3" / "credentials").write_text(server.credentials.read_text())
+    return state

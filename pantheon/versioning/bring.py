@@ -83,6 +83,8 @@ def texts(run: Run, folder: Path) -> dict[str, bytes]:
     by = {name: stage["by"] for name, stage in run.stages().items() if stage.get("by")}
     asked = run.asked | ({"by": by} if by else {})
     found["run.json"] = (json.dumps(asked, indent=1) + "\n").encode()
+    for file in sorted(run.path("pycaret").glob("*.json")):  # what PyCaret's notebooks were asked
+        found[f"pycaret/{file.name}"] = file.read_bytes()
     found["extensions/.gitkeep"] = b""
     for file in sorted(run.extensions.glob("*.py")) if run.extensions.is_dir() else []:
         found[f"extensions/{file.name}"] = file.read_bytes()

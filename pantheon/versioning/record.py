@@ -57,7 +57,7 @@ class Recording:
         self.check()
         self.dvc.wait_until_idle()
         files = bring.texts(self.run, self.folder)
-        gone = [name for name in self.git.files("extensions", *pipeline.IN_GIT) if name not in files]
+        gone = [name for name in self.git.files("extensions", "pycaret", *pipeline.IN_GIT) if name not in files]
         self.refuse_strangers(files)
         shas = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         write_json(self.journal, {"run": self.run.id, "files": shas, "gone": gone, "source": bring.origin(self.run)})
@@ -213,8 +213,8 @@ class Recording:
         try:
             if "dvc.lock" in self.git.files("dvc.lock"):
                 known = pipeline.parse((self.folder / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")["stages"]
-                self.dvc("checkout", "-f", *(name for name in pipeline.outputs() if name in known))
-                self.dvc("checkout", "-f", f"{pipeline.SOURCE}.dvc")
+                ours = [name for name in pipeline.outputs() if name in known]
+                self.dvc("checkout", "-f", *ours, f"{pipeline.SOURCE}.dvc")
         except PantheonError:  # the failure itself is what to tell; `dvc checkout` repairs the rest at any time
             pass
         else:

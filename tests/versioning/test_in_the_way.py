@@ -165,9 +165,12 @@ versioning.record(Run(Path(run)))
 """
 
 
-@pytest.mark.parametrize("step", ["bring", "dvc commit", "git add", "git commit"])
+STEPS = ("bring", "dvc commit", "git commit")
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_killed_at_a_step_the_next_call_goes_on(light: Deployment, clean: Git, step: str) -> None:
-    run = light.finished(f"20260101-00000{len(step)}-000a")
+    run = light.finished(f"20260101-000010-000{STEPS.index(step)}")
     before = light.commits()
     done = subprocess.run(
         [sys.executable, "-P", "-c", KILLED, step, str(run.folder)],
@@ -225,13 +228,15 @@ def test_a_users_own_file_is_kept_as_the_run_has_read_it(light: Deployment, clea
 
 
 def test_pycarets_stages_are_recorded_as_such(light: Deployment, clean: Git) -> None:
-    """Its notebooks leave out what only our own models have, and DVC does not pretend that it can repeat them."""
+    """DVC does not pretend that it can repeat them; what an older Pantheon has not written is left out."""
     run = light.finished("20260101-000300-0000")
-    shutil.rmtree(run.path("candidates"))
+    shutil.rmtree(run.path("curves"))
+    write_json(run.path("pycaret/options.json"), {"train": {"include": ["gbc"]}})
     run.mark("train", **{k: v for k, v in run.stages()["train"].items() if k != "stage"} | {"by": "PyCaret"})
     (run.path("evaluation") / "chosen.onnx").write_bytes(b"onnx")
     found = versioning.record(run)
-    assert "candidates" not in found["files"] and not (light.main / "candidates").exists()
+    assert "curves" not in found["files"] and not (light.main / "curves").exists()
+    assert "gbc" in clean("show", f"{found['commit']}:pycaret/options.json")
     assert (light.main / "evaluation" / "chosen.onnx").read_bytes() == b"onnx"
     done = subprocess.run(
         [ROOT / "pantheon/versioning/bin/pantheon-stage", "train"],

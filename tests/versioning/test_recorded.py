@@ -32,6 +32,7 @@ def test_a_run_is_recorded_before_its_model_is_deployed(deployment: Deployment, 
     done = [event["stage"] for event in events if event.get("state") == "done"]
     assert done[-2:] == ["version_control", "deploy"] and set(done[:-2]) > set(pipeline.outputs())
     assert events[-1]["decision"] == "promoted"
+    assert "testsecret" not in str(events)
     for event in events:
         if event.get("stage") == "version_control" and event["state"] == "done":
             print(f"recorded in {event['seconds']} s")

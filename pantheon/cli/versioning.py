@@ -13,7 +13,12 @@ from pantheon.tiers import ROOT
 # For main.py: app.command(**versioning.DVC)(versioning.dvc)
 DVC: dict[str, Any] = {
     "name": "dvc",
-    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    "context_settings": {  # what follows the first word is DVC's, `exp run --name` too
+        "allow_extra_args": True,
+        "allow_interspersed_args": False,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    },
 }
 
 

@@ -267,6 +267,10 @@ def test_the_launcher_says_where_dvc_is(light: Deployment, tmp_path: Path) -> No
     assert "no deployment here" in light.dvc("repro", folder=tmp_path, check=False)
     write_json(tmp_path / "state" / "deployment.json", {"tier": "zeus", "engine": "local"})
     assert "make tier-odysseus up" in light.dvc("repro", folder=tmp_path, check=False)
+    from pantheon.cli import versioning as verbs
+
+    assert verbs.within(light.state, light.main / "data") == Path("repositories/main/data")
+    assert verbs.within(light.state, tmp_path) == Path("repositories/main")
     assert not versioning.enabled(tmp_path)
     assert versioning.record(Run(tmp_path / "runs" / "20260101-000000-0000")) == {}
 

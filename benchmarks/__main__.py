@@ -20,7 +20,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("serving", "data", "training", "startup", "zeus", "odysseus", "versioning", "compose")
+PARTS = ("serving", "data", "training", "store", "startup", "zeus", "odysseus", "versioning", "compose")
 
 
 def machine() -> dict[str, Any]:

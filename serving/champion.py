@@ -64,9 +64,12 @@ class Champion:
                 version = alias.version
                 now, refused = self.current, self.refusal
                 if now and (now.model, now.version) == (model, version):
-                    self.refusal = None
                     if self._kept != (self._store.where, alias):  # the store moved, or the alias has a new note
+                        if self.refusal and monotonic() - self._tried < RETRY:
+                            return
+                        self._tried = monotonic()
                         self._keep(model, alias, self._store.get(model, version))
+                    self.refusal = None
                     return
                 if (
                     refused

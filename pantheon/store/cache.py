@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256 as hash_of
@@ -17,6 +18,7 @@ from pantheon.errors import PantheonError
 from pantheon.store.durable import write_json
 from pantheon.store.records import MANIFEST, Alias, Version, check_file, check_name, sha256
 
+THREADS = 4  # files fetched at once
 KEPT = 20  # copies of one model
 STALE = 3600.0  # seconds after which a half-fetched copy is nobody's
 _REMEMBERED = "champion.json"
@@ -33,7 +35,7 @@ class Cache:
         """The folder with a version's files, fetched where they are not here or not whole.
 
         Args:
-            fetch: writes one file of the version to a path, verified.
+            fetch: writes one file of the version to a path, verified; called from several threads.
 
         Raises:
             PantheonError: the disk is full, or what ``fetch`` raises.
@@ -44,9 +46,9 @@ class Cache:
             if not target.is_dir():
                 with _aside(model) as part:
                     for file in version.files:
-                        path = part / check_file(file)
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        fetch(file, path)
+                        (part / check_file(file)).parent.mkdir(parents=True, exist_ok=True)
+                    with ThreadPoolExecutor(THREADS) as pool:
+                        list(pool.map(lambda file: fetch(file, part / file), version.files))
                     (part / MANIFEST).write_bytes(manifest)
                     with suppress(FileExistsError):  # another process was faster; both copies were verified
                         _rename(part, target)

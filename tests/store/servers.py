@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -13,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pantheon.store import client
 from pantheon.store.s3 import S3Store
 
+ROOT = Path(__file__).parents[2]
 KEYS = "[default]\naws_access_key_id = testkey\naws_secret_access_key = testsecret\n"
-ENVIRONMENT = {"GOMEMLIMIT": "160MiB", "WEED_MASTER_VOLUME_GROWTH_COPY_1": "2"}
 IDENTITIES = {
     "identities": [
         {
@@ -58,6 +61,11 @@ class Server:
     def client(self) -> Any:
         return client.client(self.endpoint, "us-east-1", self.credentials)
 
+    def bare_client(self) -> Any:
+        """boto3 as it comes."""
+        secret = {"aws_access_key_id": "testkey", "aws_secret_access_key": "testsecret"}
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", **secret)
+
     def bucket(self, versioning: bool = True) -> str:
         self.made += 1
         name = f"bucket-{self.made}"
@@ -77,12 +85,13 @@ class Weed(Server):
 
     data: Path = Path()
     flags: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
         with (self.folder / "weed.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [binary(), *self.flags], stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}, cwd=self.folder
+                [binary(), *self.flags], stdout=log, stderr=log, env={**os.environ, **self.environment}, cwd=self.folder
             )
         self.wait()
 
@@ -114,19 +123,18 @@ def binary() -> str:
 
 @contextlib.contextmanager
 def weed(folder: Path, data: Path | None = None) -> Iterator[Weed]:
+    """SeaweedFS as ``compose/s3.yaml`` starts it, but for the tokens between its parts."""
     data = data or folder / "data"
     data.mkdir(exist_ok=True)
-    (folder / "identities.json").write_text(json.dumps(IDENTITIES))
-    roles = ["s3", "filer", "master", "volume"]
-    ports = free_ports(2 * len(roles))
-    # As compose/s3.yaml has them, but for the tokens between its parts.
-    flags = ["server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-disableHttp", "-master.peers=none"]
-    flags += ["-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=0", "-volume.preStopSeconds=0"]
-    flags += ["-s3", "-s3.ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false"]
-    flags += [f"-s3.config={folder}/identities.json", "-s3.autoCreateBucket=false"]
-    for role, port, grpc in zip(roles, ports[::2], ports[1::2], strict=True):
-        flags += [f"-{role}.port={port}", f"-{role}.port.grpc={grpc}"]
-    server = Weed(f"http://127.0.0.1:{ports[0]}", folder, data=data, flags=flags)
+    (folder / "s3_identities.json").write_text(json.dumps(IDENTITIES))
+    definition = yaml.safe_load((ROOT / "compose" / "s3.yaml").read_text())["services"]["s3"]
+    names = sorted(set(re.findall(r"\$\{(S3_\w*PORT)\b", " ".join(definition["command"]))))
+    settings = dict(zip(names, map(str, free_ports(len(names))), strict=True))
+    settings |= {"OBJECTS_DIR": str(data), "SECRETS_DIR": str(folder), "BIND_HOST": "127.0.0.1"}
+    flags = [re.sub(r"\$\{(\w+)[^}]*\}", lambda found: settings[found[1]], flag) for flag in definition["command"]]
+    environment = {name: str(value) for name, value in definition["environment"].items()}
+    endpoint = f"http://127.0.0.1:{settings['S3_PORT']}"
+    server = Weed(endpoint, folder, data=data, flags=flags, environment=environment)
     try:
         server.start()
         yield server

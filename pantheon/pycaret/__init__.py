@@ -5,6 +5,7 @@ bundle and store are the same for its models. Only the environment ``pycaret`` h
 graph, never a pickle. Nothing numeric is imported before ``notebook.open_run`` has fixed the threads.
 """
 
+import os
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -54,6 +55,7 @@ def prepared(run: Run) -> Any:
 
 
 def _look() -> None:
+    os.environ.setdefault("PYCARET_CUSTOM_LOGGING_PATH", os.devnull)  # else it writes logs.log wherever it is imported
     if find_spec("pycaret") is None:
         raise PantheonError(
             "this kernel has no PyCaret.", "Choose the kernel Pantheon PyCaret (Kernel → Change Kernel)."

@@ -87,6 +87,7 @@ def test_executed_copies_lie_with_the_run_and_show_pictures(run: Run) -> None:
         if name != "pycaret_features":
             assert [output for output in shown if "image/png" in output.get("data", {})], name
     assert not list(run.path("notebooks").glob("*.failed.ipynb"))
+    assert not list((run.state / "notebooks").glob("*.log"))
 
 
 def test_the_kernel_is_there_where_its_environment_is(lab: Lab, run: Run) -> None:

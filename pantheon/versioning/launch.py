@@ -59,16 +59,22 @@ def surroundings(state: Path, folder: Path, base: Mapping[str, str]) -> dict[str
             host = endpoint.partition("//")[2].rpartition(":")[0]
             for key in ("NO_PROXY", "no_proxy"):
                 found[key] = ",".join(filter(None, (found.get(key, ""), host)))
-    if os.geteuid() == 0 and folder.exists() and folder.stat().st_uid != 0:
-        # Root who looks after what the containers' user owns: git refuses that without a word from the caller, and so
-        # does libgit2, DVC's other git, which takes it from a file alone.
-        found |= {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
-        settings = state / "repositories" / ".site" / "settings"
-        found["XDG_CONFIG_HOME"] = str(settings)
-        if not (settings / "git" / "config").exists():
-            (settings / "git").mkdir(parents=True, exist_ok=True)
-            (settings / "git" / "config").write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
-    return found
+    return found | trust(state, folder)
+
+
+def trust(state: Path, folder: Path) -> dict[str, str]:
+    """What git has to be told where root looks after a ``folder`` that the containers' user owns; else nothing.
+
+    It refuses that without a word from the caller; so does libgit2, DVC's other git, which takes it from a file alone.
+    """
+    if os.geteuid() != 0 or not folder.exists() or folder.stat().st_uid == 0:
+        return {}
+    settings = state / "repositories" / ".site" / "settings"
+    if not (settings / "git" / "config").exists():
+        (settings / "git").mkdir(parents=True, exist_ok=True)
+        (settings / "git" / "config").write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
+    words = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    return words | {"XDG_CONFIG_HOME": str(settings)}
 
 
 def fail(text: str) -> int:

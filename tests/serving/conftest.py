@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.serving.bundles import EVERY_TYPE, bundle
 from tests.serving.service import Client, Deployment, serving
@@ -36,3 +37,12 @@ def hours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def deployment(tmp_path: Path) -> Deployment:
     """An empty deployment of one's own."""
     return Deployment(tmp_path / "deployment")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of an S3 server, shared: one deployment after the other."""
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    yield "http://127.0.0.1:{1}".format(*server.get_host_and_port())
+    server.stop()

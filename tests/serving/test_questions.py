@@ -1,93 +1,24 @@
-"""The questions that an architecture is asked: over HTTP and on the page, with models in a folder and in S3."""
+"""The questions that an architecture is asked, over HTTP, with models in a folder and in S3."""
 
 import hashlib
 import json
-import re
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from pantheon.errors import PantheonError
-from pantheon.store import FolderStore, open_store
-from pantheon.workflow.run import write_json
+from pantheon.store import FolderStore
 from serving import reader
+from serving import recorded as recorded_
+from serving.state import State
 from tests.serving.bundles import bundle
+from tests.serving.in_s3 import COMMIT, DATA, LINEAGE, MD5, RECORD, TAG, asked, at_tier, client_of, into_s3, made
 from tests.serving.service import Client, Deployment, serving
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-TAG = "run/20261122-100000-0a1b"
-DATA = b"robot-age,rust-level\n"
-MD5 = hashlib.md5(DATA).hexdigest()
-RECORD = {
-    "commit": COMMIT,
-    "tag": TAG,
-    "remote": "s3://pantheon/dvc",
-    "data": {"path": "data/train.parquet", "md5": MD5},
-}
-LINEAGE = {"run": TAG[4:], "data": {"name": "robots", "sha256": "ab" * 32, "rows": 5000}}
-
-
-def asked(client: Client, at: str = "") -> dict[str, dict[str, Any]]:
-    answer = client.get(f"/questions?at={quote(at)}" if at else "/questions")
-    assert answer.status == 200, answer.text
-    return {each["id"]: each for each in answer.json["questions"]}
-
-
-def made(folder: Path, record: dict[str, Any] | None = None, **more: Any) -> Path:
-    """A bundle whose lineage names its data, and the commit where ``record`` is given."""
-    bundle(folder, **more)
-    (folder / "lineage.json").write_text(json.dumps(LINEAGE | ({"version_control": record} if record else {})))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    yield "http://127.0.0.1:{1}".format(*server.get_host_and_port())
-    server.stop()
-
-
-def client_of(endpoint: str) -> Any:
-    import boto3
-
-    return boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
-    )
-
-
-def into_s3(deployment: Deployment, endpoint: str) -> None:
-    """As an upgrade does: every version and alias to S3, then the deployment points there."""
-    objects = client_of(endpoint)
-    for bucket in objects.list_buckets()["Buckets"]:  # of an earlier test
-        for each in objects.list_object_versions(Bucket=bucket["Name"]).get("Versions", []):
-            objects.delete_object(Bucket=bucket["Name"], Key=each["Key"], VersionId=each["VersionId"])
-    objects.create_bucket(Bucket="pantheon")
-    objects.put_bucket_versioning(Bucket="pantheon", VersioningConfiguration={"Status": "Enabled"})
-    keys = deployment.folder / "secrets" / "s3" / "credentials"
-    keys.parent.mkdir(parents=True)
-    keys.write_text("[default]\naws_access_key_id = k\naws_secret_access_key = s\n")
-    where = {"kind": "s3", "bucket": "pantheon", "endpoint": endpoint, "host_endpoint": endpoint, "region": "us-east-1"}
-    old = FolderStore(deployment.folder / "models")
-    deployment.store = open_store(deployment.folder, patience=0)  # type: ignore[assignment]
-    listed = old.list("robots")
-    write_json(deployment.folder / "state" / "store.json", where)
-    for version in listed:
-        deployment.store.take(version, old.get("robots", version.version))
-    if alias := old.alias("robots"):
-        deployment.store.take_alias("robots", "champion", alias)
-
-
-def at_tier(deployment: Deployment, tier: str, **route: str) -> None:
-    write_json(
-        deployment.folder / "state" / "deployment.json", {"tier": tier, "dataset": deployment.model, "route": route}
-    )
 
 
 def test_a_folder_answers_the_first_two_and_says_who_can_the_others(deployment: Deployment, tmp_path: Path) -> None:
@@ -258,12 +189,9 @@ def test_data_that_is_a_folder(recorded: Deployment, tmp_path: Path, s3: str) ->
         {"data": 3},
     ],
 )
-def test_a_record_that_is_none_is_not_followed(recorded: Deployment, tmp_path: Path, change: dict[str, Any]) -> None:
-    recorded.publish(made(tmp_path / "two", RECORD | change))
-    with serving(recorded) as (_, client):
-        said = asked(client)["restore"]
-    assert said["state"] == "unanswered"
-    assert "malformed" in said["answer"]
+def test_a_record_that_is_none_is_not_followed(deployment: Deployment, change: dict[str, Any]) -> None:
+    with pytest.raises(PantheonError, match="malformed"):
+        recorded_.look(State(deployment.folder), RECORD | change)
 
 
 def test_a_model_of_an_earlier_tier_is_not_in_dvc(deployment: Deployment, tmp_path: Path, s3: str) -> None:
@@ -326,80 +254,6 @@ def test_other_methods_are_refused(robots: Client) -> None:
     answer = robots.post("/questions", {})
     assert answer.status == 405
     assert answer.headers["allow"] == "GET, HEAD"
-
-
-def text_of(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
-
-
-def test_the_page_has_them_without_a_script(deployment: Deployment, tmp_path: Path, s3: str) -> None:
-    into_s3(deployment, s3)
-    at_tier(deployment, "nemesis", models="s3")
-    for number in ("one", "two"):
-        deployment.publish(made(tmp_path / number))
-    with serving(deployment) as (_, client):
-        page = client.get("/").text
-        assert page.count('<li class="answered">') == 3
-        assert page.count('<li class="cannot">') == 5
-        assert "What this tier can answer" in page
-        assert '<form class="moment" method="get" action="/#questions">' in page
-        first = deployment.store.history("robots")[-1].since[:19]  # type: ignore[index]
-        when = datetime.fromisoformat(first) + timedelta(seconds=1)
-        now = client.get(f"/?at={quote(f'{when:%Y-%m-%dT%H:%M:%S}')}").text
-        assert f'value="{when:%Y-%m-%dT%H:%M:%S}"' in now
-        assert "is no time" in text_of(client.get("/?at=soon").text)
-        seen = re.search(r"/parts/questions\?seen=([0-9a-f]+)", page)
-        assert seen
-        assert client.get(f"/parts/questions?seen={seen[1]}").status == 204
-        assert client.get("/parts/questions?seen=x").text.lstrip().startswith('<section id="questions"')
-
-
-def test_serve_this_one_goes_back_in_one_press(deployment: Deployment, tmp_path: Path, s3: str) -> None:
-    into_s3(deployment, s3)
-    for number in ("one", "two", "three"):
-        deployment.publish(made(tmp_path / number))
-    with serving(deployment) as (_, client):
-        page = client.get("/").text
-        assert re.findall(r'aria-label="Serve version (\d+)"', page) == ["2", "1"], "the champion has no such button"
-        assert "They lie in" in page
-        assert "<code>s3://pantheon/models/robots</code>" in page
-        form = urlencode({"model": "robots", "version": "1", "champion": "3"})
-        answer = client.form("/rollback", form)
-        assert "Version 1 is the champion again and answers now." in answer.text
-        assert client.predict({"robot-age": 5}).headers["x-model-version"] == "1"
-        record = deployment.store.resolve("robots")
-        assert (record.previous, record.by, record.note) == ("3", "page", "back from version 3")
-        late = client.form("/rollback", urlencode({"model": "robots", "version": "2", "champion": "3"}))
-        assert "somebody was faster" in late.text
-        assert deployment.store.resolve("robots").version == "1"
-        said = asked(client)
-        assert said["serving"]["facts"]["version"] == "1"
-        assert said["served_at"]["facts"]["version"] == "3"
-
-
-def test_a_damaged_version_is_not_gone_back_to(deployment: Deployment, tmp_path: Path) -> None:
-    for number in ("one", "two"):
-        deployment.publish(made(tmp_path / number))
-    with (deployment.folder / "models" / "robots" / "1" / "model.onnx").open("ab") as file:
-        file.write(b"x")
-    with serving(deployment) as (_, client):
-        answer = client.form("/rollback", urlencode({"model": "robots", "version": "1", "champion": "2"}))
-        assert "version 1 is damaged" in answer.text
-        assert deployment.store.resolve("robots").version == "2"
-
-
-def test_the_picture_is_the_tiers_or_the_variants(deployment: Deployment, tmp_path: Path) -> None:
-    write = deployment.folder / "state" / "deployment.json"
-    with serving(deployment) as (_, client):
-        for tier, variant, node in (
-            ("nemesis", "", "quick_preprocessing"),
-            ("odysseus", "", "Data Version Control"),
-            ("odysseus", "pycaret", "Pycaret"),
-        ):
-            write_json(write, {"tier": tier, "dataset": "robots", "variant": variant})
-            page = client.get("/").text
-            assert f'data-node="{node}"' in page or f'data-box="{node}"' in page, (tier, variant)
-            assert ("variant pycaret" in page) is bool(variant)
 
 
 def test_a_store_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

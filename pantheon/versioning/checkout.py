@@ -34,7 +34,7 @@ def checkout(state: Path, store: ModelStore, model: str, version: str) -> dict[s
         raise PantheonError(
             f"version {version} of {model} was made before DVC kept data and parameters: they cannot be brought back. "
             f"Known of it: {known(described.metadata)}.",
-            f"All of it: bin/pantheon models show {model} {version}",
+            f"All of it: bin/pantheon models show {version} --model {model}",
         )
     main, folder = folder_of(state), state / "repositories" / f"{model}-{version}"
     if not (main / ".git").exists():

@@ -1,12 +1,14 @@
 """A model built elsewhere → a bundle that says so, and a version in the store. Runs in the workflow's environment."""
 
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.foreign.checks import check_graph, limits, read_metrics, read_object, sha256, try_out
 from pantheon.store import ModelStore
+from pantheon.store.records import check_alias, check_name
 from pantheon.workflow.run import now, write_json
 
 
@@ -27,16 +29,31 @@ def publish(
     Raises:
         PantheonError: it is not fit to be served; nothing was published.
     """
-    bundle = folder / ".bundle"
-    outside: dict[str, Any] = {"file": file, "published": now(), "by": by}
+    check_name(name), check_alias(alias)
+    with tempfile.TemporaryDirectory(prefix="publish-") as made:  # a container may not write into what is handed over
+        bundle = Path(made) / "bundle"
+        outside: dict[str, Any] = {"file": file, "published": now(), "by": by}
+        signature = lay_out(folder, bundle, name, outside, trust)
+        lineage, metrics = complete(bundle, name, signature, outside)
+        version = store.publish(name, bundle, metadata(signature, metrics, lineage))
+    before = store.alias(name, alias)
+    told = note or f"built elsewhere: {file}"
+    store.promote(name, version, alias, expected=before.version if before else None, by=by, note=told)
+    return {"model": name, "version": version, "alias": alias, "checked": checked_words(outside)}
+
+
+def lay_out(folder: Path, bundle: Path, name: str, outside: dict[str, Any], trust: bool) -> dict[str, Any]:
+    """``folder`` → ``bundle`` with the ONNX model; the signature. What was done goes into ``outside``."""
     if (folder / "model.joblib").is_file():
         if not trust:
-            raise PantheonError(f"{file} is a pickle: loading it runs the code in it.", "If you trust it: --trust")
+            raise PantheonError(
+                f"{outside['file']} is a pickle: loading it runs the code in it.", "If you trust it: --trust"
+            )
         from pantheon.foreign import convert  # loads scikit-learn's converters
 
         signature = read_object(folder / "signature.json") if (folder / "signature.json").exists() else None
         outside |= {"format": "scikit-learn", "sha256": sha256(folder / "model.joblib")}
-        model, signature, agreed = convert.convert(folder / "model.joblib", signature, name, file)
+        model, signature, agreed = convert.convert(folder / "model.joblib", signature, name, outside["file"])
         outside |= agreed
         bundle.mkdir()
         (bundle / "model.onnx").write_bytes(model.SerializeToString())
@@ -49,8 +66,14 @@ def publish(
         bundle.mkdir()
         shutil.copyfile(folder / "model.onnx", bundle / "model.onnx")
         signature = read_object(folder / "signature.json")
+    return signature | {"name": name}
+
+
+def complete(
+    bundle: Path, name: str, signature: dict[str, Any], outside: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Check the bundle, and write what it lacks; its lineage and metrics."""
     limits(bundle)
-    signature = signature | {"name": name}
     write_json(bundle / "signature.json", signature)
     check_graph(bundle / "model.onnx")
     outside["rows_checked"] = try_out(bundle, name)
@@ -60,11 +83,7 @@ def publish(
     write_json(bundle / "lineage.json", lineage)
     if not (bundle / "card.md").exists():
         (bundle / "card.md").write_text(card(name, signature, outside), encoding="utf-8")
-    version = store.publish(name, bundle, metadata(signature, metrics, lineage))
-    before = store.alias(name, alias)
-    told = note or f"built elsewhere: {file}"
-    store.promote(name, version, alias, expected=before.version if before else None, by=by, note=told)
-    return {"model": name, "version": version, "alias": alias, "checked": checked_words(outside)}
+    return lineage, metrics
 
 
 def checked_words(outside: dict[str, Any]) -> str:

@@ -186,6 +186,7 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
     (said(onnx={"input": "other", "outputs": ["label"]}), "input"),
     (lambda f: write_onnx(f) and (f / "signature.json").write_text("[1]"), "no JSON object"),
     (lambda f: write_onnx(f) and (f / "signature.json").write_text("{"), "not JSON"),
+    (lambda f: write_onnx(f) and (f / "signature.json").write_text('{"a": NaN}'), "NaN is no number"),
     (lambda f: write_onnx(f) and (f / "signature.json").unlink(), "signature.json is missing"),
     (lambda f: write_onnx(f) and (f / "signature.json").write_text(" " * 1_000_001), "larger than 1 MB"),
     (lambda f: bundle(f / "bundle") and (f / "bundle" / "run.sh").write_text("x"), "has no run.sh"),

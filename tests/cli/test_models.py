@@ -12,15 +12,18 @@ from urllib.request import urlopen
 import joblib
 import numpy as np
 import pytest
+from moto.server import ThreadedMotoServer
 from sklearn.linear_model import LogisticRegression
 
 from pantheon.cli import ask as asking
-from pantheon.cli import model_gc, model_publish
+from pantheon.cli import model_gc, model_publish, model_views
 from pantheon.errors import PantheonError
-from pantheon.store import FolderStore
+from pantheon.store import FolderStore, open_store
 from pantheon.workflow.run import write_json
 from tests.conftest import ROOT, Pantheon, assert_nothing_left, make_pantheon
 from tests.serving.bundles import ROBOTS, bundle, model, signature
+from tests.serving.in_s3 import client_of, into_s3
+from tests.serving.service import Deployment
 
 pytestmark = pytest.mark.slow
 
@@ -257,6 +260,33 @@ def test_gc_keeps_what_is_named_or_needed(many: FolderStore, tmp_path: Path) -> 
     assert many.publish("robots", tmp_path / "bundle", {}) == "13"
     with pytest.raises(PantheonError, match="no span"):
         model_gc.age("soon")
+
+
+def test_the_same_words_where_models_lie_in_s3(many: FolderStore, tmp_path: Path) -> None:
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    try:
+        deployment = Deployment(tmp_path / "deployment")
+        shutil.copytree(many.root, deployment.folder / "models", dirs_exist_ok=True)
+        endpoint = "http://127.0.0.1:{1}".format(*server.get_host_and_port())
+        into_s3(deployment, endpoint)
+        store = open_store(deployment.folder, host=True)
+        found = model_views.listed(store, "robots")
+        assert found["where"] == "s3://pantheon/models"
+        assert {v["version"]: v["aliases"] for v in found["versions"]}["2"] == ["champion"]
+        files = model_views.described(store, "robots", "2")["files"]
+        for name, file in files.items():
+            key = file["address"].removeprefix("s3://pantheon/")
+            assert client_of(endpoint).head_object(Bucket="pantheon", Key=key)["ContentLength"] == file["size"], name
+        client_of(endpoint).put_object(Bucket="pantheon", Key="models/robots/3/card.md", Body=b"other")
+        (damaged,) = model_views.verified(store, "robots", "3")["versions"]
+        assert len(damaged["problems"]) == 1
+        assert "s3://pantheon/models/robots/3/card.md" in damaged["problems"][0]
+        plan = model_gc.plan(store, "robots", 9, "")
+        assert model_gc.remove(deployment.folder, store, plan)["removed"] == ["3"]
+        assert "3" not in [v["version"] for v in model_views.listed(store, "robots")["versions"]]
+    finally:
+        server.stop()
 
 
 def test_gc_asks(deployed: Deployed) -> None:

@@ -18,6 +18,7 @@ app = typer.Typer(
 
 Model = Annotated[str, typer.Option("--model", envvar="PANTHEON_MODEL", help="the model; else the deployment's")]
 Which = Annotated[str, typer.Argument(envvar="PANTHEON_VERSION", help="the version's number")]
+OrAlias = Annotated[str, typer.Argument(envvar="PANTHEON_VERSION", help="the version's number, or an alias of it")]
 AliasName = Annotated[str, typer.Option("--alias", envvar="PANTHEON_ALIAS", help="champion, challenger …")]
 Confirm = Annotated[str, typer.Option("--confirm", envvar="PANTHEON_CONFIRM", help="yes: do not ask")]
 
@@ -33,13 +34,14 @@ def list_(model: Model = "", name: Name = "pantheon", as_json: Json = False) -> 
 
 
 @app.command()
-def show(version: Which, model: Model = "", name: Name = "pantheon", as_json: Json = False) -> None:
+def show(version: OrAlias = "champion", model: Model = "", name: Name = "pantheon", as_json: Json = False) -> None:
     """All that is known of a version: its manifest, lineage, git and DVC, and the address of each file."""
     from pantheon.cli import model_views
     from pantheon.cli import show as shown
 
     deployment = opened(name)
-    found = model_views.described(deployment.store(), model or deployment.settings.dataset, version)
+    store, chosen = deployment.store(), model or deployment.settings.dataset
+    found = model_views.described(store, chosen, number(store, chosen, version))
     shown.print_json(found) if as_json else model_views.show_version(found)
 
 
@@ -154,15 +156,21 @@ def publish(
 
 
 @app.command()
-def checkout(version: Which, model: Model = "", name: Name = "pantheon", as_json: Json = False) -> None:
+def checkout(version: OrAlias = "champion", model: Model = "", name: Name = "pantheon", as_json: Json = False) -> None:
     """Bring back the data, parameters and code that made a version, in a folder of their own (from odysseus on)."""
     from pantheon.cli import show as shown
     from pantheon.cli import versioning
 
     deployment, _, engine = parts(name, "")
-    found = versioning.checkout(deployment, engine, model or deployment.settings.dataset, version)
+    chosen = model or deployment.settings.dataset
+    found = versioning.checkout(deployment, engine, chosen, number(deployment.store(), chosen, version))
     if as_json:
         shown.print_json(found)
+
+
+def number(store: Any, model: str, version: str) -> str:
+    """A version's number as it was given, or the one that an alias names: ``champion``."""
+    return version if version[:1].isdigit() else str(store.resolve(model, version).version)
 
 
 def ask_first(cause: str, command: str, word: str) -> None:

@@ -15,6 +15,10 @@ from pantheon.store import Alias, FolderStore, ModelStore, Version
 from pantheon.store.s3 import S3Store
 
 STORES = ("folder", "seaweedfs", "moto")
+RACED = (
+    "folder",
+    "seaweedfs",
+)  # moto's server looks and puts without a lock: its conditional puts hold for one at a time
 
 
 @dataclass(frozen=True)
@@ -181,9 +185,10 @@ def _all(target: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", RACED, indirect=True)
 def test_sixteen_publishers_at_once_never_share_a_version(place: Place, bundle: Path) -> None:
-    count = {"folder": 25, "seaweedfs": 13, "moto": 2}[place.kind]  # moto answers one request at a time, slowly
-    machines = [0] * 12 + [1, 2, 3, 4]
+    count = 13
+    machines = [0] * 14 + [1, 2]
     answers = _all(_publish_many, [(place, machine, bundle, count) for machine in machines])
     taken = [version for answer in answers for version in answer]
     assert sorted(map(int, taken)) == list(range(1, 16 * count + 1))
@@ -197,7 +202,7 @@ def test_sixteen_publishers_at_once_never_share_a_version(place: Place, bundle: 
 def _swap_many(place: Place, machine: int, results: "multiprocessing.Queue[int]") -> None:
     store = place.open(machine)
     won = 0
-    for _ in range(15):
+    for _ in range(10):
         now = store.resolve("robots")
         if store.swap("robots", "2" if now.version == "1" else "1", "champion", expected=now.version):
             won += 1
@@ -205,6 +210,7 @@ def _swap_many(place: Place, machine: int, results: "multiprocessing.Queue[int]"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("place", RACED, indirect=True)
 def test_an_alias_moved_by_many_loses_no_move(place: Place, bundle: Path) -> None:
     store = place.open()
     for _ in range(2):
@@ -212,7 +218,7 @@ def test_an_alias_moved_by_many_loses_no_move(place: Place, bundle: Path) -> Non
     store.promote("robots", "1")
     won = sum(_all(_swap_many, [(place, machine) for machine in range(4)]))
     # Each won move flips 1 and 2, so the parity of the moves is what the alias names at the end.
-    assert won >= 15
+    assert won >= 10
     assert store.resolve("robots").version == ("1" if won % 2 == 0 else "2")
     history = store.history("robots")
     assert (history is None) == (place.kind == "folder")

@@ -218,6 +218,7 @@ class Bucket:
         import botocore.exceptions as errors
         from boto3.exceptions import Boto3Error
 
+        assert self.client is not None  # made before the clock starts: that takes a while, once
         begin, pause = time.monotonic(), FIRST_PAUSE
         tries = 0
         while True:

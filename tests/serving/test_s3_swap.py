@@ -19,6 +19,7 @@ from pantheon.store.s3 import S3Store
 from tests.serving.bundles import bundle
 from tests.serving.service import Client
 from tests.store import servers
+from tests.store.servers import where
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -45,11 +46,6 @@ def deployment(folder: Path, server: servers.Server) -> Path:
     write_json(folder / "state" / "serving.json", {"model": "robots"})
     write_json(folder / "state" / "store.json", where(server, server.bucket()))
     return folder
-
-
-def where(server: servers.Server, bucket: str) -> dict[str, Any]:
-    at = server.endpoint
-    return {"kind": "s3", "bucket": bucket, "endpoint": at, "host_endpoint": at, "region": "us-east-1"}
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pantheon.store import ModelStore
 from tests.store import servers
+from tests.store.places import STORES, Place
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,17 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "signature.json").write_text("{}")
     (folder / "plots" / "roc.svg").write_text("<svg/>")
     return folder
+
+
+@pytest.fixture(params=STORES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "folder":
+        return Place("folder", tmp_path / "models")
+    server = request.getfixturevalue("seaweed" if request.param == "seaweedfs" else "moto")
+    (tmp_path / "caches").mkdir()
+    return Place(request.param, tmp_path / "caches", server.bucket(), server.endpoint, server.credentials)
+
+
+@pytest.fixture
+def store(place: Place) -> ModelStore:
+    return place.open()

@@ -157,3 +157,17 @@ def moto(folder: Path) -> Iterator[Server]:
         yield Server(f"http://{host}:{port}", folder)
     finally:
         server.stop()
+
+
+def where(server: Server, bucket: str) -> dict[str, Any]:
+    """As ``state/store.json`` says it."""
+    at = server.endpoint
+    return {"kind": "s3", "bucket": bucket, "endpoint": at, "host_endpoint": at, "region": "us-east-1"}
+
+
+def deployment(state: Path, server: Server) -> Path:
+    """A state folder with the keys of ``server``."""
+    (state / "state").mkdir(parents=True)
+    (state / "secrets" / "s3").mkdir(parents=True)
+    (state / "secrets" / "s3" / "credentials").write_text(server.credentials.read_text())
+    return state

@@ -1,56 +1,14 @@
 """What every model store promises: a folder, S3 on SeaweedFS, and S3 on moto's server, which is none of SeaweedFS's."""
 
 import json
-import multiprocessing
-import os
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pantheon.errors import PantheonError
 from pantheon.store import Alias, FolderStore, ModelStore, Version
-from pantheon.store.s3 import S3Store
-
-STORES = ("folder", "seaweedfs", "moto")
-RACED = (
-    "folder",
-    "seaweedfs",
-)  # moto's server looks and puts without a lock: its conditional puts hold for one at a time
-
-
-@dataclass(frozen=True)
-class Place:
-    """A new store, as every process can open it."""
-
-    kind: str
-    folder: Path
-    bucket: str = ""
-    endpoint: str = ""
-    credentials: Path | None = None
-
-    def open(self, machine: int = 0) -> ModelStore:
-        """The store as it is opened on a machine: each has copies and locks of its own."""
-        if self.kind == "folder":
-            return FolderStore(self.folder)
-        cache = self.folder / f"machine-{machine}"
-        return S3Store(self.bucket, endpoint=self.endpoint, credentials=self.credentials, cache=cache)
-
-
-@pytest.fixture(params=STORES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    if request.param == "folder":
-        return Place("folder", tmp_path / "models")
-    server = request.getfixturevalue("seaweed" if request.param == "seaweedfs" else "moto")
-    (tmp_path / "caches").mkdir()
-    return Place(request.param, tmp_path / "caches", server.bucket(), server.endpoint, server.credentials)
-
-
-@pytest.fixture
-def store(place: Place) -> ModelStore:
-    return place.open()
+from tests.store.places import Place
 
 
 def test_an_empty_store_has_nothing(store: ModelStore) -> None:
@@ -161,69 +119,6 @@ def test_metadata_that_is_no_json_publishes_nothing(store: ModelStore, bundle: P
         store.publish("robots", bundle, {"score": float("nan")})
     assert store.list("robots") == []
     assert store.publish("robots", bundle, {}) == "1"
-
-
-def _publish_many(
-    place: Place, machine: int, bundle: Path, count: int, results: "multiprocessing.Queue[list[str]]"
-) -> None:
-    store = place.open(machine)
-    results.put([store.publish("robots", bundle, {"by": os.getpid(), "n": n}) for n in range(count)])
-
-
-def _all(target: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
-    """What ``target`` puts into its queue, in a process for each of ``arguments``."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pantheon.store.s3", "boto3", "tests.store.test_contract"])
-    results = context.Queue()
-    workers = [context.Process(target=target, args=(*given, results)) for given in arguments]
-    for worker in workers:
-        worker.start()
-    found = [results.get(timeout=150) for _ in workers]
-    for worker in workers:
-        worker.join()
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("place", RACED, indirect=True)
-def test_sixteen_publishers_at_once_never_share_a_version(place: Place, bundle: Path) -> None:
-    count = 13
-    machines = [0] * 14 + [1, 2]
-    answers = _all(_publish_many, [(place, machine, bundle, count) for machine in machines])
-    taken = [version for answer in answers for version in answer]
-    assert sorted(map(int, taken)) == list(range(1, 16 * count + 1))
-    store = place.open()
-    listed = store.list("robots")
-    assert [v.version for v in listed] == [str(n) for n in range(1, 16 * count + 1)]
-    assert len({(v.metadata["by"], v.metadata["n"]) for v in listed}) == 16 * count  # each has one owner
-    assert [store.verify("robots", v.version) for v in listed] == [[]] * len(listed)
-
-
-def _swap_many(place: Place, machine: int, results: "multiprocessing.Queue[int]") -> None:
-    store = place.open(machine)
-    won = 0
-    for _ in range(10):
-        now = store.resolve("robots")
-        if store.swap("robots", "2" if now.version == "1" else "1", "champion", expected=now.version):
-            won += 1
-    results.put(won)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("place", RACED, indirect=True)
-def test_an_alias_moved_by_many_loses_no_move(place: Place, bundle: Path) -> None:
-    store = place.open()
-    for _ in range(2):
-        store.publish("robots", bundle, {})
-    store.promote("robots", "1")
-    won = sum(_all(_swap_many, [(place, machine) for machine in range(4)]))
-    # Each won move flips 1 and 2, so the parity of the moves is what the alias names at the end.
-    assert won >= 10
-    assert store.resolve("robots").version == ("1" if won % 2 == 0 else "2")
-    history = store.history("robots")
-    assert (history is None) == (place.kind == "folder")
-    if history is not None:
-        assert len(history) == won + 1
 
 
 def test_the_manifest_is_plain_json(store: ModelStore, bundle: Path) -> None:

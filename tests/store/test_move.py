@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from pantheon.errors import PantheonError
 from pantheon.store import Alias, FolderStore, ModelStore, open_store
 from pantheon.store.move import move, relocate
-from tests.store.servers import Server, Weed
-from tests.store.test_s3_faults import deployment, where
+from tests.store.servers import Server, Weed, deployment, where
 
 _numbers = count()
 

@@ -1,6 +1,5 @@
 """An S3 that is slow, absent, full, refuses, loses answers, or gives back other bytes than it was given."""
 
-import contextlib
 import http.client
 import http.server
 import os
@@ -9,10 +8,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,62 +17,14 @@ from pantheon.errors import PantheonError
 from pantheon.store import CurrentStore, FolderStore, client, open_store
 from pantheon.store.durable import write_json
 from pantheon.store.s3 import S3Store
-from tests.store.servers import KEYS, Server, Weed, free_ports, weed
-
-Fault = Callable[[http.server.BaseHTTPRequestHandler], bool]
-
-
-@dataclass
-class Between:
-    """A server between us and S3 that does what a ``fault`` wants, once each, else passes requests on."""
-
-    endpoint: str
-    faults: list[Fault] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
-    address: str = ""
-
-
-def _handler(between: Between) -> type[http.server.BaseHTTPRequestHandler]:
-    target = urlsplit(between.endpoint)
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def relay(self) -> None:
-            between.seen.append(f"{self.command} {self.path}")
-            if between.faults and between.faults[0](self):
-                del between.faults[0]
-                self.close_connection = True
-                return
-            answer, body = self.ask()
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("transfer-encoding", "content-length", "connection"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def ask(self) -> tuple[http.client.HTTPResponse, bytes]:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            onward = http.client.HTTPConnection(target.hostname or "", target.port or 80, timeout=20)
-            with contextlib.closing(onward):
-                onward.request(self.command, self.path, body, dict(self.headers))
-                answer = onward.getresponse()
-                return answer, answer.read()
-
-        do_GET = do_PUT = do_DELETE = do_POST = relay
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+from tests.store.between import Between, answering, handler_for, losing
+from tests.store.servers import KEYS, Server, Weed, deployment, free_ports, weed, where
 
 
 @pytest.fixture
 def between(moto: Server) -> Iterator[Between]:
     made = Between(moto.endpoint)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(made))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler_for(made))
     server.daemon_threads = True
     made.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -93,37 +42,11 @@ def store(between: Between, moto: Server, tmp_path: Path) -> S3Store:
     )
 
 
-def answering(status: int, code: str, message: str = "said so") -> Fault:
-    def fault(handler: http.server.BaseHTTPRequestHandler) -> bool:
-        body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-        return True
-
-    return fault
-
-
-def losing(method: str, part: str, *, done: bool) -> Fault:
-    """The connection breaks on the way back (``done``) or on the way there."""
-
-    def fault(handler: http.server.BaseHTTPRequestHandler) -> bool:
-        if handler.command != method or part not in handler.path:
-            return False
-        if done:
-            handler.ask()  # type: ignore[attr-defined]
-        handler.connection.shutdown(socket.SHUT_RDWR)
-        return True
-
-    return fault
-
-
 def test_an_absent_s3_is_told_in_bounded_time(moto: Server, tmp_path: Path, bundle: Path) -> None:
     (port,) = free_ports(1)
     endpoint = f"http://127.0.0.1:{port}"
     store = S3Store("b", endpoint=endpoint, credentials=moto.credentials, cache=tmp_path / "c", patience=1.0)
+    assert store.bucket.client
     for ask in (lambda: store.alias("robots"), lambda: store.publish("robots", bundle, {})):
         began = time.monotonic()
         with pytest.raises(PantheonError) as told:
@@ -143,6 +66,7 @@ def test_an_s3_that_never_answers_is_given_up(moto: Server, tmp_path: Path, monk
         silent.listen(16)
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         store = S3Store("b", endpoint=endpoint, credentials=moto.credentials, cache=tmp_path / "c", patience=1.0)
+        assert store.bucket.client
         began = time.monotonic()
         with pytest.raises(PantheonError, match=r"does not answer \(tried \d times in 1 s\): no answer within 0\.3 s"):
             store.alias("robots")
@@ -344,17 +268,3 @@ def test_a_long_lived_store_follows_store_json(moto: Server, bundle: Path, tmp_p
         store.list("robots")
     (state / "state" / "store.json").unlink()
     assert FolderStore(state / "models").list("robots") == store.list("robots")
-
-
-def where(server: Server, bucket: str) -> dict[str, object]:
-    """As ``state/store.json`` says it."""
-    at = server.endpoint
-    return {"kind": "s3", "bucket": bucket, "endpoint": at, "host_endpoint": at, "region": "us-east-1"}
-
-
-def deployment(state: Path, server: Server) -> Path:
-    """A state folder with the keys of ``server``."""
-    (state / "state").mkdir(parents=True)
-    (state / "secrets" / "s3").mkdir(parents=True)
-    (state / "secrets" / "s3" / "credentials").write_text(server.credentials.read_text())
-    return state

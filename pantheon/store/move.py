@@ -86,7 +86,8 @@ def relocate(
 ) -> dict[str, int]:
     """Have a deployment's models lie at ``new`` (as ``state/store.json`` says it; None: its folder).
 
-    Called on the host. Whoever publishes goes on meanwhile; only for the last, short round and for writing ``store.json`` they wait.
+    Called on the host. Whoever publishes goes on meanwhile, and waits only for the last, short round and for the
+    writing of ``store.json``.
 
     Args:
         old_credentials: the keys of the S3 where models lie now, when ``secrets/s3/credentials`` has the new one's.

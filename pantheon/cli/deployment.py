@@ -13,7 +13,7 @@ from pantheon.errors import PantheonError
 from pantheon.tiers import ROOT, Tier, all_tiers, components
 from pantheon.workflow.run import read_json, write_json
 
-FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "repositories", "logs", "volumes")
+FOLDERS = ("state", "runs", "models", "data", "extensions", "notebooks", "logs", "volumes", "repositories/main/.git")
 RESERVED = {"envs", "uv"}
 
 

@@ -13,7 +13,7 @@ from pantheon.store.base import ModelStore
 from pantheon.versioning import launch
 from pantheon.versioning.dvc import Dvc
 from pantheon.versioning.git import Git
-from pantheon.versioning.repository import folder_of, identify, locked, write_keys
+from pantheon.versioning.repository import folder_of, identify, is_repository, locked, write_keys
 
 
 def checkout(state: Path, store: ModelStore, model: str, version: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def checkout(state: Path, store: ModelStore, model: str, version: str) -> dict[s
             f"All of it: bin/pantheon models show {version} --model {model}",
         )
     main, folder = folder_of(state), state / "repositories" / f"{model}-{version}"
-    if not (main / ".git").exists():
+    if not is_repository(main):
         raise PantheonError(f"{main} is missing, the repository that has it.", "Bring it up: make tier-odysseus up")
     lineage = json.loads((store.get(model, version) / "lineage.json").read_text(encoding="utf-8"))
     result = {"path": str(folder), "commit": commit, "run": lineage["run"], "warning": differs(lineage["code"])}

@@ -94,7 +94,12 @@ def write_keys(state: Path, folder: Path) -> None:
 
 def is_prepared(state: Path) -> bool:
     """Whether ``prepare`` would find nothing to do."""
-    return (folder_of(state) / ".git").exists() and has_keys(state, folder_of(state))
+    return is_repository(folder_of(state)) and has_keys(state, folder_of(state))
+
+
+def is_repository(folder: Path) -> bool:
+    """Whether git has begun there; an empty ``.git`` is there from the first tier on, since the button looks at it."""
+    return (folder / ".git" / "HEAD").exists()
 
 
 def prepare(state: Path) -> Path:
@@ -107,19 +112,35 @@ def prepare(state: Path) -> Path:
         PantheonError: git is not installed, or the deployment has no S3 store.
     """
     folder = folder_of(state)
-    if not (folder / ".git").exists():
-        (state / "repositories").mkdir(parents=True, exist_ok=True)
-        if folder.exists() and any(folder.iterdir()):
-            raise PantheonError(f"{folder} is there and is no git repository.", "Move it away, then bring up again.")
+    if not is_repository(folder):
         part = folder.with_name(f".main.{os.getpid()}.part")
         try:
             _make(state, part)
-            folder.rmdir() if folder.exists() else None
-            part.rename(folder)
+            _place(part, folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
     write_keys(state, folder)
     return folder
+
+
+def _place(part: Path, folder: Path) -> None:
+    """Move what was made to where it belongs: git's HEAD last, without which nothing is a repository.
+
+    What an earlier try left is replaced; the folder ``.git`` itself stays: containers have it mounted.
+    """
+    (folder / ".git").mkdir(parents=True, exist_ok=True)
+    ours = {path.name for path in part.iterdir()}
+    for path in folder.iterdir():
+        if path.name not in ours:
+            raise PantheonError(
+                f"{folder} has files ({path.name} …) and is no git repository.", "Move it away, then bring up again."
+            )
+    inside = sorted((part / ".git").iterdir(), key=lambda path: path.name == "HEAD")
+    for path in [*(each for each in part.iterdir() if each.name != ".git"), *inside]:
+        target = folder / path.relative_to(part)
+        if target.is_dir():
+            shutil.rmtree(target)
+        path.rename(target)
 
 
 def _make(state: Path, folder: Path) -> None:

@@ -112,8 +112,6 @@ def write_bundle(run: Run) -> Path:
     interrupt.check()
     origin = lineage(run, spec) | made
     dropped = read_json(run.need("features/selected.json", "feature_selection"))["dropped"]
-    if run.path("bundle").exists():
-        shutil.rmtree(run.path("bundle"))  # of an earlier deploy of this run
     with run.output("bundle") as folder:
         folder.mkdir()
         (folder / "model.onnx").write_bytes(model)

@@ -82,7 +82,13 @@ def atomic(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.part")
     try:
         yield part
-        part.replace(path)
+        if part.is_dir() and path.is_dir():  # a folder takes no other's place: the one of an earlier try goes first
+            old = part.with_name(f"{part.name.removesuffix('.part')}.old.part")
+            path.rename(old)
+            part.rename(path)
+            shutil.rmtree(old)
+        else:
+            part.replace(path)
     finally:
         if part.is_dir():
             shutil.rmtree(part)

@@ -193,3 +193,13 @@ def test_a_look_at_a_run_never_makes_a_stage_fail(run: Run) -> None:
     finally:
         stop.set()
         looker.join()
+
+
+def test_a_folder_that_is_made_again_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    run = Run(tmp_path / "runs" / "20260131-142500-0a1b")
+    for text in ("first", "second"):
+        with run.output("curves") as folder:
+            folder.mkdir()
+            (folder / f"{text}.csv").write_text(text)
+    assert [path.name for path in run.path("curves").iterdir()] == ["second.csv"]
+    assert [path.name for path in run.folder.iterdir()] == ["curves"]

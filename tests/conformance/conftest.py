@@ -83,7 +83,7 @@ class Rung:
     versions: tuple[dict[str, Any], dict[str, Any]]
     runs: dict[str, Answer] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)  # when → what `ask --json` printed
-    served: dict[str, str] = field(default_factory=dict)  # when → the version of robots that `status` named
+    served: dict[str, str] = field(default_factory=dict)  # when → the version that is the champion of robots
 
 
 @dataclass
@@ -142,7 +142,7 @@ def grow(made: Pantheon, tier: str) -> str:
 
 def ask(made: Pantheon, rung: Rung, when: str) -> None:
     rung.asked[when] = made("ask", "--json").json
-    rung.served[when] = made("status", "--json").json["model"]["version"]
+    rung.served[when] = open_store(made.state, host=True).resolve("robots").version
 
 
 def run_all(made: Pantheon, datasets: list[str]) -> dict[str, Answer]:

@@ -113,7 +113,7 @@ def test_who_has_no_credentials_is_refused(last: Pantheon, port: int, path: str,
         request.add_header("Authorization", header)
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=20)
-    assert refused.value.code in (401, 403)
+    assert refused.value.code in ((401, 403) if port != 9000 else (403, 501))  # S3 knows no bearer at all
 
 
 def test_no_secret_is_where_others_see_it(last: Pantheon) -> None:

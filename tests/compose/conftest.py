@@ -183,12 +183,6 @@ def composed(tmp_path: Path, docker: Api) -> Iterator[Composed]:
 def persephone(tmp_path_factory: pytest.TempPathFactory, docker: Api) -> Iterator[Composed]:
     """One deployment of persephone with its first model, shared by the tests that only look at it."""
     made = make_composed(tmp_path_factory.mktemp("composed"))
-    planted = (
-        made.state / "secrets" / "button" / "planted"
-    )  # the button needs none yet; its folder is mounted all the same
-    planted.parent.mkdir(parents=True, mode=0o700)
-    planted.write_text(secrets.token_hex(20))
-    planted.chmod(0o600)
     try:
         made("up", "persephone", timeout=600)
         yield made

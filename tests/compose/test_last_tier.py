@@ -225,7 +225,8 @@ def test_containers_have_no_more_rights_than_they_need(last: Composed, docker: A
 
 def test_the_engine_honours_every_key_that_the_compose_files_use(last: Composed, docker: Api) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POSTGRES_IMAGE", last.settings["POSTGRES_IMAGE"])
+        for image in ("POSTGRES_IMAGE", "S3_IMAGE"):
+            patch.setenv(image, last.settings[image])
         engine = ComposeEngine(last.name, last.state, find(LAST).compose_file, last.offset, tags=images.tags())
     for name, service in engine.resolved().started.items():
         found = last.inspect(docker, name)

@@ -145,7 +145,13 @@ def test_compose_moves_ports_and_keeps_the_containers_places(tmp_path: Path, mon
     monkeypatch.setenv("BIND_HOST", "192.0.2.1")
     engine = ComposeEngine("test", tmp_path, find("persephone").compose_file, port_offset=500)
     button = engine.resolved().services["button"]
-    assert button["environment"] == {"STATE_DIR": "/pantheon", "BUTTON_HOST": "0.0.0.0", "BUTTON_PORT": "8580"}
+    assert button["environment"] == {
+        "STATE_DIR": "/pantheon",
+        "BUTTON_HOST": "0.0.0.0",
+        "BUTTON_PORT": "8580",
+        "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/button/credentials",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     assert [(p["host_ip"], p["published"], p["target"]) for p in button["ports"]] == [("127.0.0.1", "8580", 8580)]
 
 

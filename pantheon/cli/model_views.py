@@ -123,7 +123,8 @@ def show_version(found: dict[str, Any]) -> None:
         "data": f"{data['name']}, {data.get('rows', '?')} rows, SHA-256 {data.get('sha256')}"
         if data.get("name")
         else "",
-        "code": f"Pantheon {code['version']}, commit {code.get('commit')}, lock {code.get('lock_sha256')}"
+        "code": f"Pantheon {code['version']}, commit {code.get('commit') or 'unknown'}, "
+        f"lock {code.get('lock_sha256') or 'unknown'}"
         if code
         else "",
         "parameters": json.dumps(lineage["parameters"]) if lineage.get("parameters") else "",

@@ -176,4 +176,7 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
             steps.end(step, "failed", f"they stay in {words(old)}")
             raise
         versions = sum(moved.values())
-        steps.end(step, note=f"{versions} version{'' if versions == 1 else 's'}, checksums agree")
+        if versions or old:
+            steps.end(step, note=f"{versions} version{'' if versions == 1 else 's'}, checksums agree")
+        else:
+            steps.drop(step)  # a new deployment: nothing was moved

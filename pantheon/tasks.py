@@ -298,7 +298,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = parser().parse_args()
     try:
-        args.call(args)
+        try:
+            args.call(args)
+        except OSError as error:  # between two stages: within one, it has been put in words
+            raise graph.describe_os_error(error) from error
     except PantheonError as error:
         if getattr(args, "here", False):  # DVC shows what its stages say
             sys.exit(f"pantheon: {error}")

@@ -95,35 +95,38 @@ def run_stage(
         run.mark(name, **record)
         report({"event": "stage", "run": run.id, "stage": name, **record})
 
-    mark("running")
+    def fail(error: str) -> None:
+        try:
+            mark("failed", error=error)
+        except OSError:  # a full disk takes the record too; the error itself still reaches the person
+            report({"event": "stage", "run": run.id, "stage": name, "state": "failed", "error": error})
+
     try:
+        mark("running")
         stage = other.work if other else getattr(importlib.import_module(f"pantheon.workflow.{name}"), name)
         summary: dict[str, Any] = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
+        mark("done", summary=summary)
     except PantheonError as error:
-        mark("failed", error=str(error))
+        fail(str(error))
         raise
     except OSError as error:
-        mark_failed = describe_os_error(error, run)
-        try:
-            mark("failed", error=str(mark_failed))
-        except OSError:  # a full disk takes the record too; the error itself still reaches the person
-            report({"event": "stage", "run": run.id, "stage": name, "state": "failed", "error": str(mark_failed)})
-        raise mark_failed from error
+        described = describe_os_error(error, run)
+        fail(str(described))
+        raise described from error
     except KeyboardInterrupt:
         mark("interrupted")
         raise
     except Exception as error:
-        mark("failed", error=f"{type(error).__name__}: {error}")
+        fail(f"{type(error).__name__}: {error}")
         raise
-    mark("done", summary=summary)
     return summary
 
 
-def describe_os_error(error: OSError, run: Run) -> PantheonError:
+def describe_os_error(error: OSError, run: Run | None = None) -> PantheonError:
     """An error of the disk in words, with what to do."""
     import errno
 
-    where = error.filename or run.folder
+    where = error.filename or (run.folder if run else "the state folder")
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return PantheonError(
             f"the disk is full: {where} could not be written.",

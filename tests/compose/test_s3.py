@@ -113,7 +113,7 @@ def test_what_it_has_and_what_it_sees(stored: Stored) -> None:
     sees = {mount["Destination"] for mount in stored.inspect("s3-buckets")["Mounts"]}
     assert sees == {"/run/secrets/s3_owner"}
     variables = dict(each.split("=", 1) for each in stored.inspect()["Config"]["Env"])
-    assert variables["GOMEMLIMIT"] == "300MiB"
+    assert variables["GOMEMLIMIT"] == "272MiB"
     words = {credentials.read(path) for path in (stored.state / "secrets").glob("*_key")}
     assert not [word for word in words if word in str(stored.inspect()) + str(stored.inspect("s3-buckets"))]
     uid, _ = owner_of(stored.state, rootless=False)

@@ -263,7 +263,7 @@ class Deployment:
         """Where the deployment's models lie, as commands on this machine reach it."""
         from pantheon.store import open_store
 
-        return open_store(self.state, host=True)
+        return open_store(self.state, host=True, patience=2.0)  # seconds: somebody waits at the terminal
 
     def has_model(self, alias: str = "champion") -> bool:
         """Whether a model of the chosen dataset has that alias."""

@@ -32,11 +32,14 @@ class Champion:
     Attributes:
         current: the predictor that answers; None until a model is deployed. Handlers read it once per request, so a
             request that began with one version ends with it.
+        folders: where each version lies that has answered since the start, by its number: a page that was opened with
+            the version before still asks for its pictures.
         refusal: why the newest champion is not the one that answers, if so.
     """
 
     def __init__(self, state: State, store: ModelStore) -> None:
         self.current: Predictor | None = None
+        self.folders: dict[str, Path] = {}
         self.refusal: Refusal | None = None
         self._state, self._store = state, store
         self._tried = 0.0
@@ -79,7 +82,7 @@ class Champion:
                     return
                 self._tried = monotonic()
                 folder = self._store.get(model, version)
-                self.current = Predictor(folder, model, version)
+                self._answer(Predictor(folder, model, version))
                 self.refusal = None
                 _log(f"version {version} of {model} answers now")
                 self._keep(model, alias, folder)
@@ -87,6 +90,12 @@ class Champion:
                 self._refuse(model, version, str(error))
                 if self.current is None and model:
                     self._recall(model)
+
+    def _answer(self, predictor: Predictor) -> None:
+        """The swap: a request that begins now is answered by this one."""
+        same = self.current is not None and self.current.model == predictor.model
+        self.folders = {**(self.folders if same else {}), predictor.version: predictor.folder}
+        self.current = predictor
 
     def _keep(self, model: str, alias: Alias, folder: Path) -> None:
         """Have the store remember what answers, for a start while it is out of reach."""
@@ -100,7 +109,7 @@ class Champion:
             if remembered is None:
                 return
             alias, folder = remembered
-            self.current = Predictor(folder, model, alias.version)
+            self._answer(Predictor(folder, model, alias.version))
         except (PantheonError, BrokenBundle, OSError) as error:
             _log(f"this machine's copy of {model} cannot be served either: {error}")
             return

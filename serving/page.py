@@ -222,18 +222,22 @@ class Parts:
 
 
 class Plots:
-    """The pictures of the bundle that answers now (its checksums were verified on load): ``/plots/VERSION/FILE``."""
+    """The pictures of a bundle that answers or has answered: ``/plots/VERSION/FILE``.
+
+    Its checksums were verified when it was loaded. Versions before this one too, since a page's pictures are asked for
+    as they come into view, and the version may have changed since the page was made.
+    """
 
     def __init__(self, champion: Champion) -> None:
         self._champion = champion
 
     @route("GET", "HEAD")
     def default(self, version: str = "", file: str = "") -> bytes:
-        current, suffix = self._champion.current, Path(file).suffix
-        if current is None or version != current.version or suffix not in PICTURE or not PLOT.fullmatch(file):
+        folder, suffix = self._champion.folders.get(version), Path(file).suffix
+        if folder is None or suffix not in PICTURE or not PLOT.fullmatch(file):
             raise cherrypy.NotFound()
         try:
-            picture = (current.folder / "plots" / file).read_bytes()
+            picture = (folder / "plots" / file).read_bytes()
         except OSError:
             raise cherrypy.NotFound() from None
         headers = cherrypy.response.headers

@@ -66,6 +66,22 @@ def test_swaps_under_load_lose_no_request(deployment: Deployment, tmp_path: Path
         assert body == (b'{"prediction": [0]}' if int(version) % 2 == 0 else b'{"prediction": [1]}')
 
 
+def test_a_page_that_is_open_keeps_the_pictures_of_its_version(deployment: Deployment, tmp_path: Path) -> None:
+    """A browser asks for them as they come into view, maybe after the swap."""
+    deployment.publish(bundle(tmp_path / "one"))
+    with serving(deployment) as (_, client):
+        seen = client.get("/plots/1/roc.svg").body
+        assert client.get("/plots/2/roc.svg").status == 404
+        deployment.publish(bundle(tmp_path / "two", bias=40))
+        wait_for(lambda: version_of(client) == "2")
+        assert client.get("/plots/1/roc.svg").body == seen
+        assert client.get("/plots/2/roc.svg").status == 200
+        deployment.model = "other"  # another model's version 1 is not this one's
+        deployment.publish(bundle(tmp_path / "other"))
+        wait_for(lambda: version_of(client) == "1")
+        assert client.get("/plots/2/roc.svg").status == 404
+
+
 def test_a_version_whose_checksum_differs_is_refused_and_the_old_one_goes_on(
     deployment: Deployment, tmp_path: Path
 ) -> None:

@@ -7,6 +7,9 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,29 +35,52 @@ def press(port: int) -> Any:
         return json.load(answer)["prediction"]
 
 
-def bench(repeats: int = 5) -> dict[str, Any]:
-    """Seconds for each of the three, in a clone that is removed afterwards."""
-    offset = free_offset([8080])
+@dataclass(frozen=True)
+class Clone:
+    """A fresh clone of this repository with empty caches, on the local engine."""
+
+    folder: Path
+    offset: int
+    environment: dict[str, str]
+
+    @property
+    def state(self) -> Path:
+        return self.folder / ".pantheon" / "pantheon"
+
+    def make(self, tier: str, verb: str) -> float:
+        """``make tier-TIER VERB``; wall seconds."""
+        moved = ["ENGINE=local", f"PORT_OFFSET={self.offset}"]
+        return timed(["make", "-s", f"tier-{tier}", verb, *moved], cwd=self.folder, env=self.environment)
+
+
+@contextmanager
+def fresh_clone(ports: Sequence[int]) -> Iterator[Clone]:
+    """One whose services listen beside these ports; it is taken down and removed at the end."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "pantheon"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
         caches = {"UV_CACHE_DIR": f"{folder}/uv", "PIP_CACHE_DIR": f"{folder}/pip", "XDG_CACHE_HOME": f"{folder}/cache"}
-        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | caches
-        up = ["make", "-s", "tier-persephone", "up", "ENGINE=local", f"PORT_OFFSET={offset}"]
+        kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        made = Clone(clone, free_offset(ports), kept | caches)
         try:
-            begin = time.perf_counter()
-            timed(up, cwd=clone, env=env)
-            answer = press(8080 + offset)
-            fresh = time.perf_counter() - begin
-            again = [timed(up, cwd=clone, env=env) for _ in range(repeats)]
-            from_down = []
-            for _ in range(3):
-                timed(["make", "-s", "tier-persephone", "down"], cwd=clone, env=env)
-                from_down.append(timed(up, cwd=clone, env=env))
+            yield made
         finally:
-            subprocess.run(
-                ["make", "-s", "tier-persephone", "down"], cwd=clone, env=env, capture_output=True, check=False
-            )
+            down = ["make", "-s", "tier-persephone", "down"]
+            subprocess.run(down, cwd=clone, env=made.environment, capture_output=True, check=False)
+
+
+def bench(repeats: int = 5) -> dict[str, Any]:
+    """Seconds for each of the three."""
+    with fresh_clone([8080]) as clone:
+        begin = time.perf_counter()
+        clone.make("persephone", "up")
+        answer = press(8080 + clone.offset)
+        fresh = time.perf_counter() - begin
+        again = [clone.make("persephone", "up") for _ in range(repeats)]
+        from_down = []
+        for _ in range(3):
+            clone.make("persephone", "down")
+            from_down.append(clone.make("persephone", "up"))
     return {
         "fresh clone to a pressed button, s": {"value": fresh, "bar": 60, "answer": answer},
         "up, already up, s": {"value": statistics.median(again), "bar": 1.5},

@@ -3,8 +3,6 @@
 import json
 import os
 import statistics
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ from typing import Any
 import psutil
 
 from benchmarks import bare
-from benchmarks.startup import ROOT, timed
-from pantheon.engines.ports import free_offset
+from benchmarks.startup import fresh_clone
 
 PORTS = [8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017)]
 
@@ -84,32 +81,20 @@ def by_hand(clone: Path, offset: int) -> dict[str, float]:
 
 
 def bench(repeats: int = 5) -> dict[str, Any]:
-    """Everything in one clone that is removed afterwards."""
-    offset = free_offset(PORTS)
-    with tempfile.TemporaryDirectory() as folder:
-        clone = Path(folder) / "pantheon"
-        subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-        caches = {"UV_CACHE_DIR": f"{folder}/uv", "PIP_CACHE_DIR": f"{folder}/pip", "XDG_CACHE_HOME": f"{folder}/cache"}
-        env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")} | caches
-        settings = ["ENGINE=local", f"PORT_OFFSET={offset}"]
-        up = ["make", "-s", "tier-zeus", "up", *settings]
-        down = ["make", "-s", "tier-zeus", "down"]
-        state = clone / ".pantheon" / "pantheon"
-        try:
-            fresh = timed(up, cwd=clone, env=env)
-            outcome = json.loads(next((state / "runs").glob("*/outcome.json")).read_text())
-            again = [timed(up, cwd=clone, env=env) for _ in range(repeats)]
-            zeus = settled(clone)
-            runs = [etl(state, f"http://127.0.0.1:{8081 + offset}") for _ in range(4)]
-            from_down, hands = [], []
-            for _ in range(3):
-                timed(down, cwd=clone, env=env)
-                hands.append(by_hand(clone, offset))
-                from_down.append(timed(up, cwd=clone, env=env))
-            timed(["make", "-s", "tier-prometheus", "up", *settings], cwd=clone, env=env)
-            prometheus = settled(clone)
-        finally:
-            subprocess.run(down, cwd=clone, env=env, capture_output=True, check=False)
+    """Everything in one clone."""
+    with fresh_clone(PORTS) as clone:
+        fresh = clone.make("zeus", "up")
+        outcome = json.loads(next((clone.state / "runs").glob("*/outcome.json")).read_text())
+        again = [clone.make("zeus", "up") for _ in range(repeats)]
+        zeus = settled(clone.folder)
+        runs = [etl(clone.state, f"http://127.0.0.1:{8081 + clone.offset}") for _ in range(4)]
+        from_down, hands = [], []
+        for _ in range(3):
+            clone.make("zeus", "down")
+            hands.append(by_hand(clone.folder, clone.offset))
+            from_down.append(clone.make("zeus", "up"))
+        clone.make("prometheus", "up")
+        prometheus = settled(clone.folder)
     slowest = [max(hand.values()) for hand in hands]
     median = statistics.median
     return {

@@ -26,11 +26,10 @@ from tests.conftest import ROOT, Answer, Pantheon, assert_nothing_left, make_pan
 BUILT = [tier.name for tier in all_tiers() if tier.built]
 DATASETS = ["robots", "wine", "diabetes"]
 OWN = {"data": str(ROOT / "datasets" / "churn.csv"), "target": "churned"}  # somebody's file, brought to the first tier
-# Airflow and Jupyter take their time: two runs at once where Airflow comes and at the last tier; wine in tests/compose.
+# Airflow and Jupyter take their time: two runs at once at the last tier (and in tests/airflow); wine in tests/compose.
 DATASETS_OF = {tier: ["robots"] for tier in BUILT} | {
     "persephone": DATASETS,
     "daedalus": DATASETS,
-    "prometheus": ["robots", "diabetes"],
     BUILT[-1]: ["robots", "diabetes"],
 }
 ROBOT = {"robot-age": 5, "rust-level": "9", "battery": "low"}

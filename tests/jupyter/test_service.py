@@ -162,7 +162,10 @@ def test_health_in_containers_asks_without_a_login(lab: Lab) -> None:
     for port, status in ((8888 + lab.offset, 0), (9, 1)):
         environment = {"JUPYTER_PORT": str(port), "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
         done = subprocess.run(
-            [python, "-S", "-m", "pantheon.jupyter.health"], env=environment, capture_output=True, check=False
+            [python, "-S", "-m", "pantheon.health", "JUPYTER_PORT", "/api"],
+            env=environment,
+            capture_output=True,
+            check=False,
         )
         assert done.returncode == status
     assert Path(python).exists()

@@ -88,7 +88,7 @@ def test_it_finishes_what_has_begun_when_told_to_end(ready: tuple[subprocess.Pop
 def test_health_check_as_the_engines_call_it(ready: tuple[subprocess.Popen[str], Client]) -> None:
     started, client = ready
     env = os.environ | {"BUTTON_PORT": str(client.port), "PYTHONPATH": str(ROOT)}
-    check = [sys.executable, "-m", "serving.health"]
+    check = [sys.executable, "-S", "-m", "pantheon.health", "BUTTON_PORT", "/healthz"]
     assert subprocess.run(check, env=env, capture_output=True, check=False).returncode == 0
     started.terminate()
     started.wait(10)

@@ -1,6 +1,6 @@
 """docs/compose-keys.md says that containers honour every key: each that our tiers use is looked up in the engine.
 
-``test_last_tier.py`` looks at the deployment that has them all.
+``last_tier`` looks at the deployment that has them all.
 """
 
 from collections.abc import Callable

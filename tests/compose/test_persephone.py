@@ -147,7 +147,7 @@ def test_a_sticky_engine_that_is_gone_is_said_and_nothing_flips(composed: Compos
 
 
 def test_metrics_and_answers_are_those_of_the_local_engine(composed: Composed) -> None:
-    """Of a regression; test_last_tier.py has the other tiers and a classification."""
+    """Of a regression; last_tier has the other tiers and a classification."""
     data, results = "diabetes", []
     for engine, tier in [("local", "persephone"), ("compose", "daedalus")]:
         composed("up", tier, "--engine", engine, "--no-run", "--data", data)

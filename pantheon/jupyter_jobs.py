@@ -33,6 +33,7 @@ PYCARET: dict[str, tuple[str, ...]] = {
     "pycaret_tune": ("pycaret_train",),
     "pycaret_evaluate": ("pycaret_tune",),
 }
+PASSES = "This may pass by itself: run the cell again."  # shown below an error that is none of the input's
 QUICK = "quick_preprocessing"  # before all others, where models are kept in S3
 # Notebook -> the stages that it runs.
 EVALUATE = ("evaluate", "performance_metrics", "model_comparison")
@@ -237,7 +238,8 @@ def run_notebook(
         The executed copy.
 
     Raises:
-        PantheonError: names the error of the cell that failed; its copy is kept as ``NAME.failed.ipynb``.
+        PantheonError: names the error of the cell that failed; its copy is kept as ``NAME.failed.ipynb``. Status 2
+            where a cell failed, which a retry cannot help; 1 where that may pass by itself.
     """
     folder = state / "runs" / run_id / "notebooks"
     copy, failed = folder / f"{name}.ipynb", folder / f"{name}.failed.ipynb"
@@ -300,20 +302,25 @@ def failure(name: str, run_id: str, job: dict[str, Any], executed: bytes) -> Pan
     if job["status"] == "STOPPED":
         return PantheonError(f"The notebook {name} of run {run_id} was stopped by somebody.", again, 1)
     where = f" The cells: runs/{run_id}/notebooks/{name}.failed.ipynb." if executed else ""
-    words = cell_error(executed) or job.get("status_message") or "Jupyter says no more"
-    return PantheonError(f"The notebook {name} of run {run_id} failed: {words.rstrip('.')}.{where}", again, 1)
+    error = cell_error(executed)
+    words = in_words(error) or job.get("status_message") or "Jupyter says no more"
+    status = 2 if error and PASSES not in error["traceback"] else 1
+    return PantheonError(f"The notebook {name} of run {run_id} failed: {words.rstrip('.')}.{where}", again, status)
 
 
-def cell_error(executed: bytes) -> str:
-    """The error that the executed notebook shows; empty where it shows none."""
+def cell_error(executed: bytes) -> dict[str, Any]:
+    """The error that the executed notebook shows, as Jupyter has it; empty where it shows none."""
     if not executed:
+        return {}
+    outputs = [shown for cell in json.loads(executed)["cells"] for shown in cell.get("outputs", [])]
+    return next((shown for shown in outputs if shown["output_type"] == "error"), {})
+
+
+def in_words(error: Mapping[str, Any]) -> str:
+    """A cell's error in a line; one of ours says all by itself."""
+    if not error:
         return ""
-    for cell in json.loads(executed)["cells"]:
-        for shown in cell.get("outputs", []):
-            if shown["output_type"] == "error":
-                ours = shown["ename"] == "PantheonError"  # says all in words
-                return str(shown["evalue"] if ours else f"{shown['ename']}: {shown['evalue']}")
-    return ""
+    return str(error["evalue"] if error["ename"] == "PantheonError" else f"{error['ename']}: {error['evalue']}")
 
 
 def write(path: Path, content: bytes) -> None:

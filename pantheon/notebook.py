@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon import tasks, versioning
 from pantheon.errors import PantheonError
+from pantheon.jupyter_jobs import PASSES
 from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run, read_json
 
@@ -305,5 +306,10 @@ def _words(summary: Mapping[str, Any]) -> str:
 
 warnings.filterwarnings("ignore", message="IProgress not found")  # Optuna's progress bars are not asked for
 
+
+def _in_lines(error: PantheonError) -> list[str]:
+    return [str(error)] if error.status == 2 else [str(error), PASSES]
+
+
 # IPython's own hook: our errors are shown as the line that they are, cause and cure, without a traceback.
-PantheonError._render_traceback_ = lambda error: [str(error)]  # type: ignore[attr-defined]
+PantheonError._render_traceback_ = _in_lines  # type: ignore[attr-defined]

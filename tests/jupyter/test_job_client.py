@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pantheon.errors import PantheonError
-from pantheon.jupyter_jobs import INTERRUPTED, STAGES, TRIES, Jupyter, run_notebook
+from pantheon.jupyter_jobs import INTERRUPTED, PASSES, STAGES, TRIES, Jupyter, run_notebook
 from pantheon.workflow.run import write_json
 
 RUN = "20260101-000000-abcd"
@@ -151,8 +151,9 @@ def test_a_failed_cell_is_named_and_its_copy_kept_apart(server: Any, run: Any, t
     error = {"output_type": "error", "ename": "ValueError", "evalue": "too far", "traceback": []}
     server[0].file = {"cells": [{"cell_type": "code", "source": "1", "outputs": [error]}]}
     server[0].scripts = [ends("FAILED", status_message="ValueError: too far"), ends("COMPLETED")]
-    with pytest.raises(PantheonError, match=rf"train of run {RUN} failed: ValueError: too far\."):
+    with pytest.raises(PantheonError, match=rf"train of run {RUN} failed: ValueError: too far\.") as caught:
         run()
+    assert caught.value.status == 2, "another try would end alike"
     folder = tmp_path / "runs" / RUN / "notebooks"
     assert [path.name for path in folder.iterdir()] == ["train.failed.ipynb"]
     server[0].file = COPY
@@ -160,12 +161,15 @@ def test_a_failed_cell_is_named_and_its_copy_kept_apart(server: Any, run: Any, t
     assert [path.name for path in folder.iterdir()] == ["train.ipynb"]
 
 
-def test_our_own_errors_are_said_without_their_type(server: Any, run: Any) -> None:
-    error = {"output_type": "error", "ename": "PantheonError", "evalue": "It is broken. Mend it.", "traceback": []}
+@pytest.mark.parametrize(("below", "status"), [([], 2), ([PASSES], 1)], ids=["bad input", "may pass by itself"])
+def test_our_own_errors_are_said_without_their_type(server: Any, run: Any, below: list[str], status: int) -> None:
+    said = "It is broken. Mend it."
+    error = {"output_type": "error", "ename": "PantheonError", "evalue": said, "traceback": [said, *below]}
     server[0].file = {"cells": [{"cell_type": "code", "source": "1", "outputs": [error]}]}
     server[0].scripts = [ends("FAILED")]
-    with pytest.raises(PantheonError, match=r"failed: It is broken\. Mend it\. The cells"):
+    with pytest.raises(PantheonError, match=r"failed: It is broken\. Mend it\. The cells") as caught:
         run()
+    assert caught.value.status == status
 
 
 def test_a_job_that_takes_too_long_is_stopped(server: Any, run: Any) -> None:

@@ -209,6 +209,7 @@ def test_a_failing_cell_says_why_and_the_run_goes_on_from_there(own: Lab, prepar
     failed = prepared.path("notebooks/feature_engineering.failed.ipynb")
     assert f"runs/{prepared.id}/notebooks/{failed.name}" in str(caught.value)
     assert "the moon is too far" in failed.read_text()
+    assert caught.value.status == 2, "another try would end alike"
     assert not prepared.path("notebooks/feature_engineering.ipynb").exists()
 
 
@@ -221,6 +222,15 @@ def test_a_stages_own_error_is_said_as_it_says_it(lab: Lab) -> None:
     assert f"bin/pantheon stage preprocess --run {empty.id}" in str(caught.value)
     failed = empty.path("notebooks/feature_selection.failed.ipynb").read_text()
     assert "site-packages" not in failed, "a line, not a traceback"
+    assert caught.value.status == 2
+
+
+def test_what_may_pass_by_itself_is_worth_another_try(own: Lab, prepared: Run) -> None:
+    away = ["from pantheon import notebook", "from pantheon.errors import PantheonError"]
+    own.write("feature_engineering", "RUN = 0", *away, 'raise PantheonError("S3 is away.", status=1)')
+    with pytest.raises(PantheonError, match=r"failed: S3 is away\.") as caught:
+        run_notebook(own.jupyter, "feature_engineering", prepared.id, own.state, timeout=200)
+    assert caught.value.status == 1
 
 
 @pytest.mark.parametrize("when", ["at work", "starting"])

@@ -153,15 +153,28 @@ class Airflow:
         return found
 
     def log(self, task: TaskInstance) -> list[str]:
-        """What the task's last try said, a line each."""
+        """What the task's last try said, a line each, without what Airflow says around every try."""
         path = f"/api/v2/dags/{task.dag}/dagRuns/{quote(task.dag_run)}/taskInstances/{task.task}/logs/{task.attempt}"
         content = self.ask(f"{path}?map_index={task.map_index}&full_content=true")["content"]
-        return [line if isinstance(line, str) else str(line["event"]) for line in content]
+        return own([line if isinstance(line, str) else str(line["event"]) for line in content])
 
     def repeat(self, dag: str, dag_run: str) -> None:
         """Run what failed in a DAG run once more, and what waits for it."""
         body = {"dry_run": False, "dag_run_id": dag_run, "only_failed": True, "reset_dag_runs": True}
         self.ask(f"/api/v2/dags/{dag}/clearTaskInstances", body)
+
+
+def own(lines: list[str]) -> list[str]:
+    """The task's own lines: without Airflow's folded groups; all of them where the task itself said nothing."""
+    kept, group = [], False
+    for line in lines:
+        if line.startswith("::group::"):
+            group = True
+        elif line.startswith("::endgroup::"):
+            group = False
+        elif not group and line != "Task failed with exception":
+            kept.append(line)
+    return kept or lines
 
 
 class Refused(PantheonError):

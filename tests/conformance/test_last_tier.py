@@ -203,6 +203,7 @@ class TestAFailedTask:
         assert answer.status == 1
         assert "etl · load_data failed" in answer.message
         assert "churned" in answer.err.partition("pantheon: ")[0], "the sentence of the stage itself"
+        assert "::group::" not in answer.err
 
     def test_what_is_deployed_stays(self, failed: dict[str, Any]) -> None:
         assert failed["before"] == failed["after"] != {}

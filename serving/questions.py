@@ -208,12 +208,15 @@ class Questions:
             ), asked
         until = periods[place - 1].since if place else None
         ended = f"until {moment(until)}" if until else "and serves still"
+        words = f"At {moment(asked.isoformat())} it was version {found.version} of {model}: "
+        words += f"the champion from {moment(found.since)} {ended}."
+        if not (at or until):
+            earlier = f"before it version {found.previous}, from when on is not recorded" if found.previous else ""
+            words = f"Version {found.version} of {model}, the champion since {moment(found.since)}; "
+            words += f"{earlier or 'none served before'}."
         return Said(
             ANSWERED,
-            f"At {moment(asked.isoformat())} it was version {found.version} of {model}: "
-            f"the champion from {moment(found.since)} {ended}."
-            if at or until
-            else f"Version {found.version} of {model}, the champion since {moment(found.since)}; none served before.",
+            words,
             source,
             {"model": model, "version": found.version, "from": found.since, "until": until, "by": found.by},
         ), asked

@@ -39,9 +39,9 @@ def time(text: str, now: datetime) -> datetime:
     Raises:
         PantheonError: it is neither.
     """
-    if ago := AGO.fullmatch(text.strip().lower()):
-        return now - timedelta(seconds=int(ago[1]) * UNITS[ago[2]])
     try:
+        if ago := AGO.fullmatch(text.strip().lower()):
+            return now - timedelta(seconds=int(ago[1]) * UNITS[ago[2]])
         return datetime.fromisoformat(text.strip()).astimezone()
     except (ValueError, OverflowError):
         raise PantheonError(

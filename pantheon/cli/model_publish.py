@@ -1,6 +1,7 @@
 """``pantheon models publish``: a model built elsewhere, handed to the workflow's environment to be checked there."""
 
 import getpass
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -74,6 +75,10 @@ def chosen(path: str, signature: str) -> Chosen:
     for each in (file, *([beside] if beside else [])):
         if not each.exists():
             raise PantheonError(f"there is no {each}.", "Give model.onnx, a bundle's folder, or model.joblib.")
+        if not (each.is_file() or (each is file and each.is_dir())):
+            raise PantheonError(f"{each} is no plain file.", "Give model.onnx, a bundle's folder, or model.joblib.")
+        if not os.access(each, os.R_OK):
+            raise PantheonError(f"{each} may not be read.", f"See: ls -ld {each}")
     if file.is_dir():
         if not (file / "model.onnx").is_file():
             raise PantheonError(
@@ -113,7 +118,7 @@ def publish(
         ``{"model", "version", "alias", "checked", "answers"}``.
 
     Raises:
-        PantheonError: it did not pass; nothing was published.
+        PantheonError: it did not pass, or could not be published; or it was, without the alias, which is said.
     """
     envs.prepare(engine, ["workflow"])
     data = deployment.state / "data"
@@ -131,7 +136,7 @@ def publish(
             try:
                 workflow.Task(engine)([*arguments, *(["--trust"] if file.is_pickle else [])], said.update)
             except BaseException:
-                steps.end("checking", "failed", "nothing was published")
+                steps.end("checking", "failed")
                 raise
             steps.end("checking", note=said["checked"])
     finally:

@@ -1,5 +1,6 @@
 """``pantheon models``: what lies in the model store, and what is done with it by hand. The same at every tier."""
 
+import shlex
 import sys
 from typing import Annotated, Any
 
@@ -117,9 +118,11 @@ def gc(
         model_gc.show_plan(plan)
     if not dry_run:
         if plan["remove"] and confirm != "yes":
+            count = len(plan["remove"])
+            given = {"keep": str(keep), "older-than": older_than, "model": model, "name": other(name), "confirm": "yes"}
             ask_first(
-                f"gc deletes {len(plan['remove'])} versions of {chosen!r} for good.",
-                "bin/pantheon models gc --confirm yes",
+                f"gc deletes {count} version{'s' if count > 1 else ''} of {chosen!r} for good.",
+                command("gc", **given),
                 chosen,
             )
         plan |= model_gc.remove(deployment.state, store, plan)
@@ -148,7 +151,8 @@ def publish(
     file = model_publish.chosen(path, signature)
     if file.is_pickle and not trust and confirm != "yes":
         model_publish.warn(file)
-        ask_first(f"{path} was not loaded.", f"bin/pantheon models publish {path} --trust", file.path.name)
+        given = {"signature": signature, "model": model, "alias": alias, "note": note, "name": other(name)}
+        ask_first(f"{path} was not loaded.", f"{command('publish', path, **given)} --trust", file.path.name)
     tell(
         model_publish.publish(deployment, chosen, engine, file, model or deployment.settings.dataset, alias, note),
         as_json,
@@ -173,10 +177,21 @@ def number(store: Any, model: str, version: str) -> str:
     return version if version[:1].isdigit() else str(store.resolve(model, version).version)
 
 
+def command(*words: str, **given: str) -> str:
+    """The command that was typed, to be pasted: what was left at nothing is left out."""
+    options = [word for option, value in given.items() if value for word in (f"--{option}", value)]
+    return shlex.join(["bin/pantheon", "models", *words, *options])
+
+
+def other(name: str) -> str:
+    """A deployment's name where it has to be given."""
+    return "" if name == "pantheon" else name
+
+
 def ask_first(cause: str, command: str, word: str) -> None:
     """Have a person type ``word``, or refuse where nobody can be asked."""
     if not sys.stdin.isatty():
-        raise PantheonError(cause, f"If you mean it: {command}, or CONFIRM=yes")
+        raise PantheonError(cause, f"If you mean it: {command}")
     if typer.prompt(f"{cause} Type {word} to go on") != word:
         raise PantheonError("nothing was done.", status=1)
 

@@ -6,6 +6,7 @@ is asked about rows that its signature allows.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > TEXT_BYTES:
             raise PantheonError(f"{path.name} is larger than {TEXT_BYTES / 1e6:.0f} MB.")
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=no_number)
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=no_number, parse_float=finite)
     except FileNotFoundError:
         raise PantheonError(
             f"{path.name} is missing.", "The signature says what the inputs are: --signature."
@@ -45,6 +47,12 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number in JSON")
+
+
+def finite(text: str) -> float:
+    """A number of JSON as a float; one beyond what a float holds, such as 1e999, is none."""
+    value = float(text)
+    return value if math.isfinite(value) else no_number(text)
 
 
 def limits(bundle: Path) -> None:

@@ -27,18 +27,27 @@ def publish(
         ``{"model", "version", "alias", "checked"}``, the last in words.
 
     Raises:
-        PantheonError: it is not fit to be served; nothing was published.
+        PantheonError: it is not fit to be served, and nothing was published; or it was published, but the alias could
+            not be set, which is said.
     """
     check_name(name), check_alias(alias)
+    before = store.alias(name, alias)
     with tempfile.TemporaryDirectory(prefix="publish-") as made:  # a container may not write into what is handed over
         bundle = Path(made) / "bundle"
         outside: dict[str, Any] = {"file": file, "published": now(), "by": by}
         signature = lay_out(folder, bundle, name, outside, trust)
         lineage, metrics = complete(bundle, name, signature, outside)
         version = store.publish(name, bundle, metadata(signature, metrics, lineage))
-    before = store.alias(name, alias)
     told = note or f"built elsewhere: {file}"
-    store.promote(name, version, alias, expected=before.version if before else None, by=by, note=told)
+    try:
+        store.promote(name, version, alias, expected=before.version if before else None, by=by, note=told)
+    except PantheonError as error:
+        raise PantheonError(
+            f"{name} version {version} is published, but is not the {alias}: {error.cause}",
+            f"Look at it: bin/pantheon models show {version}; "
+            f"then: bin/pantheon models promote {version} --alias {alias}",
+            error.status,
+        ) from None
     return {"model": name, "version": version, "alias": alias, "checked": checked_words(outside)}
 
 
@@ -60,7 +69,8 @@ def lay_out(folder: Path, bundle: Path, name: str, outside: dict[str, Any], trus
     elif (folder / "bundle").is_dir():
         outside |= {"format": "bundle", "sha256": sha256(folder / "bundle" / "model.onnx")}
         shutil.copytree(folder / "bundle", bundle)
-        signature = read_object(bundle / "signature.json")
+        given = folder / "signature.json"  # instead of the bundle's own
+        signature = read_object(given if given.exists() else bundle / "signature.json")
     else:
         outside |= {"format": "onnx", "sha256": sha256(folder / "model.onnx")}
         bundle.mkdir()

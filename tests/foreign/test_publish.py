@@ -81,6 +81,43 @@ def test_a_bundle_keeps_what_it_says_of_itself_as_a_claim(store: FolderStore, fo
     assert store.resolve("robots", "challenger").note == "from the other team"
 
 
+def test_a_signature_that_is_given_replaces_the_bundles_own(store: FolderStore, folder: Path) -> None:
+    bundle(folder / "bundle")
+    theirs = json.loads((folder / "bundle" / "signature.json").read_text())
+    given = theirs | {"output": theirs["output"] | {"name": "put right"}}
+    (folder / "signature.json").write_text(json.dumps(given))
+    put(store, folder)
+    kept = json.loads((store.get("robots", "1") / "signature.json").read_text())
+    assert kept["output"]["name"] == "put right"
+
+
+def test_what_cannot_be_named_is_not_published(store: FolderStore, folder: Path) -> None:
+    write_onnx(folder)
+    aliases = Path(store.where) / "robots" / "aliases"
+    aliases.mkdir(parents=True)
+    (aliases / "challenger.json").write_text("{")
+    with pytest.raises(PantheonError, match=r"challenger\.json"):
+        put(store, folder)
+    assert store.list("robots") == []
+
+
+def test_where_somebody_was_faster_it_says_that_the_version_is_there(
+    store: FolderStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_onnx(folder)
+    real = store.publish
+
+    def publish_and_lose(*given: Any) -> str:
+        version = real(*given)
+        store.promote("robots", version, "challenger", by="bob")
+        return version
+
+    monkeypatch.setattr(store, "publish", publish_and_lose)
+    with pytest.raises(PantheonError, match="robots version 1 is published, but is not the challenger") as caught:
+        put(store, folder)
+    assert "models promote 1 --alias challenger" in caught.value.cure
+
+
 def estimator(fitted: Any, folder: Path, said: dict[str, Any] | None = None) -> Path:
     joblib.dump(fitted, folder / "model.joblib")
     if said:
@@ -187,6 +224,7 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: write_onnx(f) and (f / "signature.json").write_text("[1]"), "no JSON object"),
     (lambda f: write_onnx(f) and (f / "signature.json").write_text("{"), "not JSON"),
     (lambda f: write_onnx(f) and (f / "signature.json").write_text('{"a": NaN}'), "NaN is no number"),
+    (lambda f: write_onnx(f) and (f / "signature.json").write_text('{"a": -1e999}'), "-1e999 is no number"),
     (lambda f: write_onnx(f) and (f / "signature.json").unlink(), "signature.json is missing"),
     (lambda f: write_onnx(f) and (f / "signature.json").write_text(" " * 1_000_001), "larger than 1 MB"),
     (lambda f: bundle(f / "bundle") and (f / "bundle" / "run.sh").write_text("x"), "has no run.sh"),

@@ -72,6 +72,7 @@ def test_an_upgrade_and_a_rollback(deployment: Deployment, tmp_path: Path, s3: s
         assert said["serving"]["source"].startswith("s3://pantheon/models/robots/aliases/champion.json")
         before_the_history = (datetime.fromisoformat(moved.since) - timedelta(seconds=1)).isoformat()
         assert asked(client, before_the_history)["served_at"]["state"] == "unanswered"
+        assert "before it version 1, from when on is not recorded" in said["served_at"]["answer"]
 
         deployment.publish(made(tmp_path / "three"))
         button.champion.look()
@@ -100,6 +101,7 @@ def test_before_the_first_release_none_served(deployment: Deployment, tmp_path: 
     with serving(deployment) as (_, client):
         assert asked(client)["served_at"]["state"] == "unanswered"
         deployment.publish(made(tmp_path / "one"))
+        assert "none served before" in asked(client)["served_at"]["answer"]
         said = asked(client, "2020-01-01T00:00:00Z")["served_at"]
         assert (said["state"], said["facts"]["version"]) == ("answered", None)
         later = asked(client, "2999-01-01T00:00:00Z")["served_at"]

@@ -373,6 +373,8 @@ def main() -> None:
     except BrokenPipeError:  # `pantheon logs | head`
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a full disk, a file that may not be read: what nobody nearer has put in words
+        fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", 1)
     except Exception as error:
         if hasattr(error, "format_message"):  # the argument parser's own errors
             fail(f"{error.format_message()} See: bin/pantheon --help", 2)

@@ -8,6 +8,7 @@ import pytest
 
 from pantheon.cli import ask, model_publish, models
 from pantheon.errors import PantheonError
+from tests.conftest import make_pantheon
 
 
 def test_a_command_to_paste_asks_for_what_was_asked() -> None:
@@ -18,6 +19,13 @@ def test_a_command_to_paste_asks_for_what_was_asked() -> None:
 def test_a_time_before_all_times_is_none() -> None:
     with pytest.raises(PantheonError, match="is no time"):
         ask.time("999999 weeks ago", datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def test_a_home_that_is_no_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    answer = make_pantheon(tmp_path / "home")("up", "persephone", "--no-run", check=False)
+    assert answer.status == 1
+    assert answer.message.startswith(f"Not a directory: {tmp_path / 'home'}")
 
 
 def test_what_is_no_file_cannot_be_published(tmp_path: Path) -> None:

@@ -58,9 +58,9 @@ class Champion:
     def look(self) -> None:
         """Load the champion if it is another than the one that answers; what is wrong goes into ``refusal``."""
         with self._lock:
-            model = self._state.served
-            version = ""
+            model = version = ""
             try:
+                model = self._state.served
                 alias = self._store.alias(model, "champion") if model else None
                 if alias is None:
                     return
@@ -86,8 +86,8 @@ class Champion:
                 self.refusal = None
                 _log(f"version {version} of {model} answers now")
                 self._keep(model, alias, folder)
-            except (PantheonError, BrokenBundle, OSError) as error:
-                self._refuse(model, version, str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the watcher must live to see it mended
+                self._refuse(model, version, _words(error))
                 if self.current is None and model:
                     self._recall(model)
 
@@ -110,8 +110,8 @@ class Champion:
                 return
             alias, folder = remembered
             self._answer(Predictor(folder, model, alias.version))
-        except (PantheonError, BrokenBundle, OSError) as error:
-            _log(f"this machine's copy of {model} cannot be served either: {error}")
+        except Exception as error:  # noqa: BLE001 - as above
+            _log(f"this machine's copy of {model} cannot be served either: {_words(error)}")
             return
         _log(
             f"version {alias.version} of {model}, the champion when it was last seen, answers from this machine's copy"
@@ -128,6 +128,12 @@ class Champion:
     def _watch(self) -> None:
         while not self._end.wait(INTERVAL):
             self.look()
+
+
+def _words(error: Exception) -> str:
+    """What an error says; one that nobody foresaw, with its kind: ``KeyError: 'a'``."""
+    known = isinstance(error, (PantheonError, BrokenBundle, OSError))
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def _log(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from pantheon.cli import show
-from pantheon.cli.model_views import aliases_of, bytes_, size, versions_of, when
+from pantheon.cli.model_views import aliases_of, bytes_, damaged_rows, show_damaged, size, versions_of, when
 from pantheon.errors import PantheonError
 from pantheon.store import ModelStore
 
@@ -33,25 +33,30 @@ def age(text: str) -> timedelta:
 
 
 def plan(store: ModelStore, model: str, keep: int, older_than: str) -> dict[str, Any]:
-    """``{"model", "where", "remove": [{"version", "created", "bytes"}], "keep": {version: why}}``.
+    """``{"model", "where", "remove": [{"version", "created", "bytes"}], "keep": {version: why}, "damaged": [...]}``.
 
-    What an alias names stays, and what the champion was before: a rollback must find it.
+    What an alias names stays, and what the champion was before: a rollback must find it. A version with a damaged
+    manifest stays too: nothing says how old it is, and its files may be what somebody wants to save.
     """
-    versions, limit = versions_of(store, model), datetime.now(UTC) - age(older_than)
+    limit = datetime.now(UTC) - age(older_than)
+    (versions, damaged), aliases = versions_of(store, model), aliases_of(store, model)
     kept = {v.version: f"one of the {keep} newest" for v in versions[-keep:]}
-    for name, alias in aliases_of(store, model).items():
+    for name, alias in aliases.items():
         kept[alias.version] = name
         if alias.previous and name == "champion":
             kept.setdefault(alias.previous, "the champion before, for a rollback")
     for version in versions:
         if datetime.fromisoformat(version.created) > limit:
             kept.setdefault(version.version, f"not older than {older_than}")
+    for number in damaged:
+        kept[number] = "its manifest is damaged"
     gone = [v for v in versions if v.version not in kept]
     return {
         "model": model,
         "where": store.where,
         "remove": [{"version": v.version, "created": v.created, "bytes": size(v)} for v in gone],
-        "keep": {v.version: kept[v.version] for v in versions if v.version in kept},
+        "keep": {n: kept[n] for n in sorted({*(v.version for v in versions), *damaged} & set(kept), key=int)},
+        "damaged": damaged_rows(damaged, aliases),
     }
 
 
@@ -62,6 +67,7 @@ def show_plan(found: dict[str, Any]) -> None:
     words = (
         f"{count} version{'' if count == 1 else 's'} to remove, {bytes_(freed)}" if count else "no version to remove"
     )
+    show_damaged(found["damaged"])
     show.say(f"{words}; {len(found['keep'])} stay. {found['model']}, in {escape(found['where'])}")
 
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from pantheon.cli import show
 from pantheon.errors import PantheonError
-from pantheon.store import Alias, ModelStore, Version
+from pantheon.store import Alias, Damaged, ModelStore, Version
 
 MARKS = {"champion": "[green]●[/] champion", "challenger": "[yellow]○[/] challenger"}
 
@@ -19,20 +19,20 @@ def aliases_of(store: ModelStore, model: str) -> dict[str, Alias]:
     return {name: alias for name, alias in found.items() if alias}
 
 
-def versions_of(store: ModelStore, model: str) -> list[Version]:
-    """The model's versions, oldest first.
+def versions_of(store: ModelStore, model: str) -> tuple[list[Version], dict[str, Damaged]]:
+    """The model's versions, oldest first, and those whose manifest is damaged.
 
     Raises:
         PantheonError: there is no such model.
     """
-    versions = store.list(model)
-    if not versions:
+    versions, damaged = store.list(model), store.damaged(model)
+    if not (versions or damaged):
         known = ", ".join(store.names())
         raise PantheonError(
             f"there is no version of model {model!r} in {store.where}.",
             f"Models there: {known}; --model says which." if known else "`bin/pantheon run` trains and deploys one.",
         )
-    return versions
+    return versions, damaged
 
 
 def size(version: Version) -> int:
@@ -57,9 +57,27 @@ def row(version: Version, aliases: dict[str, Alias]) -> dict[str, Any]:
 
 
 def listed(store: ModelStore, model: str) -> dict[str, Any]:
-    """``{"model", "where", "versions"}``, the newest version first."""
-    versions, aliases = versions_of(store, model), aliases_of(store, model)
-    return {"model": model, "where": store.where, "versions": [row(v, aliases) for v in reversed(versions)]}
+    """``{"model", "where", "versions", "damaged": [{"version", "why", "cure", "aliases"}]}``, the newest first."""
+    (versions, damaged), aliases = versions_of(store, model), aliases_of(store, model)
+    return {
+        "model": model,
+        "where": store.where,
+        "versions": [row(v, aliases) for v in reversed(versions)],
+        "damaged": damaged_rows(damaged, aliases),
+    }
+
+
+def damaged_rows(damaged: dict[str, Damaged], aliases: dict[str, Alias]) -> list[dict[str, Any]]:
+    """``{"version", "why", "cure", "aliases"}`` for each version with a damaged manifest, the newest first."""
+    return [
+        {
+            "version": number,
+            "why": error.cause,
+            "cure": error.cure,
+            "aliases": [name for name, alias in aliases.items() if alias.version == number],
+        }
+        for number, error in reversed(damaged.items())
+    ]
 
 
 def show_list(found: dict[str, Any]) -> None:
@@ -78,7 +96,16 @@ def show_list(found: dict[str, Any]) -> None:
             "  ".join(MARKS.get(alias, alias) for alias in each["aliases"]),
         )
     show.out.print(shown)
+    show_damaged(found["damaged"])
     show.say(f"[dim]{found['model']}, in {escape(found['where'])}[/]")
+
+
+def show_damaged(found: list[dict[str, Any]]) -> None:
+    """Versions of which only the trouble is known."""
+    for each in found:
+        names = "".join(f", the {alias}" for alias in each["aliases"])
+        show.out.print(f"{show.MARKS['failed']} version {each['version']}{names}: {escape(each['why'])}")
+        show.out.print(f"    {escape(each['cure'])}")
 
 
 def described(store: ModelStore, model: str, version: str) -> dict[str, Any]:
@@ -152,14 +179,19 @@ def show_version(found: dict[str, Any]) -> None:
 
 def verified(store: ModelStore, model: str, version: str) -> dict[str, Any]:
     """Every file read: ``{"model", "where", "versions": [{"version", "files", "problems"}]}``."""
-    versions = versions_of(store, model) if version == "all" else [store.describe(model, version)]
-    return {
-        "model": model,
-        "where": store.where,
-        "versions": [
-            {"version": v.version, "files": len(v.files), "problems": store.verify(model, v.version)} for v in versions
-        ],
-    }
+    numbers = [version]
+    if version == "all":
+        versions, damaged = versions_of(store, model)
+        numbers = sorted([*(v.version for v in versions), *damaged], key=int)
+    return {"model": model, "where": store.where, "versions": [_verified(store, model, each) for each in numbers]}
+
+
+def _verified(store: ModelStore, model: str, version: str) -> dict[str, Any]:
+    try:
+        files = len(store.describe(model, version).files)
+    except Damaged:
+        files = 0  # nobody knows which they were
+    return {"version": version, "files": files, "problems": store.verify(model, version)}
 
 
 def show_verified(found: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from pantheon.store.base import ModelStore
 from pantheon.store.current import CurrentStore
 from pantheon.store.folder import FolderStore
-from pantheon.store.records import ANY, Alias, Version
+from pantheon.store.records import ANY, Alias, Damaged, Version
 
-__all__ = ["ANY", "Alias", "CurrentStore", "FolderStore", "ModelStore", "Version", "open_store"]
+__all__ = ["ANY", "Alias", "CurrentStore", "Damaged", "FolderStore", "ModelStore", "Version", "open_store"]
 
 
 def open_store(state: Path, host: bool = False, patience: float = 20.0) -> CurrentStore:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
-from pantheon.store.records import ANY, Alias, Version
+from pantheon.store.records import ANY, Alias, Damaged, Version
 
 
 class ModelStore(ABC):
@@ -29,15 +29,23 @@ class ModelStore(ABC):
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Models with at least one version or an alias, sorted."""
+        """Models with at least one version, damaged or not, or an alias; sorted."""
 
     @abstractmethod
     def list(self, name: str) -> list[Version]:
-        """The complete versions of ``name``, oldest first; empty for an unknown model."""
+        """The complete versions of ``name``, oldest first, but for the ``damaged``; empty for an unknown model."""
+
+    @abstractmethod
+    def damaged(self, name: str) -> dict[str, Damaged]:
+        """The versions whose manifest is damaged, so that ``list`` has them not, and what ``describe`` says of each."""
 
     @abstractmethod
     def describe(self, name: str, version: str) -> Version:
-        """One version's manifest."""
+        """One version's manifest.
+
+        Raises:
+            PantheonError: there is no such version; ``Damaged`` where its manifest is no manifest.
+        """
 
     @abstractmethod
     def get(self, name: str, version: str) -> Path:
@@ -49,7 +57,11 @@ class ModelStore(ABC):
 
     @abstractmethod
     def alias(self, name: str, alias: str = "champion") -> Alias | None:
-        """What ``alias`` names now."""
+        """What ``alias`` names now.
+
+        Raises:
+            Damaged: its record cannot be read.
+        """
 
     @abstractmethod
     def swap(self, name: str, version: str, alias: str, *, expected: str | None, by: str = "", note: str = "") -> bool:

@@ -89,9 +89,9 @@ class Cache:
         try:
             raw = json.loads((model / _REMEMBERED).read_text(encoding="utf-8"))
             folder = model / check_file(raw.pop("folder"))
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            record, version = Alias(**raw), Version(**manifest)
-            if (version.model, version.version) != (name, record.version) or any(_damaged(version, folder)):
+            record = Alias.read(raw)
+            version = Version.read(json.loads((folder / MANIFEST).read_bytes()), name, record.version)
+            if any(_damaged(version, folder)):
                 return None
         except (OSError, ValueError, KeyError, TypeError):
             return None

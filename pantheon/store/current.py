@@ -18,7 +18,7 @@ from typing import Any
 from pantheon.errors import PantheonError
 from pantheon.store.base import ModelStore
 from pantheon.store.folder import FolderStore
-from pantheon.store.records import Alias, Version
+from pantheon.store.records import Alias, Damaged, Version
 
 _Stamp = tuple[int, int, int] | None
 
@@ -151,6 +151,9 @@ class CurrentStore(ModelStore):
 
     def list(self, name: str) -> list[Version]:
         return self.now.list(name)
+
+    def damaged(self, name: str) -> dict[str, Damaged]:
+        return self.now.damaged(name)
 
     def describe(self, name: str, version: str) -> Version:
         return self.now.describe(name, version)

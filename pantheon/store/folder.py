@@ -24,15 +24,22 @@ from pantheon.store.durable import fill, sync, write_json, write_text
 from pantheon.store.records import (
     ANY,
     MANIFEST,
+    MEND_ALIAS,
+    MEND_MANIFEST,
     Alias,
+    Damaged,
     Version,
     check_alias,
     check_file,
     check_name,
     check_version,
     files_of,
+    is_alias,
+    is_name,
+    is_version,
     moved,
     now,
+    reading,
     sha256,
 )
 
@@ -50,28 +57,36 @@ class FolderStore(ModelStore):
     def names(self) -> list[str]:
         if not self.root.is_dir():
             return []
-        found = (f.name for f in self.root.iterdir() if f.is_dir() and not f.name.startswith("."))
-        return sorted(
-            name for name in found if self._numbers(name) or any((self.root / name / "aliases").glob("[a-z]*.json"))
-        )
+        found = (f.name for f in self.root.iterdir() if f.is_dir() and is_name(f.name))
+        return sorted(name for name in found if self._numbers(name) or self.aliases(name))
 
     def list(self, name: str) -> list[Version]:
-        return [self.describe(name, str(number)) for number in self._numbers(name)]
+        return [each for each in self._all(name).values() if isinstance(each, Version)]
+
+    def damaged(self, name: str) -> dict[str, Damaged]:
+        return {number: each for number, each in self._all(name).items() if isinstance(each, Damaged)}
+
+    def _all(self, name: str) -> dict[str, Version | Damaged]:
+        """Every version, oldest first, or why its manifest cannot be read."""
+        found: dict[str, Version | Damaged] = {}
+        for number in map(str, self._numbers(name)):
+            try:
+                found[number] = self.describe(name, number)
+            except Damaged as error:
+                found[number] = error
+        return found
 
     def describe(self, name: str, version: str) -> Version:
         path = self._folder(name, version) / MANIFEST
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            return Version(raw["model"], raw["version"], raw["created"], raw["files"], raw["metadata"])
+            raw = path.read_bytes()
         except FileNotFoundError:
             known = ", ".join(str(number) for number in self._numbers(name)) or "none"
             raise PantheonError(
                 f"there is no version {version} of model {name!r}.", f"Versions there: {known}."
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise PantheonError(
-                f"{path} is damaged: {error!r}.", "Run the workflow again to publish anew.", status=1
-            ) from None
+        with reading(path, MEND_MANIFEST):
+            return Version.read(json.loads(raw), name, version)
 
     def get(self, name: str, version: str) -> Path:
         folder = self._folder(name, version)
@@ -83,10 +98,8 @@ class FolderStore(ModelStore):
         folder = self._folder(name, version)
         try:
             return list(self._problems(self.describe(name, version), folder))
-        except PantheonError as error:
-            if error.status == 1:  # the manifest itself
-                return [error.cause]
-            raise
+        except Damaged as error:
+            return [error.cause]
 
     def _problems(self, version: Version, folder: Path) -> Iterator[str]:
         for file, expected in version.files.items():
@@ -145,7 +158,7 @@ class FolderStore(ModelStore):
         model = self.root / check_name(name)
         if not model.is_dir():
             return 0
-        taken = [int(f.name) for f in model.iterdir() if f.name.isdecimal()]
+        taken = [int(f.name) for f in model.iterdir() if is_version(f.name)]
         kept = model / _LAST
         return max([*taken, int(kept.read_text(encoding="ascii")) if kept.exists() else 0])
 
@@ -158,18 +171,17 @@ class FolderStore(ModelStore):
         write_text(self.root / name / _LAST, str(max(number, self.last(name))))
 
     def aliases(self, name: str) -> builtins.list[str]:
-        return sorted(f.stem for f in (self.root / check_name(name) / "aliases").glob("[a-z]*.json"))
+        found = (self.root / check_name(name) / "aliases").glob("*.json")
+        return sorted(f.stem for f in found if is_alias(f.stem) and f.is_file())
 
     def alias(self, name: str, alias: str = "champion") -> Alias | None:
         path = self._alias(name, alias)
         try:
-            return Alias(**json.loads(path.read_text(encoding="utf-8")))
+            raw = path.read_bytes()
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
-            raise PantheonError(
-                f"{path} is damaged: {error!r}.", "Remove it and promote a version again.", status=1
-            ) from None
+        with reading(path, MEND_ALIAS):
+            return Alias.read(json.loads(raw))
 
     def swap(self, name: str, version: str, alias: str, *, expected: str | None, by: str = "", note: str = "") -> bool:
         self.describe(name, version)  # an alias never names what is not there
@@ -231,7 +243,7 @@ class FolderStore(ModelStore):
         """Remove what publishers that were killed left behind. Call under the model's lock."""
         swept = []
         for folder in model.iterdir():
-            if not folder.name.isdecimal() or time.time() - folder.stat().st_mtime < older_than:
+            if not (is_version(folder.name) and folder.is_dir()) or time.time() - folder.stat().st_mtime < older_than:
                 continue
             if not (folder / _CLAIM).exists():
                 if not (folder / MANIFEST).exists():
@@ -260,7 +272,7 @@ class FolderStore(ModelStore):
         model = self.root / check_name(name)
         if not model.is_dir():
             return []
-        return sorted(int(f.name) for f in model.iterdir() if f.name.isdecimal() and (f / MANIFEST).is_file())
+        return sorted(int(f.name) for f in model.iterdir() if is_version(f.name) and (f / MANIFEST).is_file())
 
     def _folder(self, name: str, version: str) -> Path:
         return self.root / check_name(name) / check_version(version)

@@ -50,6 +50,8 @@ def move(
     counts = {}
     for name in source.names():
         versions = source.list(name)
+        for number, error in source.damaged(name).items():  # none is left out silently
+            raise _immovable(source, name, number, error, error.cure)
         for version in versions:
             copy(version)
         target.reserve(name, source.last(name))
@@ -124,8 +126,11 @@ def _whole(source: ModelStore, name: str, version: str) -> Path:
     except PantheonError as error:
         if error.status != 1:
             raise
-        raise PantheonError(
-            f"version {version} of {name} cannot be moved: {error.cause}",
-            f"The models stay in {source.where}. Bring that file back or remove the version, then try again.",
-            status=1,
+        raise _immovable(
+            source, name, version, error, "Bring that file back or remove the version, then try again."
         ) from None
+
+
+def _immovable(source: ModelStore, name: str, version: str, error: PantheonError, cure: str) -> PantheonError:
+    cause = f"version {version} of {name} cannot be moved: {error.cause}"
+    return PantheonError(cause, f"The models stay in {source.where}. {cure}", status=1)

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,30 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 _ALIAS = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
+class Damaged(PantheonError):
+    """A file that the store keeps for itself (a manifest, an alias, a claim) is not one that a store writes."""
+
+
+MEND_MANIFEST: Final = (
+    "Bring that file back from a copy; or promote another version if this one is the champion, delete that file, and "
+    "`bin/pantheon models gc` clears up."
+)
+MEND_ALIAS: Final = "Remove it and promote a version again."
+
+
+@contextmanager
+def reading(path: object, cure: str) -> Iterator[None]:
+    """Read a file of the store in the block.
+
+    Raises:
+        Damaged: the block raised ValueError; names ``path``.
+    """
+    try:
+        yield
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} is damaged: {str(error).rstrip('.')}.", cure, status=1) from None
+
+
 @dataclass(frozen=True)
 class Version:
     """A published version: ``files`` maps each relative path to its ``{"sha256", "size"}``."""
@@ -29,6 +54,28 @@ class Version:
     created: str
     files: Mapping[str, Mapping[str, Any]]
     metadata: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, raw: Any, model: str, version: str) -> "Version":
+        """The manifest ``raw``, as JSON has it, of this very version.
+
+        Raises:
+            ValueError: it is none; says why.
+        """
+        raw = _object(raw, "it")
+        if (raw.get("model"), raw.get("version")) != (model, version):
+            raise ValueError(f"it is not the manifest of version {version} of {model}")
+        files = _object(raw.get("files"), "its files")
+        for name, file in files.items():
+            try:
+                check_file(name)
+            except PantheonError as error:
+                raise ValueError(error.cause) from None
+            said = _object(file, f"what it says of {name}")
+            if not isinstance(said.get("sha256"), str) or type(said.get("size")) is not int:
+                raise ValueError(f"it lacks the checksum or the size of {name}")
+        metadata = _object(raw.get("metadata"), "its metadata")
+        return cls(model, version, date(raw.get("created")), files, metadata)
 
 
 @dataclass(frozen=True)
@@ -41,13 +88,65 @@ class Alias:
     note: str = ""
     previous: str | None = None
 
+    @classmethod
+    def read(cls, raw: Any) -> "Alias":
+        """The record ``raw``, as JSON has it.
+
+        Raises:
+            ValueError: it is none; says why.
+        """
+        raw = _object(raw, "it")
+        if unknown := set(raw) - {field.name for field in fields(cls)}:
+            raise ValueError(f"an alias has no {', '.join(sorted(unknown))}")
+        version, previous = raw.get("version"), raw.get("previous")
+        by, note = raw.get("by", ""), raw.get("note", "")
+        if not is_version(version):
+            raise ValueError(f'its version is {version!r}, not a number in quotes such as "1"')
+        if previous is not None and not is_version(previous):
+            raise ValueError(f'its previous version is {previous!r}, not a number in quotes such as "1"')
+        if not (isinstance(by, str) and isinstance(note, str)):
+            raise ValueError("by and note are texts")
+        return cls(version, date(raw.get("since")), by, note, previous)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
+def date(text: Any) -> str:
+    """``text`` if it is a date as ``now`` writes it; one without a zone is UTC.
+
+    Raises:
+        ValueError: it is no date.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise ValueError(f"{text!r} is no date") from None
+    return str(text) if moment.tzinfo else moment.replace(tzinfo=UTC).isoformat(timespec="milliseconds")
+
+
+def _object(raw: Any, what: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise ValueError(f"{what} is no JSON object")
+    return raw
+
+
+def is_name(name: str) -> bool:
+    """Whether a model can have this name. What people or tools put beside the models has another and is left alone."""
+    return bool(_NAME.fullmatch(name))
+
+
+def is_version(version: Any) -> bool:
+    return isinstance(version, str) and bool(_VERSION.fullmatch(version))
+
+
+def is_alias(alias: str) -> bool:
+    return bool(_ALIAS.fullmatch(alias))
+
+
 def check_name(name: str) -> str:
     """``name`` if it can be a model's name in every store (a file name, an S3 prefix, no path of its own)."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise PantheonError(
             f"{name!r} cannot name a model.",
             "Use letters, digits, dots, dashes and underscores, beginning with a letter or digit.",
@@ -56,13 +155,13 @@ def check_name(name: str) -> str:
 
 
 def check_version(version: str) -> str:
-    if not _VERSION.fullmatch(version):
+    if not is_version(version):
         raise PantheonError(f"{version!r} is not a version.", "Versions are whole numbers: 1, 2, 3 …")
     return version
 
 
 def check_alias(alias: str) -> str:
-    if not _ALIAS.fullmatch(alias):
+    if not is_alias(alias):
         raise PantheonError(
             f"{alias!r} cannot be an alias.", "Use lower-case letters, digits and dashes: champion, challenger."
         )

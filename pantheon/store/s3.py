@@ -19,7 +19,7 @@ from pantheon.errors import PantheonError
 from pantheon.store.base import ModelStore
 from pantheon.store.bucket import Bucket
 from pantheon.store.cache import Cache
-from pantheon.store.records import MANIFEST, Alias, Version, check_name, check_version, files_of, now
+from pantheon.store.records import MANIFEST, Alias, Damaged, Version, check_name, check_version, files_of, is_name, now
 from pantheon.store.s3_aliases import Aliases
 from pantheon.store.s3_claims import ABANDONED, PUBLISHED, PUBLISHING, REMOVED, Claims
 from pantheon.store.s3_sweep import sweep
@@ -57,10 +57,14 @@ class S3Store(ModelStore):
 
     def names(self) -> builtins.list[str]:
         found = self.bucket.folders(f"{ROOT}/")
-        return sorted(name for name in found if self.list(name) or self._aliases.all(name))
+        return sorted(name for name in found if is_name(name) and (self._versions.all(name) or self._aliases.all(name)))
 
     def list(self, name: str) -> builtins.list[Version]:
-        return self._versions.list(check_name(name))
+        return [each for each in self._versions.all(check_name(name)).values() if isinstance(each, Version)]
+
+    def damaged(self, name: str) -> dict[str, Damaged]:
+        found = self._versions.all(check_name(name))
+        return {number: each for number, each in found.items() if isinstance(each, Damaged)}
 
     def describe(self, name: str, version: str) -> Version:
         return self._versions.whole(name, version)[0]
@@ -79,11 +83,9 @@ class S3Store(ModelStore):
     def verify(self, name: str, version: str) -> builtins.list[str]:
         try:
             described, manifest = self._versions.whole(name, version)
-        except PantheonError as error:
-            if error.status == 1 and error.cure == DAMAGED:
-                return [error.cause]
-            raise
-        claim = self._claims.read(name, int(version))
+            claim = self._claims.read(name, int(version))
+        except Damaged as error:
+            return [error.cause]
         problems = []
         if claim and claim.manifest is not None and json.loads(manifest) != claim.manifest:
             problems.append(

@@ -11,12 +11,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from pantheon.errors import PantheonError
 from pantheon.store.bucket import Bucket, Object, Unchanged
-from pantheon.store.records import ANY, Alias, check_alias, check_name, moved, now
+from pantheon.store.records import (
+    ANY,
+    MEND_ALIAS,
+    Alias,
+    Damaged,
+    check_alias,
+    check_name,
+    date,
+    is_alias,
+    moved,
+    now,
+    reading,
+)
 
 
 class Aliases:
@@ -36,8 +47,9 @@ class Aliases:
     def all(self, name: str) -> dict[str, Alias]:
         """Every alias that names something."""
         prefix = f"{self._root}/{check_name(name)}/aliases/"
-        stems = [each.key[len(prefix) :].removesuffix(".json") for each in self._bucket.list(prefix)]
-        found = {stem: self.get(name, stem) for stem in sorted(stems) if "/" not in stem}
+        keys = [each.key[len(prefix) :] for each in self._bucket.list(prefix)]
+        stems = sorted(key.removesuffix(".json") for key in keys if key.endswith(".json"))
+        found = {stem: self.get(name, stem) for stem in stems if is_alias(stem)}
         return {stem: record for stem, record in found.items() if record}
 
     def swap(self, name: str, version: str, alias: str, expected: str | None, by: str, note: str) -> bool:
@@ -87,7 +99,11 @@ class Aliases:
             found = self._bucket.get(key, version=each.id)
             if found is None:
                 continue
-            record, since = self._parse(found, key)
+            try:
+                record, since = self._parse(found, key)
+            except Damaged:  # what was named from then on is not known; a good one came after it, or `get` says so
+                events[each.modified, ""] = each.modified, None
+                continue
             # A note on what it names already is a version of its own with the same date: the newest note counts.
             events.setdefault((since, record.version if record else ""), (since, record))
         return sorted(events.values(), key=lambda event: event[0], reverse=True)
@@ -121,11 +137,9 @@ class Aliases:
         return self._parse(found, key)[0], found.etag
 
     def _parse(self, found: Object, key: str) -> tuple[Alias | None, datetime]:
-        try:
+        with reading(self._bucket.path(key), MEND_ALIAS):
             raw = json.loads(found.body)
-            since = datetime.fromisoformat(raw["since"])
-            return (Alias(**raw) if raw["version"] else None), since if since.tzinfo else since.replace(tzinfo=UTC)
-        except (ValueError, TypeError, KeyError) as error:
-            raise PantheonError(
-                f"{self._bucket.path(key)} is damaged: {error!r}.", "Remove it and promote a version again.", status=1
-            ) from None
+            if isinstance(raw, dict) and raw.get("version", "") is None:
+                return None, datetime.fromisoformat(date(raw.get("since")))
+            record = Alias.read(raw)
+            return record, datetime.fromisoformat(record.since)

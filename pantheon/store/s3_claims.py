@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from pantheon.errors import PantheonError
 from pantheon.store.bucket import Bucket
-from pantheon.store.records import Version, check_name, now
+from pantheon.store.records import Version, check_name, is_version, now, reading
 
 PUBLISHING, PUBLISHED, ABANDONED, REMOVED = "publishing", "published", "abandoned", "removed"
 
@@ -56,9 +55,10 @@ class Claims:
     def numbers(self, name: str) -> dict[int, tuple[str, float]]:
         """Every number ever claimed: the claim's ETag, and when it was written (seconds, the server's clock)."""
         found = {}
-        for each in self._bucket.list(self.prefix(name)):
-            stem = each.key.rsplit("/", 1)[-1].removesuffix(".json")
-            if stem.isdecimal():
+        prefix = self.prefix(name)
+        for each in self._bucket.list(prefix):
+            stem = each.key[len(prefix) :].removesuffix(".json")
+            if is_version(stem) and each.key == self.key(name, int(stem)):
                 found[int(stem)] = each.etag, each.modified.timestamp()
         return found
 
@@ -67,12 +67,11 @@ class Claims:
         found = self._bucket.get(key)
         if found is None:
             return None
-        try:
-            return Claim(**{**json.loads(found.body), "etag": found.etag})
-        except (ValueError, TypeError) as error:
-            raise PantheonError(
-                f"{self._bucket.path(key)} is damaged: {error!r}.", "Delete it where its version is whole.", status=1
-            ) from None
+        with reading(self._bucket.path(key), "Delete it where its version is whole."):
+            try:
+                return Claim(**{**json.loads(found.body), "etag": found.etag})
+            except TypeError:
+                raise ValueError("it is no claim") from None
 
     def make(self, name: str, number: int, state: str = PUBLISHING, manifest: Version | None = None) -> Claim | None:
         """A claim of ours on ``number``; None where somebody has it."""

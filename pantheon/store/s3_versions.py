@@ -13,7 +13,17 @@ from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.store.bucket import FIRST_PAUSE, LONGEST_PAUSE, Bucket
-from pantheon.store.records import MANIFEST, Version, check_file, check_name, check_version
+from pantheon.store.records import (
+    MANIFEST,
+    MEND_MANIFEST,
+    Damaged,
+    Version,
+    check_file,
+    check_name,
+    check_version,
+    is_version,
+    reading,
+)
 from pantheon.store.s3_claims import ABANDONED, PUBLISHED, Claim, Claims
 
 THREADS = 4  # requests at once
@@ -33,57 +43,56 @@ class Versions:
 
     def folders(self, name: str) -> builtins.list[int]:
         """Numbers below which there is something, or was."""
-        return [int(f) for f in self._bucket.folders(f"{self._root}/{check_name(name)}/") if f.isdecimal()]
+        return [int(f) for f in self._bucket.folders(f"{self._root}/{check_name(name)}/") if is_version(f)]
 
     def last(self, name: str) -> int:
         with ThreadPoolExecutor(2) as pool:
             folders, claims = pool.submit(self.folders, name), pool.submit(self._claims.numbers, name)
             return max([*claims.result(), *folders.result()], default=0)
 
-    def list(self, name: str) -> builtins.list[Version]:
+    def all(self, name: str) -> dict[str, Version | Damaged]:
+        """Every version, oldest first, or why its manifest cannot be read."""
         claims = self._claims.numbers(name)
         numbers = sorted({*claims, *self.folders(name)})  # a version that came by other means has no claim
         with ThreadPoolExecutor(THREADS) as pool:
             found = pool.map(lambda number: self._look(name, number, claims.get(number, ("", 0.0))[0]), numbers)
-            return [version for version in found if version]
+            return {str(number): each for number, each in zip(numbers, found, strict=True) if each}
 
-    def _look(self, name: str, number: int, etag: str) -> Version | None:
+    def _look(self, name: str, number: int, etag: str) -> Version | Damaged | None:
         """A version as its manifest says; without asking again while its claim is as it was."""
         known = self._listed.get((name, number))
         if known and etag and known[0] == etag:
             return known[1]
-        found = self.manifest(name, str(number))
+        try:
+            found = self.manifest(name, str(number))
+        except Damaged as error:
+            return error
         if found is None:
             return None
-        claim = self._claims.read(name, number) if etag else None
-        if claim and claim.etag == etag and claim.state == PUBLISHED:
-            self._listed[name, number] = etag, found[0]
+        with suppress(Damaged):  # the claim only says whether to look again
+            claim = self._claims.read(name, number) if etag else None
+            if claim and claim.etag == etag and claim.state == PUBLISHED:
+                self._listed[name, number] = etag, found[0]
         return found[0]
 
     def manifest(self, name: str, version: str) -> tuple[Version, bytes] | None:
         """A version and its manifest as it is stored; None where there is none.
 
         Raises:
-            PantheonError: it is damaged.
+            Damaged: it is no manifest of that version.
         """
         key = self.key(name, version, MANIFEST)
         found = self._bucket.get(key)
         if found is None:
             return None
-        try:
-            raw = json.loads(found.body)
-            described = Version(raw["model"], raw["version"], raw["created"], raw["files"], raw["metadata"])
-            for file, expected in described.files.items():
-                check_file(file), expected["sha256"], expected["size"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PantheonError(f"{self._bucket.path(key)} is damaged: {error!r}.", DAMAGED, status=1) from None
-        return described, found.body
+        with reading(self._bucket.path(key), MEND_MANIFEST):
+            return Version.read(json.loads(found.body), name, version), found.body
 
     def whole(self, name: str, version: str) -> tuple[Version, bytes]:
         """Like ``manifest``; PantheonError where there is none."""
         found = self.manifest(name, version)
         if found is None:
-            known = ", ".join(each.version for each in self.list(name)) or "none"
+            known = ", ".join(self.all(name)) or "none"
             raise PantheonError(f"there is no version {version} of model {name!r}.", f"Versions there: {known}.")
         return found
 

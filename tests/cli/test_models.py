@@ -142,6 +142,25 @@ def test_a_flipped_byte_is_found_and_nothing_goes_back_to_it(deployed: Deployed)
         file.write_bytes(good)
 
 
+def test_a_damaged_manifest_hides_no_other_version(deployed: Deployed) -> None:
+    file = deployed.pantheon.state / "models" / "robots" / "1" / "manifest.json"
+    good = file.read_bytes()
+    file.write_text("{")
+    try:
+        text = deployed("list").out
+        assert f"✗ version 1: {file} is damaged" in text
+        assert "models gc" in text, "what to do about it"
+        assert [line.split()[0] for line in text.splitlines() if "champion" in line and "●" in line] == ["3"]
+        answer = deployed("verify", check=False)
+        assert answer.status == 1
+        assert f"{file} is damaged" in answer.out
+        assert answer.out.count("every checksum agrees") == len(deployed.store.list("robots"))
+        assert deployed("verify", "1", check=False).status == 1
+        assert deployed("gc", "--dry-run", "--json").json["keep"]["1"] == "its manifest is damaged"
+    finally:
+        file.write_bytes(good)
+
+
 def test_publish_promote_serve(deployed: Deployed, tmp_path: Path) -> None:
     model(tmp_path / "theirs.onnx", len(ROBOTS), classes=2)
     (tmp_path / "signature.json").write_text(json.dumps(signature(ROBOTS)))
@@ -260,6 +279,32 @@ def test_gc_keeps_what_is_named_or_needed(many: FolderStore, tmp_path: Path) -> 
     assert many.publish("robots", tmp_path / "bundle", {}) == "13"
     with pytest.raises(PantheonError, match="no span"):
         model_gc.age("soon")
+
+
+def test_a_damaged_version_is_listed_verified_and_left_by_gc(many: FolderStore, tmp_path: Path) -> None:
+    for version in ("2", "3", "12"):  # the champion, one that would go, and the newest
+        (many.root / "robots" / version / "manifest.json").write_text("{")
+    found = model_views.listed(many, "robots")
+    assert [v["version"] for v in found["versions"]] == ["11", "10", "9", "8", "7", "6", "5", "4", "1"]
+    assert [(d["version"], d["aliases"]) for d in found["damaged"]] == [("12", []), ("3", []), ("2", ["champion"])]
+    assert str(many.root / "robots" / "12" / "manifest.json") in found["damaged"][0]["why"]
+    checked = model_views.verified(many, "robots", "all")["versions"]
+    assert [v["version"] for v in checked] == [str(number) for number in range(1, 13)]
+    assert [v["version"] for v in checked if v["problems"]] == ["2", "3", "12"]
+    plan = model_gc.plan(many, "robots", 2, "")
+    assert [each["version"] for each in plan["remove"]] == ["5", "6", "7", "8", "9"]
+    assert model_gc.remove(tmp_path, many, plan)["removed"] == ["5", "6", "7", "8", "9"]
+    assert list(many.damaged("robots")) == ["2", "3", "12"]
+
+
+def test_gc_deletes_nothing_while_the_champion_is_unknown(many: FolderStore) -> None:
+    file = many.root / "robots" / "aliases" / "champion.json"
+    file.write_text(json.dumps(many.resolve("robots").as_dict() | {"version": 2}))
+    with pytest.raises(PantheonError, match=r"champion\.json is damaged: its version is 2, not a number in quotes"):
+        model_gc.plan(many, "robots", 5, "")
+    with pytest.raises(PantheonError, match=r"champion\.json is damaged"):
+        many.remove("robots", "2")
+    assert len(many.list("robots")) == 12
 
 
 def test_the_same_words_where_models_lie_in_s3(many: FolderStore, tmp_path: Path) -> None:

@@ -128,6 +128,45 @@ def test_a_version_that_was_refused_is_tried_again(
         wait_for(lambda: version_of(client) == "1")
 
 
+def test_an_alias_that_cannot_be_read_is_told_and_the_watcher_goes_on(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    deployment.publish(bundle(tmp_path / "two"), promote=False)
+    alias = deployment.folder / "models" / "robots" / "aliases" / "champion.json"
+    with serving(deployment) as (_, client):
+        alias.write_text('{"version": 2, "since": "2026-11-22T10:00:00+00:00"}')
+        wait_for(lambda: client.get("/healthz").json["refused"])
+        assert f"{alias} is damaged: its version is 2" in client.get("/healthz").json["refused"]["why"]
+        assert client.predict(ROW).headers["x-model-version"] == "1"
+        alias.unlink()
+        deployment.store.promote("robots", "2")
+        wait_for(lambda: version_of(client) == "2")
+        assert client.get("/healthz").json["refused"] is None
+
+
+def test_an_error_that_nobody_foresaw_is_told_once_and_the_watcher_goes_on(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    with serving(deployment) as (button, client):
+        looks = []
+
+        def fails(*_: Any) -> None:
+            looks.append(1)
+            raise KeyError("colour")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(type(button.champion._store), "alias", fails)
+            wait_for(lambda: len(looks) >= 2)
+            refusal = button.champion.refusal
+            assert refusal is not None
+            assert refusal.why == "KeyError: 'colour'"
+        assert client.predict(ROW).headers["x-model-version"] == "1"
+        deployment.publish(bundle(tmp_path / "two"))
+        wait_for(lambda: version_of(client) == "2")
+        assert client.get("/healthz").json["refused"] is None
+    assert capsys.readouterr().err.count("KeyError: 'colour'; version 1 goes on answering") == 1
+
+
 def test_another_dataset_takes_over_without_a_restart(deployment: Deployment, tmp_path: Path) -> None:
     deployment.publish(bundle(tmp_path / "robots"))
     with serving(deployment) as (_, client):

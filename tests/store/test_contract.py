@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pantheon.errors import PantheonError
-from pantheon.store import Alias, FolderStore, ModelStore, Version
+from pantheon.store import Alias, Damaged, FolderStore, ModelStore, Version
 from tests.store.places import Place
 
 
@@ -239,3 +239,155 @@ def test_an_alias_that_was_dropped_can_be_set_again(store: ModelStore, bundle: P
     assert not store.drop("robots", "challenger", expected="1")
     assert store.swap("robots", "1", "challenger", expected=None)
     assert store.aliases("robots") == ["challenger"]
+
+
+STRAY = {
+    "notes.txt": "",
+    "my notes/read me.txt": "of a person",
+    "robots/README.md": "of a person",
+    "robots/0/x.txt": "not a version",
+    "robots/007/manifest.json": "{}",
+    "robots/1 (copy)/manifest.json": "{}",
+    "robots/aliases/": "",  # what S3 consoles make when somebody makes a folder
+    "robots/aliases/README.md": "of a person",
+    "robots/aliases/champion (copy).json": "{}",
+    "robots/aliases/old/champion.json": "{}",
+    "robots/claims/": "",
+    "robots/claims/old/9.json": "{}",
+    "robots/claims/0.json": "{}",
+}
+
+
+def test_what_people_put_beside_the_models_is_left_alone(store: ModelStore, place: Place, bundle: Path) -> None:
+    store.publish("robots", bundle, {})
+    store.promote("robots", "1")
+    for path, text in STRAY.items():
+        place.write(path, text)
+    store = place.open(1)  # another machine, which has seen nothing yet
+    assert store.names() == ["robots"]
+    assert [v.version for v in store.list("robots")] == ["1"]
+    assert store.damaged("robots") == {}
+    assert store.aliases("robots") == ["champion"]
+    assert store.last("robots") == 1
+    assert store.sweep("robots", 0) == []
+    assert store.publish("robots", bundle, {}) == "2"
+    store.remove("robots", "2")
+    if place.kind == "folder":
+        assert all((place.folder / path).exists() for path in STRAY)
+
+
+def _damage(manifest: dict[str, object]) -> dict[str, str]:
+    """Manifests that no store writes, by what is wrong with each."""
+    files = {"model.onnx": {"sha256": "ab", "size": "large"}}
+    return {
+        "cut short": "{",
+        "no object": "[]",
+        "empty": "",
+        "no files": json.dumps(manifest | {"files": []}),
+        "no checksums": json.dumps(manifest | {"files": {"model.onnx": None}}),
+        "no size": json.dumps(manifest | {"files": files}),
+        "no date": json.dumps(manifest | {"created": "yesterday"}),
+        "no metadata": json.dumps(manifest | {"metadata": "none"}),
+        "another version's": json.dumps(manifest | {"version": "1"}),
+        "another model's": json.dumps(manifest | {"model": "wine"}),
+        "a number for its version": json.dumps(manifest | {"version": 2}),
+    }
+
+
+def test_a_damaged_manifest_is_named_and_hides_no_other_version(store: ModelStore, place: Place, bundle: Path) -> None:
+    for _ in range(3):
+        store.publish("robots", bundle, {})
+    store.promote("robots", "3")
+    good = (store.get("robots", "2") / "manifest.json").read_text()
+    for what, text in _damage(json.loads(good)).items():
+        place.write("robots/2/manifest.json", text)
+        store = place.open(1)
+        assert [v.version for v in store.list("robots")] == ["1", "3"], what
+        assert list(store.damaged("robots")) == ["2"], what
+        said = store.damaged("robots")["2"].cause
+        assert f"{store.where}/robots/2/manifest.json is damaged: " in said
+        assert store.verify("robots", "2") == [said]
+        for refuses in (store.describe, store.get, store.promote):
+            with pytest.raises(Damaged, match=r"robots/2/manifest\.json is damaged"):
+                refuses("robots", "2")
+        with pytest.raises(PantheonError, match=r"version 2 of robots is damaged: .*manifest\.json"):
+            store.rollback("robots", to="2")
+    place.write("robots/2/manifest.json", good)
+    assert store.damaged("robots") == {}
+    assert store.verify("robots", "2") == []
+
+
+def test_a_damaged_version_goes_as_its_error_says(store: ModelStore, place: Place, bundle: Path) -> None:
+    for version in ("1", "2"):
+        store.publish("robots", bundle, {})
+        store.promote("robots", version)
+    place.write("robots/2/manifest.json", "{")
+    store = place.open(1)
+    assert "promote another version if this one is the champion" in store.damaged("robots")["2"].cure
+    assert "delete that file" in store.damaged("robots")["2"].cure
+    assert "models gc" in store.damaged("robots")["2"].cure
+    store.promote("robots", "1")
+    place.delete("robots/2/manifest.json")
+    assert len(store.sweep("robots", 0)) == 1
+    assert store.damaged("robots") == {}
+    # In S3 the version's claim has a copy of the manifest, so nothing at all is lost there.
+    whole = ["1"] if place.kind == "folder" else ["1", "2"]
+    assert [v.version for v in store.list("robots")] == whole
+    assert [store.verify("robots", version) for version in whole] == [[] for _ in whole]
+
+
+def test_a_damaged_version_can_be_removed_but_not_the_champion(store: ModelStore, place: Place, bundle: Path) -> None:
+    for _ in range(2):
+        store.publish("robots", bundle, {})
+    store.promote("robots", "2")
+    for version in ("1", "2"):
+        place.write(f"robots/{version}/manifest.json", "{")
+    assert store.names() == ["robots"], "it is there, damaged as it is"
+    with pytest.raises(PantheonError, match="version 2 of robots is its champion"):
+        store.remove("robots", "2")
+    store.remove("robots", "1")
+    assert list(store.damaged("robots")) == ["2"]
+
+
+def test_an_alias_that_no_store_writes_is_named_and_nothing_is_done(
+    store: ModelStore, place: Place, bundle: Path
+) -> None:
+    for version in ("1", "2"):
+        store.publish("robots", bundle, {})
+        store.promote("robots", version)
+    good = store.resolve("robots").as_dict()
+    damage = {
+        "cut short": "{",
+        "no object": '"1"',
+        "a number for its version": json.dumps(good | {"version": 1}),
+        "no version": json.dumps(good | {"version": "newest"}),
+        "an empty version": json.dumps(good | {"version": ""}),
+        "a number for the version before": json.dumps(good | {"previous": 1}),
+        "no date": json.dumps(good | {"since": "yesterday"}),
+        "no text": json.dumps(good | {"note": ["x"]}),
+        "a field too many": json.dumps(good | {"colour": "red"}),
+        "a field too few": json.dumps({"version": "1"}),
+    }
+    for what, text in damage.items():
+        place.write("robots/aliases/champion.json", text)
+        for ask in (
+            lambda: store.alias("robots"),
+            lambda: store.remove("robots", "1"),
+            lambda: store.swap("robots", "1", "champion", expected="2"),
+            lambda: store.drop("robots", "champion", expected="1"),
+        ):
+            with pytest.raises(Damaged, match=r"robots/aliases/champion\.json is damaged: ") as told:
+                ask()
+        assert told.value.cure == "Remove it and promote a version again.", what
+        assert [v.version for v in store.list("robots")] == ["1", "2"], what
+    place.delete("robots/aliases/champion.json")
+    assert store.promote("robots", "1").version == "1"
+    if place.kind != "folder":  # what was damaged for a while is no part of the history
+        assert [a.version for a in store.history("robots") or []] == ["1", "2", "1"]
+
+
+def test_a_date_without_a_zone_is_in_utc(store: ModelStore, place: Place, bundle: Path) -> None:
+    store.publish("robots", bundle, {})
+    store.promote("robots", "1")
+    place.write("robots/aliases/champion.json", '{"version": "1", "since": "2026-05-01T10:00:00"}')
+    assert store.resolve("robots").since == "2026-05-01T10:00:00.000+00:00"

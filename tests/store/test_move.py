@@ -129,6 +129,26 @@ def test_a_damaged_version_stops_the_move_and_is_named(moto: Server, bundle: Pat
     assert store.where == str(state / "models")
 
 
+def test_a_damaged_manifest_stops_the_move_in_either_direction(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    """It is in no list, so it must not be left behind without a word."""
+    for source, target in (
+        (FolderStore(tmp_path / "one"), moto.store(tmp_path / "cache-1")),
+        (moto.store(tmp_path / "cache-2"), FolderStore(tmp_path / "two")),
+    ):
+        for name in ("robots", "wine"):
+            source.publish(name, bundle, {})
+        if isinstance(source, FolderStore):
+            (source.root / "wine" / "1" / "manifest.json").write_text("{")
+        else:
+            source.bucket.put("models/wine/1/manifest.json", b"{")
+        with pytest.raises(
+            PantheonError, match=r"version 1 of wine cannot be moved: .*manifest\.json is damaged"
+        ) as told:
+            move(source, target)
+        assert f"The models stay in {source.where}. Bring that file back" in told.value.cure
+        assert target.list("wine") == []
+
+
 def test_another_version_with_that_number_is_never_overwritten(moto: Server, bundle: Path, tmp_path: Path) -> None:
     state = deployment(tmp_path / "state", moto)
     bucket = moto.bucket()

@@ -10,7 +10,7 @@ from typing import Any
 import pantheon
 from pantheon.errors import PantheonError
 from pantheon.store.base import ModelStore
-from pantheon.versioning import launch
+from pantheon.versioning import launch, settings
 from pantheon.versioning.dvc import Dvc
 from pantheon.versioning.git import Git
 from pantheon.versioning.repository import folder_of, identify, is_repository, locked, write_keys
@@ -44,7 +44,8 @@ def checkout(state: Path, store: ModelStore, model: str, version: str) -> dict[s
     with locked(state):
         if folder.exists():
             refuse_other(folder, state, commit)
-            Dvc(folder, state)("checkout")
+            write_keys(state, folder)
+            restore(folder, state)
             return result | {"there": True}
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
@@ -78,11 +79,18 @@ def differs(code: Mapping[str, Any]) -> str:
 
 def refuse_other(folder: Path, state: Path, commit: str) -> None:
     """What is there is the version and nothing else."""
+    away = "Move it away, then bring the version back again."
+    if not (folder / ".git").exists():
+        raise PantheonError(f"{folder} is there and is no repository.", away)
     git = Git(folder, state)
-    changed = git.changed() if (folder / ".git").exists() else ["everything"]
-    if changed or git.head() != commit:
-        what = f"has changes of yours ({changed[0]} …)" if changed else "is at another commit"
-        raise PantheonError(f"{folder} is there and {what}.", "Move it away, then bring the version back again.")
+    changed = git.changed()
+    if changed:  # `dvc repro -f` changes dvc.lock: times and reports are other ones
+        raise PantheonError(
+            f"{folder} is there and has changes of yours ({changed[0]} …).",
+            f"Put them aside: cd {folder} && git stash; or move the folder away. Then bring the version back again.",
+        )
+    if git.head() != commit:
+        raise PantheonError(f"{folder} is there and is at another commit.", away)
 
 
 def clone(main: Path, folder: Path, state: Path, commit: str, branch: str) -> None:
@@ -92,6 +100,7 @@ def clone(main: Path, folder: Path, state: Path, commit: str, branch: str) -> No
         raise PantheonError(f"{main} has no commit {commit[:12]} any more, of which the version was made.", status=1)
     source("clone", "-q", "--local", "--no-checkout", ".", str(folder))
     git = Git(folder, state)
+    settings.apply(git)  # before there is a file whose lines git could change
     identify(git)
     git("config", "remote.origin.url", f"../{main.name}")
     if not git.ok("cat-file", "-e", f"{commit}^{{commit}}"):  # on no branch or tag any more
@@ -106,4 +115,4 @@ def restore(folder: Path, state: Path) -> None:
     try:
         dvc("checkout")
     except PantheonError:
-        dvc("pull")
+        dvc("pull", "-r", "store")  # and from no other remote that somebody has made the default

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pantheon.versioning import launch
 
 PATIENCE = 30.0  # seconds that another DVC may be at work
 LOOK = 0.2
+SHOWN = 500  # characters of what DVC has said
 UNREACHABLE = ("Could not connect", "EndpointConnectionError", "Connection refused", "ConnectTimeout", "NoSuchBucket")
 
 
@@ -38,7 +40,8 @@ class Dvc:
                 env=launch.surroundings(self.state, self.folder, os.environ),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 check=False,
             )
             if done.returncode == 0:
@@ -79,5 +82,14 @@ def failed(verb: str, said: str) -> PantheonError:
     """DVC's own words as one line."""
     if any(text in said for text in UNREACHABLE):
         return PantheonError(f"dvc {verb}: the S3 store does not answer.", "Look at it: bin/pantheon status", 1)
-    lines = [line.removeprefix("ERROR: ").strip() for line in said.splitlines() if line.startswith("ERROR: ")]
-    return PantheonError(f"dvc {verb} failed: {'; '.join(lines) or said.strip()[-500:]}", status=1)
+    errors: list[str] = []
+    going_on = False  # an error's further lines name the files that it is about
+    for line in said.splitlines():
+        kind = re.match(r"(ERROR|WARNING|CRITICAL): ", line)
+        if kind:
+            going_on = kind[1] != "WARNING"
+            errors += [line[kind.end() :].strip()] if going_on else []
+        elif going_on and line.strip():
+            errors[-1] += f" {line.strip()}"
+    text = "; ".join(errors) or said.strip()[-SHOWN:]
+    return PantheonError(f"dvc {verb} failed: {text if len(text) <= SHOWN else text[:SHOWN] + ' …'}", status=1)

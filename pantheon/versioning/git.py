@@ -53,7 +53,8 @@ class Git:
             env=launch.surroundings(self.state, self.folder, os.environ),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # names of files may be in another encoding, and go back to git as they came
             check=False,
         )
 

@@ -6,13 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pantheon.errors import PantheonError
-from pantheon.versioning import launch, pipeline
+from pantheon.versioning import launch, pipeline, settings
 from pantheon.versioning.git import Git
-from pantheon.workflow.run import Params, atomic
+from pantheon.workflow.run import Params
 
 NAME, EMAIL = "Pantheon", "pantheon@localhost"
 PATIENCE = 900.0  # seconds: another run is being recorded, of millions of rows perhaps
@@ -60,41 +60,46 @@ def config_text(state: Path) -> str:
 """
 
 
-def keys_text(state: Path) -> str:
-    """What ``.dvc/config.local`` is to say: the keys, and where the remote is now, whatever an old commit says.
+def keys(state: Path) -> dict[str, str]:
+    """What ``.dvc/config.local`` is to say of the remote: its keys, and where it is now, whatever an old commit says.
 
     Raises:
         PantheonError: the keys are missing, or the deployment has no S3 store.
     """
     file = Path(os.environ.get("SECRETS_DIR") or state / "secrets") / "s3" / "credentials"
-    keys = configparser.ConfigParser(interpolation=None)
-    if not keys.read(file, encoding="utf-8") or "default" not in keys:
+    there = configparser.ConfigParser(interpolation=None)
+    if not there.read(file, encoding="utf-8") or "default" not in there:
         raise PantheonError(f"the keys of the S3 store are missing: {file}.", "Make them: make tier-odysseus up")
-    lines = ["['remote \"store\"']", f"    url = {remote(state)}"]
-    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-    for theirs, ours in zip(names, ("access_key_id", "secret_access_key", "session_token"), strict=True):
-        if keys["default"].get(theirs):
-            lines.append(f"    {ours} = {keys['default'][theirs]}")
-    return "\n".join(lines) + "\n"
-
-
-def has_keys(state: Path, folder: Path) -> bool:
-    path = folder / ".dvc" / "config.local"
-    return path.exists() and path.read_text(encoding="utf-8") == keys_text(state)
+    found = {"url": remote(state)}
+    for name in ("access_key_id", "secret_access_key", "session_token"):
+        if value := there["default"].get(f"aws_{name}"):
+            found[name] = value
+    return found
 
 
 def write_keys(state: Path, folder: Path) -> None:
-    """``.dvc/config.local``: readable by the owner alone, ignored by git; written anew where it changed."""
-    if has_keys(state, folder):
-        return
-    with atomic(folder / ".dvc" / "config.local") as part:
-        part.touch(0o600)  # before there is anything in it
-        part.write_text(keys_text(state), encoding="utf-8")
+    """The keys into ``.dvc/config.local``, where git has been told to leave it alone; written anew where they changed.
+
+    Raises:
+        PantheonError: the keys are missing, or the deployment has no S3 store, or that file cannot be read.
+    """
+    settings.apply(Git(folder, state))
+    wanted = keys(state)
+    if not settings.has(folder, wanted):
+        settings.write(folder, wanted)
 
 
 def is_prepared(state: Path) -> bool:
-    """Whether ``prepare`` would find nothing to do."""
-    return is_repository(folder_of(state)) and has_keys(state, folder_of(state))
+    """Whether ``prepare`` would find nothing to do; asks no git, so that a branch without DVC is in no way yet."""
+    folder = folder_of(state)
+    told = is_repository(folder) and all(map(settings.applied, [folder, *checkouts(state)]))
+    return told and settings.has(folder, keys(state))
+
+
+def checkouts(state: Path) -> list[Path]:
+    """The repositories beside the main one that have its keys too: those that versions were brought back to."""
+    found = [path for path in sorted(folder_of(state).parent.glob("[!.]*")) if path != folder_of(state)]
+    return [path for path in found if is_repository(path) and settings.local_file(path).exists()]
 
 
 def is_repository(folder: Path) -> bool:
@@ -103,13 +108,13 @@ def is_repository(folder: Path) -> bool:
 
 
 def prepare(state: Path) -> Path:
-    """The repository, made where there is none; what is there stays as it is, but for the keys.
+    """The repository, made where there is none; what is there stays as it is, but for its keys and git's settings.
 
     Returns:
         Its folder.
 
     Raises:
-        PantheonError: git is not installed, or the deployment has no S3 store.
+        PantheonError: git is not installed, the deployment has no S3 store, or the keys would not be safe.
     """
     folder = folder_of(state)
     if not is_repository(folder):
@@ -119,8 +124,40 @@ def prepare(state: Path) -> Path:
             _place(part, folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+    git = Git(folder, state)
+    settings.apply(git)
+    for path in checkouts(state):
+        with suppress(PantheonError, OSError):  # what somebody has made of that one is in nobody's way here
+            settings.apply(Git(path, state))
+    _refuse_unsafe(git)
     write_keys(state, folder)
     return folder
+
+
+def _refuse_unsafe(git: Git) -> None:
+    """Keys are only put where DVC's own settings are, and where git does not keep them.
+
+    Raises:
+        PantheonError: ``.dvc/config`` is missing, or git tracks ``.dvc/config.local``.
+    """
+    if git("ls-files", "--", ".dvc/config.local"):
+        raise PantheonError(
+            f"git keeps .dvc/config.local in {git.folder}, which has the keys of the S3 store.",
+            f"Take it out: cd {git.folder} && git rm --cached .dvc/config.local && git commit -m 'No keys in git'. "
+            "Whoever has that commit knows the keys: do not push it.",
+        )
+    if (git.folder / ".dvc" / "config").is_file():
+        return
+    last = git("log", "-1", "--all", "--format=%h", "--diff-filter=AM", "--", ".dvc/config", check=False)
+    if git.ok("cat-file", "-e", "HEAD:.dvc/config"):
+        cure = f"Bring it back: cd {git.folder} && git checkout HEAD -- .dvc"
+    elif git.ok("cat-file", "-e", "main:.dvc/config"):
+        cure = f"Go back to a branch that has it: cd {git.folder} && git switch main"
+    elif last:
+        cure = f"Bring it back: cd {git.folder} && git checkout {last} -- .dvc && git commit -m 'DVC again'"
+    else:
+        cure = "Move that folder away, then bring up again: make tier-odysseus up"
+    raise PantheonError(f".dvc/config is missing in {git.folder}, without which DVC does not know its store.", cure)
 
 
 def _place(part: Path, folder: Path) -> None:
@@ -160,6 +197,7 @@ def _make(state: Path, folder: Path) -> None:
         path.write_text(text, encoding="utf-8")
     git = Git(folder, state)
     git("init", "-q", "-b", "main")
+    settings.apply(git)
     identify(git)
     git("add", "--", *texts)
     git("commit", "-q", "-m", "A repository for the deployment's data, parameters and models")

@@ -109,13 +109,18 @@ def aws_file(access: str, secret: str, token: str = "") -> str:
     return "\n".join([*lines, *([f"aws_session_token = {token}"] if token else [])]) + "\n"
 
 
-def use_s3_keys(folder: Path, access: str = "", secret: str = "", token: str = "") -> None:
-    """Have every service use these keys of another S3 from its next request on; none: the deployment's own again."""
+def use_s3_keys(folder: Path, text: str = "") -> None:
+    """Have every service use these keys of another S3 from its next request on; none: the deployment's own again.
+
+    Args:
+        text: as ``aws_file`` makes it.
+    """
+    own = text in ("", own_keys(folder, "s3"))  # of ours, each user has keys of its own
     for user in ("s3", "button"):
         file = folder / user / "credentials"
-        text = aws_file(access, secret, token) if access else own_keys(folder, user)
-        if file.read_text(encoding="utf-8") != text:
-            write_part(file, text).replace(file)
+        wanted = own_keys(folder, user) if own else text
+        if not file.exists() or file.read_bytes() != wanted.encode():
+            write_part(file, wanted).replace(file)
 
 
 def read(path: Path) -> str:

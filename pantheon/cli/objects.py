@@ -2,9 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from pantheon.cli import credentials, envs, show
 from pantheon.cli.deployment import Deployment
@@ -15,7 +18,10 @@ from pantheon.workflow.run import read_json, write_json
 
 BUCKET, REGION = "pantheon", "us-east-1"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+PATIENCE = 10.0  # seconds that another S3 has to answer in: somebody waits at the terminal
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# The text of the credentials' file given in this call with S3_ENDPOINT_URL=: in no file of a service until it worked.
+_given: WeakKeyDictionary[Deployment, str] = WeakKeyDictionary()
 
 
 def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -28,6 +34,8 @@ def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapp
     Raises:
         PantheonError: no address or bucket can be that, or the keys are missing.
     """
+    settle(deployment)
+    _given.pop(deployment, None)
     if endpoint == "none":
         deployment.settings.s3 = {}
         return
@@ -35,11 +43,8 @@ def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapp
         if bucket and bucket != deployment.settings.s3.get("bucket", BUCKET):
             raise PantheonError(f"S3_BUCKET={bucket} needs S3_ENDPOINT_URL=.", "Say in which S3; aws for Amazon's own.")
         return
-    if endpoint != "aws" and not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
-        raise PantheonError(
-            f"S3_ENDPOINT_URL={endpoint} is no address of a server.",
-            "Such as https://s3.example.org; aws for Amazon's own; none for the one that comes with the tier.",
-        )
+    if endpoint != "aws":
+        _check_address(endpoint)
     bucket = bucket or deployment.settings.s3.get("bucket", BUCKET)
     if not _BUCKET.fullmatch(bucket):
         raise PantheonError(
@@ -58,28 +63,88 @@ def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapp
         "bucket": bucket,
         "region": region,
     }
-
-
-def write_keys(
-    deployment: Deployment, new: Mapping[str, Any] | None, environment: Mapping[str, str] = os.environ
-) -> None:
-    """Have the credentials' files hold the keys of the S3 that the deployment uses.
-
-    Where the models lie in another S3 than ``new``, its keys are kept until they were moved (``keys_of_old``).
-    """
-    folder, old = deployment.state / "secrets", current(deployment)
-    kept = keys_of_old(deployment)
-    if old and new and not same(old, new) and not kept.exists():
-        credentials.make_secret(kept, lambda: (folder / "s3" / "credentials").read_text(encoding="utf-8"))
-    if not deployment.settings.s3:
-        credentials.use_s3_keys(folder)
-    elif all(environment.get(key) for key in KEYS):
+    if not missing:
         access, secret = (environment[key] for key in KEYS)
-        credentials.use_s3_keys(folder, access, secret, environment.get("AWS_SESSION_TOKEN", ""))
+        _given[deployment] = credentials.aws_file(access, secret, environment.get("AWS_SESSION_TOKEN", ""))
+
+
+def _check_address(endpoint: str) -> None:
+    """Raises PantheonError unless it is scheme, host and at most a port; what may be a secret is not repeated."""
+    if "@" in endpoint:
+        raise PantheonError(
+            "S3_ENDPOINT_URL holds a user's name or password.",
+            f"Give the address alone; keys go in {' and '.join(KEYS)}.",
+        )
+    try:
+        parts = urlsplit(endpoint)
+        host = re.fullmatch(r"[A-Za-z0-9._:-]+", parts.hostname or "")
+        rest = parts.path not in ("", "/") or "?" in endpoint or "#" in endpoint
+        good = endpoint.startswith(("http://", "https://")) and host and not rest
+        good = good and parts.port != 0 and not parts.netloc.endswith(":")
+    except ValueError:  # a bracket without its other half, a port beyond 65535
+        good = False
+    if not good:
+        raise PantheonError(
+            f"S3_ENDPOINT_URL={re.split('[?#]', endpoint)[0]} is no address of a server.",
+            "Such as https://s3.example.org:9000; aws for Amazon's own; none for the one that comes with the tier.",
+        )
+
+
+def check(deployment: Deployment, new: Mapping[str, Any] | None) -> None:
+    """See that another S3 answers and takes the keys, before anything of the deployment is stopped or changed.
+
+    Its bucket is made where it is missing.
+
+    Raises:
+        PantheonError: it does not answer, or refuses.
+    """
+    if new is None or new["embedded"] or (new == current(deployment) and deployment not in _given):
+        return
+    from pantheon.store.buckets import prepare
+    from pantheon.store.client import connect
+
+    with _keys_to_check(deployment) as keys:
+        prepare(connect(new, keys, host=True), new["bucket"], PATIENCE)
+
+
+@contextmanager
+def _keys_to_check(deployment: Deployment) -> Iterator[Path]:
+    """The keys given in this call, in a file beside the services' own; where none were given, that one."""
+    file = deployment.state / "secrets" / "s3" / "credentials"
+    if deployment not in _given:
+        yield file
+        return
+    part = credentials.write_part(file.with_name("credentials-given"), _given[deployment])
+    try:
+        yield part
+    finally:
+        part.unlink()
+
+
+def settle(deployment: Deployment) -> None:
+    """After a move that ended, failed or was killed: have keys and settings be those of where the models lie now.
+
+    While keys are replaced, ``credentials-before`` holds the former ones and says of which place they are. Models that
+    still lie there get them back. Models that lie elsewhere have arrived: the settings follow, the former keys go.
+    """
+    now, kept, folder = current(deployment), keys_of_old(deployment), deployment.state / "secrets"
+    if kept.exists():
+        place, _, text = kept.read_text(encoding="utf-8").partition("\n")
+        if place == f"# {words(now)}":
+            credentials.use_s3_keys(folder, text)
+        elif now:
+            s3 = {} if now["embedded"] else {name: str(now[name]) for name in ("endpoint", "bucket", "region")}
+            Deployment(deployment.name).update(s3=s3)  # this alone: what else this call was given may not come to pass
+            deployment.settings.s3 = s3
+        kept.unlink()
+    if now:  # ours are made anew; of another S3, a command may have been killed between the one file and the other
+        credentials.make(folder)
+        theirs = (folder / "s3" / "credentials").read_text(encoding="utf-8", errors="replace")
+        credentials.use_s3_keys(folder, "" if now["embedded"] else theirs)
 
 
 def keys_of_old(deployment: Deployment) -> Path:
-    """The keys of the S3 that the models are moved away from."""
+    """The keys of the place that the models are moved away from, below a line that says which; see ``settle``."""
     return deployment.state / "secrets" / "s3" / "credentials-before"
 
 
@@ -147,31 +212,26 @@ def move_before(deployment: Deployment, tier: Tier, new: dict[str, Any] | None) 
 def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
     """Have the models lie at ``new``: every version, alias and date is copied, checked, and only then looked for there.
 
-    Interrupted anywhere, the next ``up`` goes on. What was left stays as it was.
+    Keys given in this call take the place of the former ones; ``check`` has seen that they work. Interrupted anywhere,
+    the next ``up`` goes on. What was left stays as it was.
 
     Raises:
-        PantheonError: either place does not answer, or a checksum differs; the models stay where they were.
+        PantheonError: either place does not answer, or a checksum differs; the models and keys stay as they were.
     """
-    old = current(deployment)
-    if new == old:
+    old, folder = current(deployment), deployment.state / "secrets"
+    given = _given.pop(deployment, "") if new and not new["embedded"] else ""
+    if new == old or (new and old and same(new, old)):
+        if given:
+            credentials.use_s3_keys(folder, given)
+            show.say(f"the keys of {words(new)} are those given now: it takes them")
+        if new and new != old:
+            write_json(deployment.state / "state" / "store.json", new)
         return
-    if new and old and same(new, old):
-        write_json(deployment.state / "state" / "store.json", new)
-        return
-    from pantheon.store.move import relocate
-
-    if new and not new["embedded"]:
-        from pantheon.store.buckets import prepare
-        from pantheon.store.client import connect
-
-        prepare(connect(new, deployment.state / "secrets" / "s3" / "credentials", host=True), new["bucket"])
     step = f"models → {words(new)}"
     with show.steps() as steps:
         steps.start(step)
         try:
-            kept = keys_of_old(deployment)
-            moved = relocate(deployment.state, new, old_credentials=kept if kept.exists() else None)
-            kept.unlink(missing_ok=True)
+            moved = _relocate(deployment, old, new, given)
         except BaseException:
             steps.end(step, "failed", f"they stay in {words(old)}")
             raise
@@ -180,3 +240,20 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
             steps.end(step, note=f"{versions} version{'' if versions == 1 else 's'}, checksums agree")
         else:
             steps.drop(step)  # a new deployment: nothing was moved
+
+
+def _relocate(
+    deployment: Deployment, old: dict[str, Any] | None, new: dict[str, Any] | None, given: str
+) -> dict[str, int]:
+    """Move the models with the keys of both places at hand; see ``settle`` for what is kept meanwhile."""
+    from pantheon.store.move import relocate
+
+    folder, kept = deployment.state / "secrets", keys_of_old(deployment)
+    now = (folder / "s3" / "credentials").read_text(encoding="utf-8")
+    credentials.write_part(kept, f"# {words(old)}\n{now}").replace(kept)
+    try:
+        if given or (new and new["embedded"]):
+            credentials.use_s3_keys(folder, given)
+        return relocate(deployment.state, new, old_credentials=kept)
+    finally:
+        settle(deployment)

@@ -44,6 +44,7 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
     before = deployment.settings.tier
     engine = deployment.engine(tier, engine_name, loud=True)
     deployment.make_folders()
+    objects.settle(deployment)
     show.say(f"{tier.title}: {tier.adds}")
     show.say(deployment.why_engine(engine_name))
     planned = engine.planned()
@@ -56,8 +57,8 @@ def up(deployment: Deployment, tier: Tier, engine_name: str, data: str, target: 
         show_difference(find(before), tier, [s.name for s in running], engine, moves)
     extra = environments(tier, deployment.left_out, deployment.settings.variant)
     envs.prepare(engine, [*(each.environment for each in planned), *extra])
+    objects.check(deployment, location)
     deployment.move_to(engine, tier)
-    objects.write_keys(deployment, location)
     wanted = {port: each.name for each in planned if not each.task for port in each.ports}
     if not running:
         tools = deployment.tools(tier, engine)

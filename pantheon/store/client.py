@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as BadIni
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def client(endpoint: str, region: str, credentials: Path | None, read: float = R
 
 
 def _make(endpoint: str, region: str, credentials: Path | None, read: float) -> Any:
-    import boto3  # where models lie in a folder, nobody pays for it
+    # Where models lie in a folder, nobody pays for it.
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
@@ -70,11 +71,28 @@ def _make(endpoint: str, region: str, credentials: Path | None, read: float) -> 
         proxies={} if _near(endpoint) else None,
     )
     try:
-        return boto3.session.Session().client(
+        return _session(credentials).client(
             "s3", endpoint_url=endpoint or None, region_name=region, config=config, **_keys(credentials)
         )
     except (BotoCoreError, ValueError) as error:  # such as an endpoint that is no URL
         raise PantheonError(f"no S3 client can be made for {endpoint or 'AWS'}: {error}", status=1) from None
+
+
+def _session(credentials: Path | None) -> Any:
+    """A boto3 session; with keys of ours it looks for no profile, and into no AWS file of the user's."""
+    import boto3
+
+    return boto3.session.Session() if credentials is None else _own_session()
+
+
+@cache  # what it reads of S3's interface is read once; clients are made one at a time (_lock)
+def _own_session() -> Any:
+    import boto3
+    from botocore.session import Session
+
+    nothing: dict[str, Any] = {"profile": (None, None, None, None)}
+    nothing |= dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    return boto3.session.Session(botocore_session=Session(session_vars=nothing))
 
 
 def _keys(credentials: Path | None) -> dict[str, str]:
@@ -88,7 +106,7 @@ def _keys(credentials: Path | None) -> dict[str, str]:
     except (BadIni, KeyError, UnicodeDecodeError):  # their messages would show the secret
         raise PantheonError(
             f"{credentials} has no [default] with aws_access_key_id and aws_secret_access_key.",
-            "`bin/pantheon up` writes it anew.",
+            "`bin/pantheon up` writes ours anew; for an S3 of your own, give it S3_ENDPOINT_URL and its keys again.",
             status=1,
         ) from None
     if default.get("aws_session_token"):
@@ -98,7 +116,10 @@ def _keys(credentials: Path | None) -> dict[str, str]:
 
 def _near(endpoint: str) -> bool:
     """Whether the endpoint is this machine or a service beside us: never to be asked through a proxy."""
-    name = urlsplit(endpoint).hostname or ""
+    try:
+        name = urlsplit(endpoint).hostname or ""
+    except ValueError:  # no URL: boto3 says so
+        return False
     try:
         return ip_address(name).is_loopback
     except ValueError:

@@ -31,6 +31,18 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     [
         ("s3.example.org", "", KEYS, "is no address of a server"),
         ("https://s3.example.org/path", "", KEYS, "is no address of a server"),
+        ("ftp://s3.example.org", "", KEYS, "is no address of a server"),
+        ("http://", "", KEYS, "is no address of a server"),
+        ("http://[::1", "", KEYS, "is no address of a server"),
+        ("http://127.0.0.1:99999", "", KEYS, "is no address of a server"),
+        ("http://127.0.0.1:0", "", KEYS, "is no address of a server"),
+        ("http://127.0.0.1:", "", KEYS, "is no address of a server"),
+        ("http://127.0.0.1:x", "", KEYS, "is no address of a server"),
+        ("http://127.0.0.1#x", "", KEYS, "is no address of a server"),
+        ("http://s3 .example.org", "", KEYS, "is no address of a server"),
+        ("http://127.0.0.1:1?sig=hunter2", "", KEYS, "is no address of a server"),
+        ("http://bob:hunter2@127.0.0.1:1", "", KEYS, "holds a user's name or password"),
+        ("bob:hunter2@127.0.0.1", "", KEYS, "holds a user's name or password"),
         ("https://s3.example.org", "No_Bucket", KEYS, "cannot name a bucket"),
         ("https://s3.example.org", "", {}, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set"),
         ("https://s3.example.org", "", {"AWS_ACCESS_KEY_ID": "x"}, "AWS_SECRET_ACCESS_KEY is not set"),
@@ -42,26 +54,27 @@ def test_a_mistake_is_named(
 ) -> None:
     with pytest.raises(PantheonError, match=says) as caught:
         objects.choose(deployment, endpoint, bucket, given)
+    assert caught.value.status == 2
     assert caught.value.cure
+    assert "hunter2" not in str(caught.value), "what may be a secret is not repeated"
     assert deployment.settings.s3 == {}
 
 
-def test_keys_are_kept_for_their_owner_alone_and_ours_come_back(deployment: Deployment) -> None:
-    file = deployment.state / "secrets" / "s3" / "credentials"
-    ours = file.read_text()
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:9000/", "https://s3.example.org", "http://[::1]:9000", "http://s3"]
+)
+def test_an_address_is_taken(deployment: Deployment, endpoint: str) -> None:
+    objects.choose(deployment, endpoint, "", KEYS)
+    assert deployment.settings.s3["endpoint"] == endpoint.rstrip("/")
+
+
+def test_a_setting_stays_until_ours_is_taken_back(deployment: Deployment) -> None:
     objects.choose(deployment, "https://s3.example.org/", "theirs", KEYS | {"AWS_REGION": "eu-west-1"})
-    objects.write_keys(deployment, None, KEYS)
     assert deployment.settings.s3 == {"endpoint": "https://s3.example.org", "bucket": "theirs", "region": "eu-west-1"}
-    for user in ("s3", "button"):
-        written = deployment.state / "secrets" / user / "credentials"
-        assert "theirsecret" in written.read_text()
-        assert written.stat().st_mode & 0o777 == 0o600
     objects.choose(deployment, "", "", {})
     assert deployment.settings.s3, "said once, it stays"
     objects.choose(deployment, "none", "", {})
-    objects.write_keys(deployment, None, {})
     assert deployment.settings.s3 == {}
-    assert file.read_text() == ours
 
 
 def published(made: Pantheon) -> dict[str, Any]:

@@ -144,6 +144,26 @@ def test_wrong_keys_and_a_missing_bucket_are_named(seaweed: Weed, tmp_path: Path
     assert "testsecret" not in str(told.value)
 
 
+def test_an_address_that_is_none_is_named(moto: Server, tmp_path: Path) -> None:
+    with pytest.raises(PantheonError, match=r"no S3 client can be made for http://\[::1"):
+        S3Store("b", endpoint="http://[::1", credentials=moto.credentials, cache=tmp_path / "c").alias("robots")
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"]
+)
+def test_the_users_own_aws_settings_do_not_matter(
+    moto: Server, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys' file is ours: a profile of the shell's, or a file that no AWS tool can read, is for other programs."""
+    store = moto.store(tmp_path / "cache")
+    (tmp_path / "malformed").write_text("[default\nno = ini")
+    monkeypatch.setenv(name, str(tmp_path / "malformed") if name.endswith("FILE") else "nope")
+    monkeypatch.setattr(client, "_clients", {})
+    client._own_session.cache_clear()
+    assert store.alias("robots") is None
+
+
 def test_keys_that_change_are_seen(seaweed: Weed, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text(KEYS.replace("testsecret", "another"))

@@ -108,6 +108,11 @@ def test_from_the_folder_to_ours_to_theirs_and_back(pantheon: Pantheon, other_s3
     assert "moves   the models from the folder models/ to s3://pantheon/models" in said
     assert "s3" in services(pantheon)
     assert published(pantheon) == models
+    nowhere = pantheon("up", "nemesis", *ALONE, check=False, **KEYS, S3_ENDPOINT_URL="http://127.0.0.1:1")
+    assert nowhere.status == 1
+    assert "there is no S3 at http://127.0.0.1:1" in nowhere.message
+    assert "s3" in services(pantheon), "nothing was stopped, and the keys are what they were"
+    assert published(pantheon) == models
 
     theirs = {**KEYS, "S3_ENDPOINT_URL": other_s3, "S3_BUCKET": "theirs"}
     pantheon("up", "nemesis", *ALONE, **theirs)
@@ -115,7 +120,10 @@ def test_from_the_folder_to_ours_to_theirs_and_back(pantheon: Pantheon, other_s3
     assert json.loads((pantheon.state / "state" / "store.json").read_text())["endpoint"] == other_s3
     assert published(pantheon) == models
     ready = "it is up already: nothing to do"
-    assert ready in pantheon("up", "nemesis", "--no-run").err, "said once, it stays"
+    unrelated = dict.fromkeys(KEYS, "unrelated")
+    assert ready in pantheon("up", "nemesis", "--no-run", **unrelated).err, "said once, it stays, keys and all"
+    assert published(pantheon) == models
+    assert pantheon("models", "list", AWS_PROFILE="nope").out
     secret = KEYS["AWS_SECRET_ACCESS_KEY"]
     files = {path for path in pantheon.state.rglob("*") if path.is_file() and secret in path.read_text("latin-1")}
     assert files == {pantheon.state / "secrets" / user / "credentials" for user in ("s3", "button")}

@@ -58,7 +58,11 @@ class Settings:
 
 
 class Deployment:
-    """One deployment by its name."""
+    """One deployment by its name.
+
+    Attributes:
+        given_keys: a credentials file's text for another S3, given in this call: in no file until they have worked.
+    """
 
     def __init__(self, name: str) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name) or name in RESERVED:
@@ -70,6 +74,7 @@ class Deployment:
         self.state = home() / name
         self.file = self.state / "state" / "deployment.json"
         self.settings = self._read()
+        self.given_keys = ""
 
     def _read(self) -> Settings:
         raw = read_json(self.file) if self.file.exists() else {}

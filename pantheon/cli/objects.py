@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from pantheon.cli import credentials, envs, show
 from pantheon.cli.deployment import Deployment
@@ -20,8 +19,6 @@ BUCKET, REGION = "pantheon", "us-east-1"
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PATIENCE = 10.0  # seconds that another S3 has to answer in: somebody waits at the terminal
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# The text of the credentials' file given in this call with S3_ENDPOINT_URL=: in no file of a service until it worked.
-_given: WeakKeyDictionary[Deployment, str] = WeakKeyDictionary()
 
 
 def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -35,7 +32,7 @@ def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapp
         PantheonError: no address or bucket can be that, or the keys are missing.
     """
     settle(deployment)
-    _given.pop(deployment, None)
+    deployment.given_keys = ""
     if endpoint == "none":
         deployment.settings.s3 = {}
         return
@@ -65,7 +62,7 @@ def choose(deployment: Deployment, endpoint: str, bucket: str, environment: Mapp
     }
     if not missing:
         access, secret = (environment[key] for key in KEYS)
-        _given[deployment] = credentials.aws_file(access, secret, environment.get("AWS_SESSION_TOKEN", ""))
+        deployment.given_keys = credentials.aws_file(access, secret, environment.get("AWS_SESSION_TOKEN", ""))
 
 
 def _check_address(endpoint: str) -> None:
@@ -98,7 +95,7 @@ def check(deployment: Deployment, new: Mapping[str, Any] | None) -> None:
     Raises:
         PantheonError: it does not answer, or refuses.
     """
-    if new is None or new["embedded"] or (new == current(deployment) and deployment not in _given):
+    if new is None or new["embedded"] or (new == current(deployment) and not deployment.given_keys):
         return
     from pantheon.store.buckets import prepare
     from pantheon.store.client import connect
@@ -111,10 +108,10 @@ def check(deployment: Deployment, new: Mapping[str, Any] | None) -> None:
 def _keys_to_check(deployment: Deployment) -> Iterator[Path]:
     """The keys given in this call, in a file beside the services' own; where none were given, that one."""
     file = deployment.state / "secrets" / "s3" / "credentials"
-    if deployment not in _given:
+    if not deployment.given_keys:
         yield file
         return
-    part = credentials.write_part(file.with_name("credentials-given"), _given[deployment])
+    part = credentials.write_part(file.with_name("credentials-given"), deployment.given_keys)
     try:
         yield part
     finally:
@@ -219,7 +216,7 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
         PantheonError: either place does not answer, or a checksum differs; the models and keys stay as they were.
     """
     old, folder = current(deployment), deployment.state / "secrets"
-    given = _given.pop(deployment, "") if new and not new["embedded"] else ""
+    given, deployment.given_keys = deployment.given_keys if new and not new["embedded"] else "", ""
     if new == old or (new and old and same(new, old)):
         if given:
             credentials.use_s3_keys(folder, given)

@@ -77,7 +77,7 @@ def _refused(answer: dict[str, Any], bucket: "Bucket", key: str, where: str, tri
         cause, cure = f"the S3 store at {where} has no bucket {bucket.name!r}.", "`bin/pantheon up` makes it."
     elif code in _KEYS:
         cause = f"the S3 store at {where} does not accept the keys of {keys}: {code}."
-        cure = "`bin/pantheon up` writes them anew; for an S3 of your own, with AWS_ACCESS_KEY_ID and its secret set."
+        cure = "`bin/pantheon up` writes ours anew; for an S3 of your own, give S3_ENDPOINT_URL again, with the keys."
     elif code in ("AccessDenied", "403"):
         cause = f"the keys of {keys} may not do this with {bucket.path(key)}: {code}{f': {said}' if said else ''}."
         cure = "Let their owner read, list and write below models/ in this bucket."

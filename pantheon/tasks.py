@@ -19,10 +19,12 @@ from typing import Any, NoReturn
 
 from pantheon import versioning
 from pantheon.errors import PantheonError
+from pantheon.versioning.record import interrupt as interrupt_recording
 from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run, read_json, write_json
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM}
+PATIENCE = 7.0  # seconds to take a recording back after Ctrl-C; engines kill after ten
 _print = threading.Lock()
 
 
@@ -203,13 +205,15 @@ def publish(args: argparse.Namespace) -> None:
 def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
     """Run ``work`` in a thread while another waits for signals: Ctrl-C then ends even a fit that is deep in C at once.
 
-    What the interrupted stages had half-written is removed; their records say ``interrupted``. Signals are waited for
+    What the interrupted stages had half-written is removed; their records say ``interrupted``. A recording is taken
+    back, or the event says that the repository holds a part of it (``left``). Signals are waited for
     and never handled: Polars hooks itself into the handler of SIGINT, and its threads may then wait for ever.
 
     Args:
         stages: what this process runs, where other processes may run other stages of the run; empty for all.
     """
     failure: list[BaseException] = []
+    ending = threading.Event()
 
     def target() -> None:
         try:
@@ -219,20 +223,25 @@ def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
 
     def interrupt() -> NoReturn:
         number = signal.sigwait(SIGNALS)
+        ending.set()
         try:
+            left = interrupt_recording(current, PATIENCE)
             for name, record in current.stages().items():
                 if record["state"] == "running" and (not stages or name in stages):
                     current.mark(name, **{k: v for k, v in record.items() if k != "stage"} | {"state": "interrupted"})
             tidy(current, str(os.getpid()))
-            report({"event": "interrupted", "run": current.id})
+            report({"event": "interrupted", "run": current.id, "left": left})
         finally:
             os._exit(128 + number)
 
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # every thread from here on inherits it
-    threading.Thread(target=interrupt, name="signals", daemon=True).start()
+    signals = threading.Thread(target=interrupt, name="signals", daemon=True)
+    signals.start()
     thread = threading.Thread(target=target, name="work", daemon=True)
     thread.start()
     thread.join()
+    if ending.is_set():
+        signals.join()  # it ends the process
     if failure:
         raise failure[0]
 

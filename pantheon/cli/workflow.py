@@ -142,6 +142,7 @@ def run_tasks(engine: Engine, arguments: list[str]) -> dict[str, Any]:
     """The stages as a one-off of the workflow; the run's outcome, or where it stopped early its id under ``run``."""
     outcome: dict[str, Any] = {}
     begun: dict[str, str] = {}
+    interrupted: dict[str, Any] = {}
     with show.steps() as steps:
 
         def on_event(event: dict[str, Any]) -> None:
@@ -156,15 +157,26 @@ def run_tasks(engine: Engine, arguments: list[str]) -> dict[str, Any]:
                 steps.end(event["stage"], event["state"], step + note, event.get("seconds"))
             elif event["event"] == "outcome":
                 outcome.update(event)
+            elif event["event"] == "interrupted":
+                interrupted.update(event)
 
         try:
             Task(engine)(arguments, on_event)
         except KeyboardInterrupt:
             steps.close()
             if begun:
-                show.say(f"interrupted; nothing half-written. To go on: bin/pantheon run --resume {begun['id']}")
+                show.say(f"{interrupted_words(interrupted)} To go on: bin/pantheon run --resume {begun['id']}")
             raise
     return outcome
+
+
+def interrupted_words(event: dict[str, Any]) -> str:
+    """What an interrupted workflow has left behind, by its last event; an empty one where it was killed before that."""
+    if not event:
+        return "interrupted at once; to go on takes back first what is half-written."
+    if left := event.get("left"):
+        return f"interrupted; {left} holds a part of this run's recording, and to go on takes that back first."
+    return "interrupted; nothing half-written."
 
 
 def show_outcome(outcome: dict[str, Any], tier: str) -> None:

@@ -67,11 +67,14 @@ def params_text(params: Params, there: str = "") -> str:
 
     Args:
         there: the file as it is; what somebody has added to it stays.
+
+    Raises:
+        PantheonError: what is there is not as it should be.
     """
     values = asdict(params)
     ours = {group: {name: values[name] for name in names} for group, names in GROUPS.items()}
     before = parse(there, "params.yaml")
-    known = {group: {**(before.get(group) or {}), **ours[group]} for group in GROUPS}
+    known = {group: {**_entries(before, group), **ours[group]} for group in GROUPS}
     merged = {**before, **known}
     if there and merged == before:
         return there
@@ -96,10 +99,15 @@ def read_params(path: Path) -> Params:
     raw = parse(path.read_text(encoding="utf-8"), path.name)
     values: dict[str, Any] = {}
     for group, names in GROUPS.items():
-        entries = raw.get(group) or {}
-        if not isinstance(entries, dict):
-            raise PantheonError(
-                f"{group} in params.yaml must be a group of parameters.", f"Such as: {', '.join(names)}."
-            )
+        entries = _entries(raw, group)
         values |= {name: entries[name] for name in names if name in entries}
     return Params.read(values)
+
+
+def _entries(raw: Mapping[str, Any], group: str) -> dict[str, Any]:
+    entries = raw.get(group) or {}
+    if not isinstance(entries, dict):
+        raise PantheonError(
+            f"{group} in params.yaml must be a group of parameters.", f"Such as: {', '.join(GROUPS[group])}."
+        )
+    return entries

@@ -1,6 +1,8 @@
 """A finished run as a commit: its files in DVC, what made them in git, under a tag of the run's name."""
 
-import hashlib
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,18 @@ from pantheon.errors import PantheonError
 from pantheon.versioning import bring, pipeline
 from pantheon.versioning.dvc import Dvc
 from pantheon.versioning.git import Git
-from pantheon.versioning.repository import enabled, locked, prepare, remote
-from pantheon.workflow.run import Run, read_json, write_json
+from pantheon.versioning.journal import LOCK, NAME, POINTER, Journal, managed
+from pantheon.versioning.repository import enabled, folder_of, locked, prepare, remote
+from pantheon.workflow.run import Run, atomic, read_json, write_json
 
 RESULT = "version_control.json"
 PATIENCE = 5.0  # seconds that another git may hold the index
 SHOWN = 5  # files named in a message
+LOOK = 0.05
+REMOTE = "store"  # ours; a default of the user's own may be another one
+
+_stopped = threading.Event()  # this process is to end
+_recording = threading.Event()  # it is changing the repository
 
 
 def record(run: Run) -> dict[str, Any]:
@@ -36,6 +44,43 @@ def record(run: Run) -> dict[str, Any]:
         return Recording(run, prepare(run.state)).done()
 
 
+def interrupt(run: Run, patience: float) -> str:
+    """Have a recording of this process taken back, since the process is to end; for another thread than its own.
+
+    Args:
+        patience: seconds to wait for that.
+
+    Returns:
+        The repository's path in the state folder, where it holds a part of the run now; else an empty text.
+    """
+    _stopped.set()
+    end = time.monotonic() + patience
+    while _recording.is_set() and time.monotonic() < end:
+        _kill_push()
+        time.sleep(LOOK)
+    journal = folder_of(run.state) / ".git" / NAME
+    try:
+        left = read_json(journal)["run"] == run.id
+    except FileNotFoundError:
+        left = False
+    return str(folder_of(run.state).relative_to(run.state)) if left else ""
+
+
+def _kill_push() -> None:
+    """End a ``dvc push`` of ours: it may take minutes, and signals are blocked in it as in us.
+
+    ``dvc commit`` is left to end: cut short, it leaves a half of dvc.lock.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (process / "cmdline").read_bytes().split(b"\0") if parent == os.getpid() else []
+            if b"push" in words and any(word.endswith(b"/dvc") for word in words):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:  # it has ended
+            continue
+
+
 def locked_folder(state: Path) -> Any:
     (state / "repositories").mkdir(parents=True, exist_ok=True)
     return locked(state)
@@ -47,7 +92,7 @@ class Recording:
     def __init__(self, run: Run, folder: Path) -> None:
         self.run, self.folder = run, folder
         self.git, self.dvc = Git(folder, run.state), Dvc(folder, run.state)
-        self.journal = self.git.private / "pantheon-recording.json"
+        self.journal = Journal(folder, self.git, self.dvc)
         self.tag = f"run/{run.id}"
 
     def done(self) -> dict[str, Any]:
@@ -57,19 +102,37 @@ class Recording:
         self.check()
         self.dvc.wait_until_idle()
         files = bring.texts(self.run, self.folder)
-        gone = [name for name in self.git.files("extensions", "pycaret", *pipeline.IN_GIT) if name not in files]
+        gone = self.gone(files)
         self.refuse_strangers(files)
-        shas = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        write_json(self.journal, {"run": self.run.id, "files": shas, "gone": gone, "source": bring.origin(self.run)})
+        known = self.cached()
+        _recording.set()
         try:
-            commit = self.commit(files, gone)
-        except BaseException:
-            self.restore()
-            raise
-        result = self.result(commit)
-        write_json(self.run.path(RESULT), result)
-        self.journal.unlink()
+            result = self.result(self.whole_or_not(files, gone, known))
+            write_json(self.run.path(RESULT), result)
+            self.journal.end()
+        finally:
+            _recording.clear()
         return result
+
+    def whole_or_not(self, files: dict[str, bytes], gone: list[str], known: bring.Seen) -> str:
+        """The commit; where that fails everything is as before."""
+        self.go_on()
+        self.journal.begin(self.run, files, gone)
+        try:
+            return self.commit(files, gone, known)
+        except BaseException as error:
+            try:
+                if self.journal.undo():
+                    self.journal.end()
+            except PantheonError:  # the failure itself is what to tell; the journal stays, for the next call
+                pass
+            if _stopped.is_set() and isinstance(error, PantheonError):
+                raise KeyboardInterrupt from error  # it was us who killed DVC
+            raise
+
+    def go_on(self) -> None:
+        if _stopped.is_set():
+            raise KeyboardInterrupt
 
     def known(self) -> dict[str, Any]:
         """What is recorded of the run as it is now; empty where something was made anew since, or nothing is."""
@@ -92,7 +155,7 @@ class Recording:
             PantheonError: it is not; names what is in the way.
         """
         self.wait_for_index()
-        if self.journal.exists():
+        if self.journal.path.exists():
             self.put_back()
         what = self.git.under_way()
         if what:
@@ -129,57 +192,126 @@ class Recording:
         while lock.exists() and time.monotonic() < end:
             time.sleep(0.1)
         if lock.exists():
-            if not self.journal.exists():
+            if not self.journal.path.exists():
                 raise self.error("another git is at work", f"Wait for it; if none is, delete {lock}")
             lock.unlink()
 
     def refuse_strangers(self, files: dict[str, bytes]) -> None:
-        """A file that git does not know must not be overwritten."""
+        """A file that git does not know must not be overwritten, nor one in a folder that is somewhere else."""
         tracked = set(self.git.files())
-        for name, content in files.items():
+        for name, content in (files | {LOCK: None, POINTER: None}).items():
             path = self.folder / name
-            if name not in tracked and path.exists() and path.read_bytes() != content:
+            for parent in path.relative_to(self.folder).parents[:-1]:
+                if (self.folder / parent).is_symlink():
+                    raise self.error(f"{parent} is a link, and {name} would be written where it leads", "Replace it")
+            there = path.is_symlink() or path.exists()
+            if name not in tracked and there and (path.is_symlink() or path.read_bytes() != content):
                 raise self.error(f"{name} is in no commit and would be overwritten", f"Commit it: git add {name}")
+
+    def cached(self) -> bring.Seen:
+        """The files that a run's data takes the place of: all of them are in DVC's cache.
+
+        Raises:
+            PantheonError: one is not, so it is somebody's own.
+        """
+        tracked = self.git.files(*bring.places())
+        if tracked:
+            raise self.error(f"git has {tracked[0]}, where DVC keeps a run's data", "Put it elsewhere: git mv")
+        found = bring.seen(self.folder)
+        strangers = bring.strangers(self.folder, bring.places())
+        if strangers:
+            source = Path(pipeline.SOURCE) in (Path(strangers[0]), *Path(strangers[0]).parents)
+            keep = f"dvc add {pipeline.SOURCE}" if source else "dvc commit -f"
+            raise self.error(
+                f"{strangers[0]} is not in DVC's cache, and a run's data would take its place",
+                f"Move it away, or keep it: cd {self.folder} && {keep} && git commit -am mine",
+            )
+        return found
+
+    def gone(self, files: dict[str, bytes]) -> list[str]:
+        """What an earlier recording brought and this run does not have; what somebody has committed since is theirs."""
+        found = [name for name in self.git.files(*pipeline.IN_GIT) if name not in files]
+        for name in self.git.files("extensions", "pycaret"):
+            ours = (name.count("/"), Path(name).suffix) in ((1, ".py"), (1, ".json"))
+            if ours and name not in files and "\nRun: " in self.git("log", "-1", "--format=%B", "--", name):
+                found.append(name)
+        return found
 
     # Forth and back ---------------------------------------------------------------------------------------------------
 
-    def commit(self, files: dict[str, bytes], gone: list[str]) -> str:
-        """Bring everything in and commit it; the commit's hash."""
-        bring.source(self.run, self.folder)
-        whole = bring.outputs(self.run, self.folder)
+    def commit(self, files: dict[str, bytes], gone: list[str], known: bring.Seen) -> str:
+        """Bring everything in and commit it; the commit's hash.
+
+        Raises:
+            PantheonError: a file, the index or the branch was changed meanwhile; or git or DVC failed.
+        """
+        bring.source(self.run, self.folder, known)
+        whole = bring.outputs(self.run, self.folder, known)
+        if changed := self.git.changed():  # copying may have taken minutes
+            raise self.meddled([f"{name} was changed" for name in changed])
+        self.refuse_strangers(files)
         for name, content in files.items():
             path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.read_bytes() != content:
-                path.write_bytes(content)
+            if path.is_symlink() or not path.exists() or path.read_bytes() != content:
+                self.write(name, content)
         for name in gone:
             (self.folder / name).unlink(missing_ok=True)
-        pointer = self.folder / f"{pipeline.SOURCE}.dvc"
-        if not pointer.exists():
-            pointer.write_text(f"outs:\n- path: {Path(pipeline.SOURCE).name}\n  hash: md5\n", encoding="utf-8")
+        for name in managed():  # DVC would write where a link leads
+            path = self.folder / name
+            if path.is_symlink() and path.is_file():
+                self.write(name, path.read_bytes())
+            elif path.is_symlink():
+                path.unlink()
+        if not (self.folder / POINTER).exists():
+            self.write(POINTER, f"outs:\n- path: {Path(pipeline.SOURCE).name}\n  hash: md5\n".encode())
         self.forget_others(whole)
-        targets = [*whole, f"{pipeline.SOURCE}.dvc"]
+        self.journal.written([*files, *gone])
+        targets = [*whole, POINTER]
+        self.go_on()
         self.dvc("commit", "-f", *targets)
-        self.dvc("push", *targets)
-        self.git("add", "--", *files, "dvc.lock", f"{pipeline.SOURCE}.dvc", ".gitignore")
+        self.journal.committed()
+        self.go_on()
+        self.dvc("push", "-r", REMOTE, *targets)
+        self.go_on()
+        self.refuse_meddled()
+        tracked = set(self.git.files())
+        ours = [name for name in managed() if name in tracked or (self.folder / name).exists()]
+        self.git("add", "-A", "--", *files, *ours)
         if gone:
             self.git("rm", "-q", "--cached", "--ignore-unmatch", "--", *gone)
+        self.refuse_meddled()
         # After a kill between commit and tag there is nothing left to commit: HEAD is this run already.
-        if self.git.changed() or f"Run: {self.run.id}" not in self.git("log", "-1", "--format=%B").splitlines():
-            self.git("commit", "-q", "--allow-empty", "-m", self.message())
+        if self.journal.staged() or f"Run: {self.run.id}" not in self.git("log", "-1", "--format=%B").splitlines():
+            self.git("commit", "-q", "--allow-empty", "-m", self.message(), "--only", "--", *files, *ours, *gone)
         self.git("tag", "-f", self.tag)
         return self.git.head()
 
+    def write(self, name: str, content: bytes) -> None:
+        """Whole or not at all, and in place of a link, not where that leads."""
+        with atomic(self.folder / name) as part:
+            part.write_bytes(content)
+
+    def refuse_meddled(self) -> None:
+        """What is committed is the run's, whatever somebody does here meanwhile."""
+        if found := self.journal.meddled():
+            raise self.meddled(found)
+
+    def meddled(self, found: list[str]) -> PantheonError:
+        names = "; ".join(found[:SHOWN]) + (f"; and {len(found) - SHOWN} more" if found[SHOWN:] else "")
+        return self.error(
+            f"somebody was at work while it was being recorded: {names}", "Commit that, or put it aside: git stash"
+        )
+
     def forget_others(self, whole: list[str]) -> None:
         """Take out of dvc.lock what an earlier run's stages wrote and this one's did not: it is none of this run's."""
-        path = self.folder / "dvc.lock"
+        path = self.folder / LOCK
         if not path.exists():
             return
         lock = pipeline.parse(path.read_text(encoding="utf-8"), path.name)
         stages = lock.get("stages") or {}
         kept = {name: stage for name, stage in stages.items() if name in whole or name not in pipeline.outputs()}
         if kept != stages:
-            path.write_text(pipeline.dump(lock | {"stages": kept}), encoding="utf-8")
+            self.write(LOCK, pipeline.dump(lock | {"stages": kept}).encode())
 
     def message(self) -> str:
         asked, metrics = self.run.asked, read_json(self.run.path("metrics.json"))
@@ -196,45 +328,19 @@ class Recording:
         Raises:
             PantheonError: somebody has changed the same files since.
         """
-        journal = read_json(self.journal)
-        ours = {"dvc.lock", f"{pipeline.SOURCE}.dvc", ".gitignore"}
-        for name in self.git.changed():
-            path = self.folder / name
-            sha = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
-            if name not in ours and sha != journal["files"].get(name) and not (name in journal["gone"] and not sha):
-                raise self.error(f"{name} was changed while a recording was cut short", "Commit it, or: git stash")
-        self._checkout(journal)
-        self.journal.unlink()
-
-    def restore(self) -> None:
-        """After a failure: git's files as HEAD has them, DVC's as they were; as far as that goes."""
-        journal = read_json(self.journal)
-        self._checkout(journal)
-        try:
-            if "dvc.lock" in self.git.files("dvc.lock"):
-                known = pipeline.parse((self.folder / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")["stages"]
-                ours = [name for name in pipeline.outputs() if name in known]
-                self.dvc("checkout", "-f", *ours, f"{pipeline.SOURCE}.dvc")
-        except PantheonError:  # the failure itself is what to tell; `dvc checkout` repairs the rest at any time
-            pass
-        else:
-            self.journal.unlink(missing_ok=True)
-
-    def _checkout(self, journal: dict[str, Any]) -> None:
-        paths = [*journal["files"], *journal["gone"], "dvc.lock", f"{pipeline.SOURCE}.dvc", ".gitignore"]
-        known = set(self.git.files())
-        here = [name for name in paths if name in known]
-        self.git("reset", "-q", "--", *paths, check=False)
-        self.git("checkout", "-q", "HEAD", "--", *here)
-        for name in set(paths) - known:
-            (self.folder / name).unlink(missing_ok=True)
-        place = self.folder / pipeline.SOURCE
-        if bring.holds(place, *journal["source"]):  # a link or copy of ours, in no cache yet perhaps
-            bring.remove(place)
+        self.dvc.wait_until_idle()  # its DVC may go on
+        theirs = self.journal.theirs()
+        if theirs:
+            raise self.error(
+                f"{theirs[0]} was changed while a recording was cut short",
+                f"Keep it: git commit -m mine {theirs[0]}, or drop it: git checkout HEAD {theirs[0]}",
+            )
+        self.journal.undo()
+        self.journal.end()
 
     def result(self, commit: str) -> dict[str, Any]:
-        lock = pipeline.parse((self.folder / "dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
-        pointer = pipeline.parse((self.folder / f"{pipeline.SOURCE}.dvc").read_text(encoding="utf-8"), "source.dvc")
+        lock = pipeline.parse((self.folder / LOCK).read_text(encoding="utf-8"), LOCK)
+        pointer = pipeline.parse((self.folder / POINTER).read_text(encoding="utf-8"), POINTER)
         files = {pipeline.SOURCE: pointer["outs"][0]["md5"]}
         for name in pipeline.outputs():
             for out in lock["stages"].get(name, {}).get("outs", []):

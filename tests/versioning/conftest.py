@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pantheon import versioning
 from pantheon.versioning import pipeline, repository
 from pantheon.versioning.git import Git
 from pantheon.workflow.run import Params, Run, write_json
@@ -120,6 +121,19 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         yield made(tmp_path_factory.mktemp("odysseus"), server)
 
 
+@pytest.fixture(scope="module")
+def first(light: Deployment) -> dict[str, Any]:
+    return versioning.record(light.finished("20260101-000000-0000"))
+
+
+@pytest.fixture
+def clean(light: Deployment, first: dict[str, Any]) -> Iterator[Git]:
+    """The repository, at rest on its branch before and after."""
+    yield light.git
+    light.git("reset", "-q", "--hard", check=False)
+    light.git("switch", "-q", "main")
+
+
 OWN = """from pantheon.workflow.extensions import feature
 
 @feature("rust_a_year")
@@ -149,3 +163,9 @@ def content(folder: Path, *names: str) -> dict[str, bytes]:
 def figures(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+def everything(light: Deployment) -> dict[str, bytes]:
+    """What people see in the repository's folder."""
+    names = [path.name for path in light.main.iterdir() if path.name not in (".git", ".dvc")]
+    return content(light.main, *names)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,9 @@ from pantheon.versioning.git import Git
 from pantheon.workflow.run import Params, Run, write_json
 from tests.conftest import ROOT
 from tests.store.servers import free_ports
-from tests.versioning.conftest import SPEC, Deployment, content
+from tests.versioning.conftest import SPEC, Deployment, everything
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def first(light: Deployment) -> dict[str, Any]:
-    return versioning.record(light.finished("20260101-000000-0000"))
-
-
-@pytest.fixture
-def clean(light: Deployment, first: dict[str, Any]) -> Iterator[Git]:
-    """The repository, at rest on its branch before and after."""
-    yield light.git
-    light.git("reset", "-q", "--hard", check=False)
-    light.git("switch", "-q", "main")
-
-
-def everything(light: Deployment) -> dict[str, bytes]:
-    names = [path.name for path in light.main.iterdir() if path.name not in (".git", ".dvc")]
-    return content(light.main, *names)
 
 
 def detached(git: Git) -> None:

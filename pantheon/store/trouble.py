@@ -77,7 +77,9 @@ def _refused(answer: dict[str, Any], bucket: "Bucket", key: str, where: str, tri
         cause, cure = f"the S3 store at {where} has no bucket {bucket.name!r}.", "`bin/pantheon up` makes it."
     elif code in _KEYS:
         cause = f"the S3 store at {where} does not accept the keys of {keys}: {code}."
-        cure = "`bin/pantheon up` writes ours anew; for an S3 of your own, give S3_ENDPOINT_URL again, with the keys."
+        cure = (
+            "`bin/pantheon up` writes ours anew; for your own S3, give S3_ENDPOINT_URL and AWS_ACCESS_KEY_ID … again."
+        )
     elif code in ("AccessDenied", "403"):
         cause = f"the keys of {keys} may not do this with {bucket.path(key)}: {code}{f': {said}' if said else ''}."
         cure = "Let their owner read, list and write below models/ in this bucket."

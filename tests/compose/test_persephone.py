@@ -207,13 +207,7 @@ def test_a_run_that_is_interrupted_or_killed_leaves_no_container_and_goes_on(
     process = persephone.popen("run")
     assert process.stderr
     run = next(line.split()[1].rstrip(":") for line in process.stderr if line.startswith("run "))
-    folder = persephone.state / "runs" / run
-    until(
-        (folder / "stages" / "split_data.json").exists
-        if (folder / "stages").exists()
-        else lambda: list(folder.rglob("split_data.json")),
-        60,
-    )
+    until((persephone.state / "runs" / run / "stages" / "split_data.json").exists, 60)
     os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
     process.communicate(timeout=60)
     until(lambda: not containers_of(docker, persephone), 30)

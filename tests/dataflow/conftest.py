@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from pantheon.engines.processes import find, table
 from pantheon.workflow import graph
 from pantheon.workflow.run import Params, Run
 from tests.conftest import ROOT
+from tests.store.servers import free_ports
 
 TOKEN = "moonlight4711"
 
@@ -79,9 +79,7 @@ class Service:
 
     def __init__(self, state: Path) -> None:
         self.state, self.log = state, state / "dataflow.log"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.client = Client(probe.getsockname()[1])
+        self.client = Client(free_ports(1)[0])
         (state / "secrets").mkdir(exist_ok=True)
         (state / "secrets" / "dataflow_token").write_text(TOKEN + "\n")
         self.process: subprocess.Popen[bytes] | None = None

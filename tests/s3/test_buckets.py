@@ -79,7 +79,7 @@ def test_the_one_off_has_done_it_and_does_it_again(s3: Service) -> None:
 def test_keys_of_another_s3_take_the_place_of_ours_and_go_again(tmp_path: Path) -> None:
     credentials.make(tmp_path)
     own = (tmp_path / "s3" / "credentials").read_text()
-    credentials.use_s3_keys(tmp_path, "AKIA", "s%cret", "token")
+    credentials.use_s3_keys(tmp_path, credentials.aws_file("AKIA", "s%cret", "token"))
     for user in ("s3", "button"):
         path = tmp_path / user / "credentials"
         assert path.stat().st_mode & 0o777 == 0o600

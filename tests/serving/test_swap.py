@@ -155,7 +155,7 @@ def test_an_error_that_nobody_foresaw_is_told_once_and_the_watcher_goes_on(
             raise KeyError("colour")
 
         with monkeypatch.context() as broken:
-            broken.setattr(type(button.champion._store), "alias", fails)
+            broken.setattr(button.champion._store, "alias", fails)  # not of other buttons in this process
             wait_for(lambda: len(looks) >= 2)
             refusal = button.champion.refusal
             assert refusal is not None

@@ -204,7 +204,7 @@ def containers_of(docker: Api, made: Composed) -> set[str]:
 def test_a_run_that_is_interrupted_or_killed_leaves_no_container_and_goes_on(
     persephone: Composed, docker: Api, number: signal.Signals
 ) -> None:
-    process = persephone.popen("run")
+    process = persephone.popen("run", "--trials", "25")  # long enough not to be done before anybody notices
     assert process.stderr
     run = next(line.split()[1].rstrip(":") for line in process.stderr if line.startswith("run "))
     until((persephone.state / "runs" / run / "stages" / "split_data.json").exists, 60)

@@ -45,6 +45,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(GROUPS)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """A test that failed with a browser's page says what stood on the page: a timeout alone tells nothing."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.failed and hasattr(page, "console_messages"):
+        with contextlib.suppress(Exception):  # the page may be what is broken, and the failure is reported anyway
+            console = [message.text for message in page.console_messages()][-30:]
+            report.sections.append(("the page", f"{page.url}\n{page.inner_text('body')}"))
+            report.sections.append(("its console", "\n".join([*console, *map(str, page.page_errors())])))
+    return report
+
+
 @dataclass
 class Answer:
     """What a command said."""

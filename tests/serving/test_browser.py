@@ -57,7 +57,7 @@ def browser() -> Iterator[Any]:
 
 def until(page: Any, expression: str) -> None:
     """Wait until an expression is true; asked from outside: the page evaluates no text."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(20)
@@ -77,7 +77,7 @@ def open_page(browser: Any) -> Iterator[Any]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))

@@ -94,4 +94,4 @@ def show_removed(found: dict[str, Any]) -> None:
     for version, why in found["refused"].items():
         show.say(f"[yellow]![/] version {version} stays: {escape(why)}")
     for what in found["swept"]:
-        show.say(f"{show.MARKS['done']} swept {escape(what)}")
+        show.say(f"swept: {escape(what)}")

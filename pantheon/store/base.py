@@ -93,7 +93,11 @@ class ModelStore(ABC):
 
     @abstractmethod
     def sweep(self, name: str, older_than: float) -> builtins.list[str]:
-        """Remove what killed publishers left ``older_than`` seconds ago or more; says what, a line each."""
+        """Remove what killed publishers left ``older_than`` seconds ago or more.
+
+        Returns:
+            What was removed, and what had to be left because a claim is damaged, a line each.
+        """
 
     @abstractmethod
     def take(self, version: Version, folder: Path) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 from pantheon.store.bucket import Bucket
 from pantheon.store.records import Version, check_name, is_version, now, reading
 
-PUBLISHING, PUBLISHED, ABANDONED, REMOVED = "publishing", "published", "abandoned", "removed"
+PUBLISHING, PUBLISHED, ABANDONED, REMOVED = STATES = "publishing", "published", "abandoned", "removed"
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,12 @@ class Claims:
             return None
         with reading(self._bucket.path(key), "Delete it where its version is whole."):
             try:
-                return Claim(**{**json.loads(found.body), "etag": found.etag})
+                claim = Claim(**{**json.loads(found.body), "etag": found.etag})
             except TypeError:
                 raise ValueError("it is no claim") from None
+            if claim.number != number or claim.state not in STATES or not isinstance(claim.manifest, dict | None):
+                raise ValueError(f"it is no claim on version {number}")
+            return claim
 
     def make(self, name: str, number: int, state: str = PUBLISHING, manifest: Version | None = None) -> Claim | None:
         """A claim of ours on ``number``; None where somebody has it."""

@@ -4,7 +4,7 @@ import builtins
 import json
 
 from pantheon.store.bucket import Bucket
-from pantheon.store.records import MANIFEST
+from pantheon.store.records import MANIFEST, Damaged
 from pantheon.store.s3_aliases import Aliases
 from pantheon.store.s3_claims import ABANDONED, PUBLISHED, PUBLISHING, REMOVED, Claim, Claims
 from pantheon.store.s3_versions import Versions
@@ -18,7 +18,7 @@ def sweep(
     Only what is ``older_than`` seconds old by the server's clock. Whoever still works on one finds that it lost.
 
     Returns:
-        What was done, a line each.
+        What was done, a line each; and for each damaged claim, that its version is left as it is.
     """
     done = []
     clock = bucket.time().timestamp()
@@ -30,7 +30,11 @@ def sweep(
         whole = prefix + MANIFEST in there
         if clock - newest < older_than:
             continue
-        claim = claims.read(name, number) if number in written else None
+        try:
+            claim = claims.read(name, number) if number in written else None
+        except Damaged as error:  # nothing says whose it is: said, and the others are cleared up all the same
+            done.append(f"{error.cause} Its version is left as it is. {error.cure}")
+            continue
         if claim is None:
             if there and not whole:  # files that came without a claim
                 claim = claims.make(name, number, ABANDONED)

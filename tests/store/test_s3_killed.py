@@ -203,6 +203,22 @@ def test_who_was_cleared_up_after_finds_that_it_lost(store: S3Store, bundle: Pat
     assert list(store.bucket.list("models/robots/1/")) == []
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"number": 1, "state": "gone", "token": "", "since": ""}'])
+def test_a_damaged_claim_is_named_and_the_others_are_cleared_up_after(
+    store: S3Store, bundle: Path, body: bytes
+) -> None:
+    for number in ("1", "2"):
+        store._versions.claim("robots")
+        store._versions.upload("robots", number, bundle, ["model.onnx"])
+    store.bucket.put("models/robots/claims/1.json", body)
+    said, swept = store.sweep("robots", 0)
+    assert "robots/claims/1.json is damaged: " in said
+    assert "left as it is. Delete it" in said
+    assert "robots/2/: never completed" in swept
+    assert len(list(store.bucket.list("models/robots/1/"))) == 1
+    assert list(store.bucket.list("models/robots/2/")) == []
+
+
 def test_what_is_young_is_not_swept(store: S3Store, bundle: Path) -> None:
     store._versions.claim("robots")
     store._versions.upload("robots", "1", bundle, ["model.onnx"])

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -53,6 +54,10 @@ SCRIPT: dict[str, tuple[str, ...]] = {
 
 Report = Callable[[dict[str, Any]], None]
 
+# Held while a stage's state is written and told. Whoever ends this process takes it and keeps it: a stage whose files are
+# cleared up under it must not call that a failure.
+recording = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Other:
@@ -92,8 +97,9 @@ def run_stage(
         record = {"state": state, "started": started, **({"by": other.by} if other else {}), **values}
         if state != "running":
             record |= {"finished": now(), "seconds": round(time.perf_counter() - clock, 3)}
-        run.mark(name, **record)
-        report({"event": "stage", "run": run.id, "stage": name, **record})
+        with recording:
+            run.mark(name, **record)
+            report({"event": "stage", "run": run.id, "stage": name, **record})
 
     def fail(error: str) -> None:
         try:

@@ -211,9 +211,10 @@ def test_a_run_that_is_interrupted_or_killed_leaves_no_container_and_goes_on(
     os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
     process.communicate(timeout=60)
     until(lambda: not containers_of(docker, persephone), 30)
-    assert {r["id"]: r["state"] for r in persephone("runs", "--json").json}[run] == "interrupted"
-    persephone("run", "--resume", run)
-    assert {r["id"]: r["state"] for r in persephone("runs", "--json").json}[run] == "done"
+    (found,) = [each for each in persephone("runs", "--json").json if each["id"] == run]
+    assert (found["state"], found["reason"]) == ("interrupted", "")
+    outcome = persephone("run", "--resume", run, "--json").json
+    assert outcome["run"] == run
 
 
 def test_plain_docker_compose_works_after_prepare(composed: Composed) -> None:

@@ -59,6 +59,38 @@ def test_a_run_survives_an_end_in_every_stage(run: Run, number: signal.Signals) 
     assert versions, "one complete version at least; what a killed deploy left is not a version"
 
 
+STOPPED = """
+import os, signal, sys, time
+from pantheon import tasks
+from pantheon.workflow import graph
+from pantheon.workflow.run import Run
+
+tidy = tasks.tidy
+tasks.tidy = lambda run, pid="*": (tidy(run, pid), time.sleep(1))  # as long as a busy machine may take
+
+
+def work(run):
+    part = run.folder / f".train.parquet.{os.getpid()}.0.part"
+    part.touch()
+    os.kill(os.getpid(), signal.SIGTERM)
+    while True:
+        part.stat()  # gone, once it is cleared up
+
+
+run = Run.find(tasks.state_folder(), sys.argv[1])
+tasks.in_thread(lambda: graph.run_stage("load_data", run, None, tasks.report, graph.Other("test", work)), run)
+"""
+
+
+def test_a_stage_whose_files_are_cleared_up_under_it_was_interrupted_and_did_not_fail(run: Run) -> None:
+    environment = {**os.environ, "STATE_DIR": str(run.state), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-P", "-c", STOPPED, run.id]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert [json.loads(line).get("state", "") for line in done.stdout.splitlines()] == ["running", ""]
+    assert run.stages()["load_data"]["state"] == "interrupted"
+
+
 def test_two_processes_never_work_in_one_run(run: Run) -> None:
     first = start(run.state, "--run", run.id)
     assert first.stdout

@@ -54,8 +54,8 @@ SCRIPT: dict[str, tuple[str, ...]] = {
 
 Report = Callable[[dict[str, Any]], None]
 
-# Held while a stage's state is written and told. Whoever ends this process takes it and keeps it: a stage whose files are
-# cleared up under it must not call that a failure.
+# Held while a stage's state is written and told. Whoever ends this process takes it and keeps it: a stage whose files
+# are cleared up under it must not call that a failure.
 recording = threading.Lock()
 
 

@@ -121,28 +121,28 @@ def _keys_to_check(deployment: Deployment) -> Iterator[Path]:
 def settle(deployment: Deployment) -> None:
     """After a move that ended, failed or was killed: have keys and settings be those of where the models lie now.
 
-    While keys are replaced, ``credentials-before`` holds the former ones and says of which place they are. Models that
-    still lie there get them back. Models that lie elsewhere have arrived: the settings follow, the former keys go.
+    While models are copied, ``credentials-next`` holds the keys of the place that they are copied to, and says which
+    that is. Models that lie there have arrived: keys and settings follow. Else everything is still as before.
     """
-    now, kept, folder = current(deployment), keys_of_old(deployment), deployment.state / "secrets"
+    now, kept, folder = current(deployment), keys_of_next(deployment), deployment.state / "secrets"
+    theirs = folder / "s3" / "credentials"
     if kept.exists():
         place, _, text = kept.read_text(encoding="utf-8").partition("\n")
-        if place == f"# {words(now)}":
+        if now and place == f"# {words(now)}":
             credentials.use_s3_keys(folder, text)
-        elif now:
             s3 = {} if now["embedded"] else {name: str(now[name]) for name in ("endpoint", "bucket", "region")}
             Deployment(deployment.name).update(s3=s3)  # this alone: what else this call was given may not come to pass
             deployment.settings.s3 = s3
         kept.unlink()
     if now:  # ours are made anew; of another S3, a command may have been killed between the one file and the other
         credentials.make(folder)
-        theirs = (folder / "s3" / "credentials").read_text(encoding="utf-8", errors="replace")
-        credentials.use_s3_keys(folder, "" if now["embedded"] else theirs)
+        text = "" if now["embedded"] else theirs.read_text(encoding="utf-8", errors="replace")
+        credentials.use_s3_keys(folder, text)
 
 
-def keys_of_old(deployment: Deployment) -> Path:
-    """The keys of the place that the models are moved away from, below a line that says which; see ``settle``."""
-    return deployment.state / "secrets" / "s3" / "credentials-before"
+def keys_of_next(deployment: Deployment) -> Path:
+    """The keys of the place that the models are copied to, below a line that says which; see ``settle``."""
+    return deployment.state / "secrets" / "s3" / "credentials-next"
 
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -228,7 +228,7 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
     with show.steps() as steps:
         steps.start(step)
         try:
-            moved = _relocate(deployment, old, new, given)
+            moved = _relocate(deployment, new, given)
         except BaseException:
             steps.end(step, "failed", f"they stay in {words(old)}")
             raise
@@ -239,18 +239,16 @@ def move(deployment: Deployment, new: dict[str, Any] | None) -> None:
             steps.drop(step)  # a new deployment: nothing was moved
 
 
-def _relocate(
-    deployment: Deployment, old: dict[str, Any] | None, new: dict[str, Any] | None, given: str
-) -> dict[str, int]:
-    """Move the models with the keys of both places at hand; see ``settle`` for what is kept meanwhile."""
+def _relocate(deployment: Deployment, new: dict[str, Any] | None, given: str) -> dict[str, int]:
+    """Move the models; services have the keys of where they lie, before and after. See ``settle`` for what is kept."""
     from pantheon.store.move import relocate
 
-    folder, kept = deployment.state / "secrets", keys_of_old(deployment)
-    now = (folder / "s3" / "credentials").read_text(encoding="utf-8")
-    credentials.write_part(kept, f"# {words(old)}\n{now}").replace(kept)
+    folder, kept = deployment.state / "secrets", keys_of_next(deployment)
+    if not given:
+        own = new and new["embedded"]
+        given = credentials.own_keys(folder, "s3") if own else (folder / "s3" / "credentials").read_text("utf-8")
+    credentials.write_part(kept, f"# {words(new)}\n{given}").replace(kept)
     try:
-        if given or (new and new["embedded"]):
-            credentials.use_s3_keys(folder, given)
-        return relocate(deployment.state, new, old_credentials=kept)
+        return relocate(deployment.state, new, new_credentials=kept, then=lambda: settle(deployment))
     finally:
         settle(deployment)

@@ -84,7 +84,8 @@ def relocate(
     new: dict[str, Any] | None,
     on_event: OnEvent | None = None,
     *,
-    old_credentials: Path | None = None,
+    new_credentials: Path | None = None,
+    then: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Have a deployment's models lie at ``new`` (as ``state/store.json`` says it; None: its folder).
 
@@ -92,7 +93,8 @@ def relocate(
     writing of ``store.json``.
 
     Args:
-        old_credentials: the keys of the S3 where models lie now, when ``secrets/s3/credentials`` has the new one's.
+        new_credentials: the keys of the S3 at ``new``, where ``secrets/s3/credentials`` does not have them yet.
+        then: called when the models have arrived and before anybody publishes there.
 
     Returns:
         For each model, how many versions lie there now; empty when nothing had to move.
@@ -103,8 +105,8 @@ def relocate(
     old = location(state)
     if new == old:
         return {}
-    source = store_at(state, old, host=True, credentials=old_credentials)
-    target = store_at(state, new, host=True)
+    source = store_at(state, old, host=True)
+    target = store_at(state, new, host=True, credentials=new_credentials)
     done: set[tuple[str, str]] = set()
     move(source, target, on_event, done)
     with Doors(state).moving():
@@ -117,6 +119,7 @@ def relocate(
             sync(file.parent)
         else:
             write_json(file, new)
+        then()
     return counts
 
 

@@ -209,6 +209,23 @@ def test_from_one_to_another_each_with_its_keys(home: Home, doors: Doors) -> Non
     assert second in home.where
 
 
+def test_while_models_are_copied_services_have_the_keys_of_where_they_lie(
+    home: Home, doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.up(doors("first"), "first")
+    copy, seen = move.move, []
+
+    def copying(*given: Any) -> Any:
+        copied = copy(*given)
+        seen.append((of("first").items() <= home.keys.items(), home.models))
+        return copied
+
+    monkeypatch.setattr(move, "move", copying)
+    home.up(doors("second"), "second", bucket="-b")
+    assert seen == [(True, ["1"])] * 2
+    assert (home.keys, home.models) == (of("second"), ["1"])
+
+
 def test_keys_of_ours_that_were_damaged_are_written_anew(home: Home) -> None:
     home.up()
     before = home.keys
@@ -297,7 +314,7 @@ def dying(patched: pytest.MonkeyPatch, step: str) -> None:
     if step == "tidying":
         unlink = Path.unlink
         patched.setattr(
-            Path, "unlink", lambda path, **given: die() if path.name.endswith("-before") else unlink(path, **given)
+            Path, "unlink", lambda path, **given: die() if path.name.endswith("-next") else unlink(path, **given)
         )
 
 

@@ -4,13 +4,11 @@ from typing import Annotated, Any
 
 import typer
 
+from pantheon.cli.options import Json, Name, Offset, Without
 from pantheon.errors import PantheonError
 
 TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; without it, every tier that is built")]
 File = Annotated[str, typer.Option("--file", envvar="PANTHEON_FILE", help="an archive of images; .gz compresses it")]
-Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
-Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment")]
-Offset = Annotated[int | None, typer.Option("--port-offset", envvar="PANTHEON_PORT_OFFSET", help="added to every port")]
 
 
 def engines_of(tier: str) -> list[Any]:
@@ -72,7 +70,7 @@ def images_load(tier: TierName = "", file: File = "") -> None:
         show.say(f"  {name}")
 
 
-def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = None) -> None:
+def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = None, without: Without = "") -> None:
     """Make folders, secrets and images, and the tier's .env: then plain `docker compose -f …/compose.yaml up` works."""
     import os
 
@@ -87,10 +85,12 @@ def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = 
             f"deployment {deployment.name!r} runs on the engine {deployment.settings.engine}.",
             f"Move it first: make tier-{chosen.name} up ENGINE=compose",
         )
+    deployment.leave_out(chosen, without)
     route = deployment.route(chosen)
     deployment.update(tier=chosen.name, engine="compose", port_offset=port_offset, route=route)
     if route["rest"] != "dataflow":
         notebooks.bring(deployment.state, route=route)
     engine: Any = deployment.engine(chosen, "compose", loud=True)
     written = engine.write_env(chosen.folder / ".env")
-    show.say(f"{os.path.relpath(written)} is written. Now: docker compose -f {os.path.relpath(chosen.compose_file)} up")
+    files = " ".join(f"-f {os.path.relpath(file)}" for file in engine.project.files)
+    show.say(f"{os.path.relpath(written)} is written. Now: docker compose {files} up")

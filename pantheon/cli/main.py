@@ -17,6 +17,7 @@ from pantheon.cli.options import (
     Target,
     TierName,
     Trials,
+    Without,
     opened,
     parts,
 )
@@ -44,9 +45,7 @@ def up(
     approval: Approval = None,
     trials: Trials = None,
     seed: Seed = None,
-    without: Annotated[
-        str, typer.Option("--without", envvar="PANTHEON_WITHOUT", help="leave components out: airflow, jupyter …; none")
-    ] = "",
+    without: Without = "",
     variant: Annotated[
         str, typer.Option("--variant", envvar="PANTHEON_VARIANT", help="another way to do it: pycaret; none")
     ] = "",

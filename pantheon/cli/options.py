@@ -19,6 +19,9 @@ Trials = Annotated[
     int | None, typer.Option("--trials", envvar="PANTHEON_TRIALS", help="tuning trials for each family of models")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", envvar="PANTHEON_SEED", help="seed of every random choice")]
+Without = Annotated[
+    str, typer.Option("--without", envvar="PANTHEON_WITHOUT", help="leave components out: airflow, jupyter …; none")
+]
 Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
 Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note kept with the decision")]
 

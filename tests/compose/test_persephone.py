@@ -241,6 +241,19 @@ def test_plain_docker_compose_works_after_prepare(composed: Composed) -> None:
         (tier / ".env").unlink(missing_ok=True)
 
 
+def test_what_is_left_out_plain_docker_compose_does_not_start_either(composed: Composed) -> None:
+    try:
+        said = composed("prepare", "prometheus", "--without", "airflow").err
+        files = re.search(r"Now: docker compose (-f .*) up", said)
+        assert files
+        bare = {k: v for k, v in os.environ.items() if not k.startswith("PANTHEON_")}
+        command = [str(ROOT / ".pantheon" / "envs" / "dev" / "bin" / "docker-compose"), *files[1].split()]
+        services = subprocess.check_output([*command, "config", "--services"], cwd=ROOT, env=bare, text=True)
+        assert set(services.split()) == {"button", "dataflow"}
+    finally:
+        (ROOT / "tiers" / "3-prometheus" / ".env").unlink(missing_ok=True)
+
+
 def test_the_companys_certificates_reach_services_and_tasks_by_one_setting(composed: Composed, tmp_path: Path) -> None:
     ca = tmp_path / "company.pem"
     ca.write_bytes(Path("/etc/ssl/certs/ca-certificates.crt").read_bytes())

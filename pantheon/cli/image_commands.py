@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pantheon.cli.options import Json, Name, Offset, Without
+from pantheon.cli.options import Json, Name, Offset, TierName, Without
 from pantheon.errors import PantheonError
 
-TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; without it, every tier that is built")]
+Tiers = Annotated[str, typer.Argument(help="persephone, daedalus …; without it, every tier that is built")]
 File = Annotated[str, typer.Option("--file", envvar="PANTHEON_FILE", help="an archive of images; .gz compresses it")]
 
 
@@ -25,7 +25,7 @@ def ours(tier: str) -> list[str]:
     return list(dict.fromkeys(name for engine in engines_of(tier) for name in engine.resolved().environments()))
 
 
-def images(tier: TierName = "", as_json: Json = False) -> None:
+def images(tier: Tiers = "", as_json: Json = False) -> None:
     """Build the images of a tier, or of every tier; what is there and current stays."""
     from pantheon.cli import images as building
     from pantheon.cli import show
@@ -42,7 +42,7 @@ def images(tier: TierName = "", as_json: Json = False) -> None:
     show.out.print(shown)
 
 
-def images_save(tier: TierName = "", file: File = "") -> None:
+def images_save(tier: Tiers = "", file: File = "") -> None:
     """Write the images of a tier, or of every tier, into one file for a machine without network."""
     from pathlib import Path
 
@@ -57,7 +57,7 @@ def images_save(tier: TierName = "", file: File = "") -> None:
     show.say(f"{len(names)} images are in {file}. There: make images-load FILE={file}")
 
 
-def images_load(tier: TierName = "", file: File = "") -> None:
+def images_load(tier: Tiers = "", file: File = "") -> None:
     """Bring the images of a file made by images-save into this machine's Docker engine."""
     from pathlib import Path
 

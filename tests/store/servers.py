@@ -36,10 +36,17 @@ IDENTITIES = {
 }
 
 
+given: set[int] = set()
+
+
 def free_ports(count: int) -> list[int]:
-    """Below those that the system hands out: nobody is given one of them while the server is killed and started."""
-    free = [port for port in range(29_200, 32_768) if is_free(port)]
-    return random.sample(free, count)
+    """Below those that the system hands out, each given once: nobody has one of them while its server is killed."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    free = [port for port in range(29_200 + worker, 32_768, workers) if port not in given and is_free(port)]
+    chosen = random.sample(free, count)
+    given.update(chosen)
+    return chosen
 
 
 @dataclass

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,12 +137,19 @@ class Pantheon:
 PORTS = (8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017))
 
 
-def free_port_offset() -> int:
-    """At random, not the first that is free: tests run two at a time."""
+def worker() -> tuple[int, int]:
+    """Which of how many workers of pytest this one is. Each takes ports of its own: those of a deployment that is down,
+    or of a service that was killed, look free to the others."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+def free_port_offset(ports: Iterable[int] = PORTS) -> int:
+    """At random among this worker's: what an earlier test left may still be closing."""
     from pantheon.engines.ports import is_free
 
-    tries = (random.randrange(100, 20000, 100) for _ in range(1000))
-    return next(tried for tried in tries if all(is_free(port + tried) for port in PORTS))
+    number, workers = worker()
+    tries = iter(lambda: random.randrange(1000 + 100 * number, 20000, 100 * workers), None)
+    return next(tried for tried in tries if all(is_free(port + tried) for port in ports))
 
 
 def make_pantheon(home: Path, **settings: str) -> Pantheon:

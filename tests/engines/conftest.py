@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import signal
 import sys
 import time
@@ -15,8 +14,8 @@ import yaml
 
 from pantheon.engines import Engine, Event, ServiceStatus
 from pantheon.engines.local import LocalEngine
-from pantheon.engines.ports import is_free
 from pantheon.engines.processes import find, table, tag
+from tests.conftest import free_port_offset
 
 FIXTURE = Path(__file__).parent / "fixture"
 ROOT = Path(__file__).parents[2]
@@ -45,8 +44,7 @@ class Deployment:
         secrets.mkdir(parents=True, mode=0o700)
         (secrets / "postgres").write_text(PASSWORD)
         (secrets / "postgres").chmod(0o600)
-        offsets = iter(lambda: random.randrange(1000, 20000, 100), None)
-        self.offset = next(offset for offset in offsets if all(is_free(port + offset) for port in (5433, 8090, 8091)))
+        self.offset = free_port_offset((5433, 8090, 8091))
 
     def engine(self, file: Path | None = None) -> Engine:
         """An engine on the compose file ``file``; each call is as a new command line would have it."""

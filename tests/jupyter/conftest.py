@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +16,9 @@ import pytest
 from pantheon.cli import credentials, envs, notebooks
 from pantheon.cli.deployment import FOLDERS
 from pantheon.engines.local import LocalEngine
-from pantheon.engines.ports import is_free
 from pantheon.jupyter_jobs import Jupyter
 from pantheon.workflow.run import Params, Run, read_json
-from tests.conftest import ROOT, assert_nothing_left
+from tests.conftest import ROOT, assert_nothing_left, free_port_offset
 
 ROBOTS = (ROOT / "datasets" / "robots.toml").read_text().replace("rows = 5000", "rows = 1500")
 MODEL = f"""
@@ -135,8 +133,7 @@ class Lab:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     envs.make(["workflow", "jupyter"])
-    tries = (random.randrange(100, 20000, 100) for _ in range(1000))
-    made = Lab(tmp_path_factory.mktemp("lab"), next(offset for offset in tries if is_free(8888 + offset)))
+    made = Lab(tmp_path_factory.mktemp("lab"), free_port_offset((8888,)))
     made.up()
     yield made
     made.engine().down()

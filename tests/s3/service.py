@@ -1,7 +1,6 @@
 """The S3 service of compose/s3.yaml under the local engine, on free ports, and clients of it."""
 
 import os
-import random
 import signal
 import sys
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from botocore.exceptions import ClientError
 from pantheon.cli import credentials
 from pantheon.engines import ServiceStatus
 from pantheon.engines.local import LocalEngine
-from pantheon.engines.ports import is_free
 from pantheon.tiers import ROOT
+from tests.conftest import free_port_offset
 
 BUCKET = credentials.BUCKET
 PORTS = {"S3": 9000, "S3_GRPC": 9010, "S3_MASTER": 9011, "S3_MASTER_GRPC": 9012, "S3_VOLUME": 9013,
@@ -40,8 +39,7 @@ class Service:
 
     def move(self) -> None:
         """Other ports from the next `up` on."""
-        offsets = iter(lambda: random.randrange(1000, 20000, 100), None)
-        self.offset = next(each for each in offsets if all(is_free(port + each) for port in PORTS.values()))
+        self.offset = free_port_offset(PORTS.values())
 
     def engine(self) -> LocalEngine:
         return LocalEngine(

@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pantheon.engines.ports import is_free
 from pantheon.store import client
 from pantheon.store.s3 import S3Store
+from tests.conftest import worker
 
 ROOT = Path(__file__).parents[2]
 KEYS = "[default]\naws_access_key_id = testkey\naws_secret_access_key = testsecret\n"
@@ -41,9 +42,8 @@ given: set[int] = set()
 
 def free_ports(count: int) -> list[int]:
     """Below those that the system hands out, each given once: nobody has one of them while its server is killed."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    free = [port for port in range(29_200 + worker, 32_768, workers) if port not in given and is_free(port)]
+    number, workers = worker()
+    free = [port for port in range(29_200 + number, 32_768, workers) if port not in given and is_free(port)]
     chosen = random.sample(free, count)
     given.update(chosen)
     return chosen

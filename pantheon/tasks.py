@@ -224,7 +224,7 @@ def in_thread(work: Any, current: Run, stages: Sequence[str] = ()) -> None:
     def interrupt() -> NoReturn:
         number = signal.sigwait(SIGNALS)
         ending.set()
-        graph.recording.acquire(timeout=1.0)  # kept to the end; not had where nobody reads what a stage is saying
+        graph.marking.acquire(timeout=1.0)  # kept to the end; not had where nobody reads what a stage is saying
         try:
             left = interrupt_recording(current, PATIENCE)
             for name, record in current.stages().items():

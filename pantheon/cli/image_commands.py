@@ -92,5 +92,4 @@ def prepare(tier: TierName = "", name: Name = "pantheon", port_offset: Offset = 
         notebooks.bring(deployment.state, route=route)
     engine: Any = deployment.engine(chosen, "compose", loud=True)
     written = engine.write_env(chosen.folder / ".env")
-    files = " ".join(f"-f {os.path.relpath(file)}" for file in engine.project.files)
-    show.say(f"{os.path.relpath(written)} is written. Now: docker compose {files} up")
+    show.say(f"{os.path.relpath(written)} is written. Now: {engine.project.shown('up')}")

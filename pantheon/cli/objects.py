@@ -125,7 +125,6 @@ def settle(deployment: Deployment) -> None:
     that is. Models that lie there have arrived: keys and settings follow. Else everything is still as before.
     """
     now, kept, folder = current(deployment), keys_of_next(deployment), deployment.state / "secrets"
-    theirs = folder / "s3" / "credentials"
     if kept.exists():
         place, _, text = kept.read_text(encoding="utf-8").partition("\n")
         if now and place == f"# {words(now)}":
@@ -136,8 +135,8 @@ def settle(deployment: Deployment) -> None:
         kept.unlink()
     if now:  # ours are made anew; of another S3, a command may have been killed between the one file and the other
         credentials.make(folder)
-        text = "" if now["embedded"] else theirs.read_text(encoding="utf-8", errors="replace")
-        credentials.use_s3_keys(folder, text)
+        theirs = (folder / "s3" / "credentials").read_text(encoding="utf-8", errors="replace")
+        credentials.use_s3_keys(folder, "" if now["embedded"] else theirs)
 
 
 def keys_of_next(deployment: Deployment) -> Path:

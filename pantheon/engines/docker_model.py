@@ -80,18 +80,13 @@ class Project:
                 values[name] = str(int(default) + self.port_offset)
         return values
 
-    @property
-    def files(self) -> list[Path]:
-        """Everything that Compose reads, in order."""
-        return [self.file, *self.overrides]
-
     def command(self, *words: str) -> list[str]:
-        files = [word for file in self.files for word in ("-f", str(file))]
+        files = [word for file in (self.file, *self.overrides) for word in ("-f", str(file))]
         return [binary(), "-p", self.name, *files, *words]
 
     def shown(self, *words: str) -> str:
         """The command as a person would type it."""
-        files = [word for file in self.files for word in ("-f", os.path.relpath(file))]
+        files = [word for file in (self.file, *self.overrides) for word in ("-f", os.path.relpath(file))]
         return shlex.join(["docker", "compose", "-p", self.name, *files, *words])
 
     def run(self, *words: str, environment: Mapping[str, str] | None = None, quiet: bool = False) -> str:

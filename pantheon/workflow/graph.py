@@ -56,7 +56,7 @@ Report = Callable[[dict[str, Any]], None]
 
 # Held while a stage's state is written and told. Whoever ends this process takes it and keeps it: a stage whose files
 # are cleared up under it must not call that a failure.
-recording = threading.Lock()
+marking = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def run_stage(
         record = {"state": state, "started": started, **({"by": other.by} if other else {}), **values}
         if state != "running":
             record |= {"finished": now(), "seconds": round(time.perf_counter() - clock, 3)}
-        with recording:
+        with marking:
             run.mark(name, **record)
             report({"event": "stage", "run": run.id, "stage": name, **record})
 

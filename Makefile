@@ -1,12 +1,12 @@
-# Thin: every goal calls the `pantheon` command. `make help` lists the goals.
+# Every goal calls the `pantheon` command. `make help` lists the goals.
 # On the command line: make tier-zeus up NAME=demo PORT_OFFSET=100. In the environment the same settings are called PANTHEON_NAME,
-# PANTHEON_PORT_OFFSET … (bare names there belong to others: WSL, for one, sets NAME).
+# PANTHEON_PORT_OFFSET … (other programs use the bare names: WSL, for example, sets NAME).
 
 SHELL := /bin/sh
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED NOTE FILE CA S3_ENDPOINT_URL S3_BUCKET AT VERSION ALIAS MODEL
+SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED FOLDS METRIC IGNORE HEADER INFER DATASET NOTE FILE CA S3_ENDPOINT_URL S3_BUCKET AT VERSION ALIAS MODEL
 # $(value) and not $(NAME): quotes and dollar signs in a value must survive make.
 $(foreach s,$(SETTINGS),$(if $(filter command%,$(origin $s)),$(eval override export PANTHEON_$s := $$(value $s))))
 
@@ -15,12 +15,12 @@ TIER := $(patsubst tier-%,%,$(firstword $(TIER_GOALS)))
 VERBS := up run predict ask status logs down destroy doctor runs approve hold images images-save images-load prepare
 DONE := $(filter $(VERBS) models rollback test,$(MAKECMDGOALS))
 
-.PHONY: help test check bench lock format models rollback $(VERBS) $(TIER_GOALS)
+.PHONY: help test test-all check bench lock format models rollback $(VERBS) $(TIER_GOALS)
 
 help:
 	@bin/pantheon help
 
-# `make tier-zeus up`: the tier is a goal that says which, the verb does the work. Alone, the tier tells its story.
+# `make tier-zeus up`: the goal tier-zeus selects the tier, the verb does the work. Without a verb, describe the tier.
 ifneq ($(TIER_GOALS),)
 $(TIER_GOALS):
 	@$(if $(filter-out 1,$(words $(TIER_GOALS))),echo "One tier at a time: $(TIER_GOALS)." >&2; exit 2,$(if $(DONE),:,bin/pantheon tier "$(TIER)"))
@@ -29,16 +29,20 @@ endif
 $(VERBS):
 	@bin/pantheon $@ $(TIER)
 
-# A list; with VERSION= all about that one; with ALIAS=champion too, that one is promoted.
+# List the models; with VERSION= show that version; with ALIAS=champion as well, promote it.
 models:
-	@bin/pantheon models $(if $(PANTHEON_VERSION),$(if $(PANTHEON_ALIAS),promote,show),list)
+	@bin/pantheon models $(if $(PANTHEON_VERSION),$(if $(PANTHEON_ALIAS),promote,show),list) $(if $(TIER),--tier $(TIER))
 
 rollback:
-	@bin/pantheon models rollback
+	@bin/pantheon models rollback $(if $(TIER),--tier $(TIER))
 
-# The whole suite; with a tier (`make tier-zeus test`) a smoke test of the deployment that is up.
+# Run the unit tests, the tests of parts and one upgrade through all tiers; with a tier (`make tier-zeus test`), a smoke test of the running deployment.
 test:
 	@$(if $(TIER),bin/pantheon test $(TIER),bin/dev test)
+
+# Run every test, including those in containers.
+test-all:
+	@bin/dev test-all
 
 check:
 	@bin/dev check

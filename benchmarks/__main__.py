@@ -1,4 +1,4 @@
-"""``make bench``: the figures, measured on this machine, side by side with what they are compared to.
+"""``make bench``: measure this machine's figures, side by side with their reference.
 
     bin/dev bench                 everything
     bin/dev bench data serving    these parts only
@@ -20,11 +20,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("serving", "data", "training", "store", "startup", "zeus", "odysseus", "versioning", "compose")
+PARTS = ("serving", "data", "training", "runs", "store", "startup", "zeus", "odysseus", "versioning", "compose")
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Return the description of this machine."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "",

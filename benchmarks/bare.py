@@ -13,17 +13,18 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from pantheon.engines.model import COMPLETED, Service
+from pantheon.engines.definition.model import COMPLETED
+from pantheon.engines.local.service import Service
 
-LOOK = 0.05
+POLL_SECONDS = 0.05
 
 
 def until(ready: Callable[[], bool], timeout: float = 120) -> None:
     end = time.perf_counter() + timeout
     while not ready():
         if time.perf_counter() > end:
-            raise TimeoutError("a component did not get ready")
-        time.sleep(LOOK)
+            raise TimeoutError("a component did not become ready")
+        time.sleep(POLL_SECONDS)
 
 
 def environment(service: Service, root: Path) -> dict[str, str]:
@@ -66,7 +67,7 @@ def chains(services: dict[str, Service], root: Path, logs: Path) -> dict[str, fl
             once = any(s.depends_on.get(service.name) == COMPLETED for s in services.values())
             until(lambda: process.poll() == 0 if once else is_healthy(service, env))
             ready[service.name] = time.perf_counter() - begin
-        except Exception as error:  # noqa: BLE001 - told to the main thread
+        except Exception as error:  # noqa: BLE001 - passed to the main thread
             failed.append(f"{service.name}: {error!r}, see {logs}")
 
     threads = [threading.Thread(target=start, args=[s], daemon=True) for s in services.values() if not s.task]

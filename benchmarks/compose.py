@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.zeus import PORTS
-from pantheon.engines import docker_api
+from pantheon.engines.compose import client
 from pantheon.engines.ports import free_offset
 from pantheon.errors import PantheonError
-from tests.compose import stand_in_postgres
+from tests.support.stand_ins import postgres_image as stand_in_postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 OF_CI = "pantheon-ci"  # in the socket of the engine that .ci/docker-engine starts
@@ -90,7 +90,7 @@ def postgres_image(host: str) -> str:
     return stand_in_postgres.build(host)
 
 
-def stored(api: docker_api.Api, images: list[str]) -> float:
+def stored(api: client.Api, images: list[str]) -> float:
     """MB (10^6 bytes) of all layers of ``images``, each counted once."""
     steps = [step for image in images for step in api.ask(f"/images/{image}/history")]
     built = {(step["Created"], step["CreatedBy"], step["Size"]) for step in steps}  # the same time: the same layer
@@ -113,7 +113,7 @@ def warm_up(tier: str, name: str, offset: int, given: dict[str, Any]) -> tuple[f
 def bench() -> dict[str, Any]:
     """Sizes in MB, times in seconds, the overhead as a ratio; nothing where no Docker engine answers."""
     try:
-        engine = docker_api.find(os.environ)
+        engine = client.find(os.environ)
     except PantheonError as error:
         print(f"left out: {error.cause}")
         return {}
@@ -125,7 +125,7 @@ def bench() -> dict[str, Any]:
         first, again = build_times(tree, env)
         found = json.loads(subprocess.check_output(["bin/pantheon", "images", "--json"], cwd=tree, env=env))
         sizes = {each["image"].partition(":")[0]: each["size"] / 1e6 for each in found}
-        together = stored(docker_api.Api(engine.host), [each["image"] for each in found])
+        together = stored(client.Api(engine.host), [each["image"] for each in found])
         try:
             for number, (kind, name) in enumerate(list(names.items())[:2]):
                 own = ["--engine", kind, "--name", name, "--port-offset", str(base + 100 * number)]

@@ -22,19 +22,19 @@ import polars as pl
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pantheon.workflow.generate import write_robots_csv  # noqa: E402
+from pantheon.workflow.data.generate import write_robots_csv  # noqa: E402
+from pantheon.workflow.data.spec_file import dump_spec, read_spec  # noqa: E402
 from pantheon.workflow.run import Params, Run  # noqa: E402
-from pantheon.workflow.spec import Spec  # noqa: E402
 
 BARE = [str(ROOT / "benchmarks" / "data_bare_polars.py")]
 STAGES = ["-c", """
 import json, sys, time
 from pathlib import Path
 from benchmarks.data_bare_polars import peak_mb
-from pantheon.workflow.clean_data import clean_data
-from pantheon.workflow.load_data import load_data
+from pantheon.workflow.stages.clean_data import clean_data
+from pantheon.workflow.stages.load_data import load_data
 from pantheon.workflow.run import Run
-from pantheon.workflow.split_data import split_data
+from pantheon.workflow.stages.split_data import split_data
 run, parts, begin = Run(Path(sys.argv[1])), {}, time.perf_counter()
 for stage in (load_data, clean_data, split_data):
     stage_begin = time.perf_counter()
@@ -74,11 +74,11 @@ def _one(rows: int, repeats: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-data-") as scratch:
         source = Path(scratch) / "robots.csv"
         write_robots_csv(source, rows)
-        spec = Spec.read(ROOT / "datasets" / "robots.toml")
+        spec = read_spec(ROOT / "datasets" / "robots.toml")
         spec = replace(spec, source=replace(spec.source, kind="file", path=str(source)))
         ours, bare, same = [], [], True
         for _ in range(repeats):
-            run = Run.create(Path(scratch) / "state", spec.dump(), "robots", Params(threads=threads))
+            run = Run.create(Path(scratch) / "state", dump_spec(spec), "robots", Params(threads=threads))
             by_hand = Path(scratch) / "bare"
             by_hand.mkdir()
             ours.append(_run([*STAGES, str(run.folder)], threads))

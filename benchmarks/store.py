@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from pantheon.store.s3 import S3Store
-from tests.store.servers import weed
+from pantheon.store.s3.store import S3Store
+from tests.support.s3_servers import weed
 
 # A bundle as the tutorial's runs leave it: bytes of each file.
 FILES = {

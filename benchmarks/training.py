@@ -26,12 +26,12 @@ import importlib, json, sys, time
 from pathlib import Path
 from pantheon.store import FolderStore
 from pantheon.workflow.run import Run
-import pantheon.workflow.bundle, pantheon.workflow.plots
+import pantheon.workflow.bundle.write, pantheon.workflow.training.plots
 run = Run(Path(sys.argv[1]))
 store, found, used = FolderStore(run.state / "models"), {}, {}
 names = ["preprocess", "feature_engineering", "feature_selection", "train", "model_selection", "hyperparameter_tuning",
          "evaluate", "performance_metrics", "model_comparison", "deploy"]
-stages = {name: getattr(importlib.import_module(f"pantheon.workflow.{name}"), name) for name in names}
+stages = {name: getattr(importlib.import_module(f"pantheon.workflow.stages.{name}"), name) for name in names}
 for name, stage in stages.items():
     clock, cpu = time.perf_counter(), time.process_time()
     stage(run, store) if name in ("model_comparison", "deploy") else stage(run)
@@ -41,10 +41,10 @@ print(json.dumps({"seconds": found, "cpu": used}))
 DATA = """
 import sys
 from pathlib import Path
-from pantheon.workflow.clean_data import clean_data
-from pantheon.workflow.load_data import load_data
+from pantheon.workflow.stages.clean_data import clean_data
+from pantheon.workflow.stages.load_data import load_data
 from pantheon.workflow.run import Run
-from pantheon.workflow.split_data import split_data
+from pantheon.workflow.stages.split_data import split_data
 run = Run(Path(sys.argv[1]))
 load_data(run), clean_data(run), split_data(run)
 """
@@ -53,15 +53,15 @@ APART = ("performance_metrics", "model_comparison", "deploy")
 
 def measure(rows: int, repeats: int) -> dict[str, Any]:
     """Both sides on ``rows`` robots, ``repeats`` times."""
+    from pantheon.workflow.data.spec_file import dump_spec, read_spec
     from pantheon.workflow.run import Params, Run
-    from pantheon.workflow.spec import Spec
 
     ours, by_hand, greatest = [], [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        spec = Spec.read(ROOT / "datasets" / "robots.toml")
+        spec = read_spec(ROOT / "datasets" / "robots.toml")
         spec = replace(spec, source=replace(spec.source, rows=rows))
         for _ in range(repeats):
-            run = Run.create(Path(scratch) / "state", spec.dump(), "robots", Params())
+            run = Run.create(Path(scratch) / "state", dump_spec(spec), "robots", Params())
             _run(["-c", DATA, str(run.folder)])
             ours.append(json.loads(_run(["-c", STAGES, str(run.folder)], GOMP_SPINCOUNT="1000")))  # as tasks.py
             parts = [str(run.path(f"data/{part}.parquet")) for part in ("train", "test")]
@@ -89,7 +89,7 @@ def measure(rows: int, repeats: int) -> dict[str, Any]:
 
 def difference(run: Any, by_hand: dict[str, Any]) -> float:
     """The greatest difference of any figure; infinite when another model was chosen."""
-    from pantheon.workflow.run import read_json
+    from pantheon.files import read_json
 
     metrics = read_json(run.path("metrics.json"))
     ranking = {entry["name"]: entry["mean"] for entry in read_json(run.path("selection.json"))["ranking"]}

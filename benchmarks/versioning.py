@@ -11,9 +11,10 @@ from typing import Any
 
 from benchmarks.startup import ROOT, timed
 from pantheon import versioning
+from pantheon.files import write_json
 from pantheon.versioning import launch
-from pantheon.workflow.run import Params, Run, write_json
-from tests.store import servers
+from pantheon.workflow.run import Params, Run
+from tests.support import s3_servers as servers
 
 
 def odysseus(state: Path, bucket: str, endpoint: str) -> None:
@@ -32,7 +33,7 @@ def recorded(state: Path) -> float:
     run = Run.create(state, spec, "robots", Params(trials=2), tier="odysseus", runner="graph")
     credentials = {"AWS_SHARED_CREDENTIALS_FILE": str(state / "secrets" / "s3" / "credentials")}
     env = {**os.environ, **credentials, "STATE_DIR": str(state), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-P", "-m", "pantheon.tasks", "run", "--run", run.id]
+    command = [sys.executable, "-P", "-m", "pantheon.worker", "run", "--run", run.id]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     for line in done.stdout.splitlines():
         event = json.loads(line)
@@ -50,13 +51,13 @@ def bench(repeats: int = 5) -> dict[str, Any]:
         with servers.weed(folder / "weed") as server:
             state = folder / "state"
             odysseus(state, server.bucket(), server.endpoint)
-            main = versioning.prepare(state)
+            main = versioning.prepare(state).folder
             took = [recorded(state) for _ in range(3)]
             clean = {key: value for key, value in os.environ.items() if key not in ("STATE_DIR", "PYTHONPATH")}
             ours, bare = [], []
             for _ in range(repeats):
                 ours.append(timed([str(ROOT / "bin" / "dvc"), "repro"], cwd=main, env=clean))
-                around = launch.surroundings(state, main, clean)
+                around = launch.environment(state, main, clean)
                 bare.append(timed([str(launch.program(clean)), "repro"], cwd=main, env=around))
     return {
         "dvc repro, nothing to do, s": {"value": statistics.median(ours), "bar": 3},

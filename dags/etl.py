@@ -1,13 +1,13 @@
-"""The first half of the workflow: from raw data to what models are trained on.
+"""The first half of the workflow: from raw data to training data.
 
 Each task runs one stage in the workflow's own environment, on the folder of one run (`runs/ID` in the state folder).
-What goes wrong by chance is tried again. **Wrong data fails at once**: the last lines of the task's log say what is
-wrong and what to do about it. Put it right, then *clear* the failed task: the run goes on from there.
+Temporary errors are retried. **Bad data fails at once**: the last lines of the task's log say what is wrong and how to
+fix it. Fix it, then *clear* the failed task: the run continues from there.
 
-When `preprocess` is done, an asset event names the run, and whoever goes on in this deployment starts: the DAG
-`dataflow`, or where JupyterLab is part of it `notebooks`, or its variant `pycaret`.
+After `preprocess`, an asset event names the run and starts the DAG that continues it in this deployment: `dataflow`,
+or `notebooks` if the deployment has JupyterLab, or its variant `pycaret`.
 
-It starts when somebody triggers it. To have it start by itself, give the deployment a schedule:
+Trigger this DAG by hand, or give the deployment a schedule:
 `make tier-prometheus up SCHEDULE='0 6 * * *'`.
 """
 
@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.sdk import Param, dag, get_current_context, task
-from shared import DEFAULTS, HANDOVER, PREPARED, RUN, failing_at_once, log
+from shared import DEFAULTS, HANDOVER, RUN, failing_at_once, log, prepared_for
 
 from pantheon.airflow import settings
 from pantheon.airflow.stages import run_stage
@@ -24,14 +24,14 @@ deployment = settings.deployment()
 
 
 def stage(name: str) -> dict[str, Any]:
-    """Run one stage of this DAG run's run; what it returns is shown in the interface (XCom)."""
+    """Run one stage; Airflow's interface shows what it returns (XCom)."""
     context = get_current_context()
     params, dag_run = context["params"], context["dag_run"]
     run = settings.run_id(params["run"], dag_run.run_id, dag_run.run_after)
     asked = {
         "dataset": params["dataset"],
-        "params": {key: params[key] for key in ("trials", "seed", "approval")},
-        "tier": settings.deployment().get("tier", ""),
+        "params": {key: params[key] for key in ("trials", "seed", "folds", "metric", "approval")},
+        "tier": settings.deployment().tier,
         "runner": "graph",
     }
     with failing_at_once():
@@ -50,34 +50,48 @@ def stage(name: str) -> dict[str, Any]:
     doc_md=__doc__,
     params={
         "dataset": Param(
-            deployment.get("dataset") or "robots",
+            deployment.dataset or "robots",
             type="string",
             examples=settings.datasets(),
             title="Dataset",
-            description="One that ships with Pantheon, or your own (`DATA=… TARGET=…`).",
+            description="A dataset that ships with Pantheon, or your own (`DATA=… TARGET=…`).",
         ),
         "trials": Param(
-            deployment.get("trials") or 10,
+            deployment.trials or 10,
             type="integer",
             minimum=1,
             maximum=1000,
             title="Trials",
-            description="Hyperparameter trials for each family of models.",
+            description="Hyperparameter trials for each model family.",
         ),
         "seed": Param(
-            42 if deployment.get("seed") is None else deployment["seed"],
+            42 if deployment.seed is None else deployment.seed,
             type="integer",
             minimum=0,
             maximum=2**32 - 1,
             title="Seed",
             description="The same data, parameters and seed give the same model.",
         ),
+        "folds": Param(
+            deployment.folds or 5,
+            type="integer",
+            minimum=2,
+            maximum=50,
+            title="Folds",
+            description="Folds of cross-validation; fewer where a class is rare.",
+        ),
+        "metric": Param(
+            deployment.metric or "",
+            type="string",
+            title="Metric",
+            description="What models are chosen and judged by, such as mae; empty: ROC AUC or RMSE.",
+        ),
         "approval": Param(
-            deployment.get("approval") or "auto",
+            deployment.approval or "auto",
             type="string",
             enum=["auto", "required"],
             title="Approval",
-            description="required: a person looks at the model before it is deployed.",
+            description="required: someone must approve the model before it is deployed.",
         ),
         "run": RUN,
     },
@@ -90,21 +104,21 @@ def etl() -> None:
 
     @task
     def clean_data() -> dict[str, Any]:
-        """Hold the data to its spec, repair what may be repaired, and say what was done."""
+        """Check the data against its spec, repair what can be repaired, and report the changes."""
         return stage("clean_data")
 
     @task
     def split_data() -> dict[str, Any]:
-        """Training and held-out rows, without leakage."""
+        """Split the rows into training and held-out rows, without leakage."""
         return stage("split_data")
 
     @task(outlets=[HANDOVER])
     def preprocess(*, outlet_events: Any = None) -> dict[str, Any]:
-        """Missing values, categories, scales; then hand over to whoever goes on in this deployment."""
+        """Prepare missing values, categories and scales; then start the DAG that continues."""
         done = stage("preprocess")
-        rest = settings.deployment().get("route", {}).get("rest", "dataflow")
-        outlet_events[HANDOVER].add(PREPARED[rest], extra={"run": done["run"]})
-        log.info("%s goes on with run %s", rest, done["run"])
+        rest = settings.deployment().route.rest
+        outlet_events[HANDOVER].add(prepared_for(rest), extra={"run": done["run"]})
+        log.info("%s continues run %s", rest, done["run"])
         return done
 
     load_data() >> clean_data() >> split_data() >> preprocess()

@@ -1,4 +1,4 @@
-"""What the DAGs share: the assets by which one hands over to the next, and errors in Airflow's terms."""
+"""Shared parts of the DAGs: the assets that connect them, and errors in Airflow's terms."""
 
 import logging
 from collections.abc import Iterator
@@ -15,17 +15,21 @@ from pantheon.errors import PantheonError
 
 log = logging.getLogger("pantheon")
 
-# Who goes on after the ETL -> the asset that starts it. An event's extra names the run: {"run": ID}.
-PREPARED = {
-    "dataflow": Asset("prepared_for_dataflow", uri="x-pantheon://prepared/dataflow"),
-    "jupyter": Asset("prepared_for_jupyter", uri="x-pantheon://prepared/jupyter"),
-    "pycaret": Asset("prepared_for_pycaret", uri="x-pantheon://prepared/pycaret"),
-}
-HANDOVER = AssetAlias("prepared")  # which of them it is, is known at run time only
+
+def prepared_for(rest: str) -> Asset:
+    """The asset that starts the DAG which continues after the ETL. An event's extra names the run: ``{"run": ID}``.
+
+    Args:
+        rest: who runs the other stages, as the deployment's route says; the DAG for it is scheduled on this asset.
+    """
+    return Asset(f"prepared_for_{rest}", uri=f"x-pantheon://prepared/{rest}")
+
+
+HANDOVER = AssetAlias("prepared")  # the asset is chosen at run time
 
 DEFAULTS: dict[str, Any] = {
     "owner": "pantheon",
-    "retries": 2,  # for what may pass by itself; bad data fails at once
+    "retries": 2,  # for temporary errors; bad data fails at once
     "retry_delay": timedelta(seconds=5),
     "execution_timeout": timedelta(hours=2),
 }
@@ -34,13 +38,13 @@ RUN = Param(
     type=["null", "string"],
     pattern=f"^{settings.RUN_ID}$",
     title="Run",
-    description="The id of a run, such as 20260131-142500-0a1b.",
+    description="The ID of a run, for example 20260131-142500-0a1b.",
 )
 
 
 @contextmanager
 def failing_at_once() -> Iterator[None]:
-    """Bad input fails the task without a retry; the log says cause and cure of that and of all else."""
+    """Fail the task without a retry on bad input; log the cause and the cure of every error."""
     try:
         yield
     except PantheonError as error:
@@ -53,7 +57,7 @@ def failing_at_once() -> Iterator[None]:
 
 
 def runs_to_go_on_with(inlet_events: Any, asset: Asset) -> list[str]:
-    """The runs that this DAG run goes on with: of its events, of newer ones, or the one that a person asked for."""
+    """Return the runs that this DAG run continues: from its events, newer events, or its `run` parameter."""
     context = get_current_context()
     asked, dag_run = context["params"].get("run"), context["dag_run"]
     events = [event for events in context["triggering_asset_events"].values() for event in events]
@@ -64,5 +68,5 @@ def runs_to_go_on_with(inlet_events: Any, asset: Asset) -> list[str]:
     if asked:
         found.append((asked, datetime.now(UTC)))
     if not found:
-        raise AirflowFailException("No run was named. Trigger this DAG with the id of a run whose data is prepared.")
+        raise AirflowFailException("No run given. Trigger this DAG with the ID of a run whose data is prepared.")
     return take(settings.state_folder(), found, dag_run.dag_id, dag_run.run_id)

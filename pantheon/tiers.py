@@ -1,8 +1,11 @@
-"""The nine architectures, read from ``tiers/N-NAME/tier.toml``."""
+"""The tiers (architectures), which are defined in ``tiers/N-NAME/tier.toml``.
+
+``PANTHEON_TIERS`` names additional folders of tiers, to develop a component outside the repository.
+"""
 
 import difflib
+import os
 import tomllib
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Variant:
-    """Another way to do a tier's work: ``VARIANT=NAME``.
+    """A variant of a tier, ``VARIANT=NAME``, which replaces a part of it.
 
     Attributes:
-        adds: what it brings, in words.
-        environments: as ``Tier.environments``.
+        adds: description of what it adds.
     """
 
     adds: str
-    environments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,18 +30,15 @@ class Tier:
     """One architecture.
 
     Attributes:
-        number: 1 to 9; a tier holds everything of the tiers before it.
+        number: 1 to 9; a tier contains all components of the previous tiers.
         name: the name on the command line, such as ``zeus``.
         title: the full name, such as ``the Zeus Zonal``.
-        adds: the component that it adds to the tier before it.
-        story: one sentence on who does what there.
-        built: whether it can be brought up yet.
-        folder: ``tiers/N-NAME``.
-        runner: how the stages are run: ``script`` or ``graph``; empty where not built.
-        component: its services, as ``x-component`` in the compose files; empty where it adds none.
-        environments: those that its services use besides their own.
-        variants: by name; its compose file is ``compose.VARIANT.yaml``.
-        memory_mb, disk_mb: what the machine needs, in MB.
+        adds: the component that it adds to the previous tier.
+        story: a sentence that explains the roles of the components.
+        built: whether it is implemented.
+        folder: ``tiers/N-NAME``; its compose file lists the components.
+        runner: how the stages are run: ``script`` or ``graph``; empty if it is not implemented.
+        variants: by name; the compose file of a variant is ``compose.VARIANT.yaml``.
     """
 
     number: int
@@ -51,51 +49,40 @@ class Tier:
     built: bool
     folder: Path
     runner: str = ""
-    component: str = ""
-    environments: tuple[str, ...] = ()
     variants: dict[str, Variant] = field(default_factory=dict)
-    memory_mb: int = 0
-    disk_mb: int = 0
 
     @property
     def compose_file(self) -> Path:
         return self.folder / "compose.yaml"
 
     def definition(self, variant: str = "") -> Path:
-        """The compose file of the tier, or of one of its variants."""
+        """Return the compose file of the tier, or of one of its variants."""
         return self.folder / f"compose.{variant}.yaml" if variant in self.variants else self.compose_file
 
 
 def all_tiers() -> list[Tier]:
-    """The nine, in order."""
+    """Return all tiers, ordered by number."""
+    more = os.environ.get("PANTHEON_TIERS", "")
     tiers = []
-    for path in sorted((ROOT / "tiers").glob("[1-9]-*/tier.toml")):
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        needs = raw.pop("needs", {})
-        raw["environments"] = tuple(raw.get("environments", ()))
-        raw["variants"] = {
-            name: Variant(each["adds"], tuple(each["environments"])) for name, each in raw.get("variants", {}).items()
-        }
-        tiers.append(Tier(number=int(path.parent.name[0]), folder=path.parent, **raw, **needs))
-    return tiers
+    for folder in [ROOT / "tiers", *(Path(path).absolute() for path in more.split(os.pathsep) if path)]:
+        for path in folder.glob("[1-9]*-*/tier.toml"):
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+            raw["variants"] = {name: Variant(variant["adds"]) for name, variant in raw.get("variants", {}).items()}
+            tiers.append(Tier(number=int(path.parent.name.partition("-")[0]), folder=path.parent, **raw))
+    return sorted(tiers, key=lambda tier: tier.number)
 
 
-def components(tier: Tier) -> list[str]:
-    """What ``tier`` and the tiers before it are made of, as far as it can be left out."""
-    return [t.component for t in all_tiers() if t.number <= tier.number and t.component]
-
-
-def environments(tier: Tier, without: Collection[str] = (), variant: str = "") -> list[str]:
-    """What ``tier`` needs besides the environments that its services are named after."""
-    found = [e for t in all_tiers() if t.number <= tier.number and t.component not in without for e in t.environments]
-    return [*found, *(tier.variants[variant].environments if variant in tier.variants else ())]
+def definitions() -> list[Path]:
+    """Return the compose files of all implemented tiers and their variants."""
+    built = [tier for tier in all_tiers() if tier.built]
+    return [tier.definition(variant) for tier in built for variant in ("", *tier.variants)]
 
 
 def find(name: str) -> Tier:
-    """The tier called ``name``.
+    """Return the tier called ``name``.
 
     Raises:
-        PantheonError: there is none; names the nearest.
+        PantheonError: it does not exist; suggests the most similar one.
     """
     tiers = all_tiers()
     for tier in tiers:
@@ -107,15 +94,15 @@ def find(name: str) -> Tier:
 
 
 def find_built(name: str) -> Tier:
-    """The tier called ``name``, which can be brought up.
+    """Return the tier called ``name``, which must be implemented.
 
     Raises:
-        PantheonError: there is none, or it is not built yet; names the highest that is.
+        PantheonError: it does not exist or is not built yet; names the highest tier that is.
     """
     tier = find(name)
     if not tier.built:
         last = [t.name for t in all_tiers() if t.built][-1]
         raise PantheonError(
-            f"{tier.title} ({tier.adds}) is not built yet.", f"The furthest tier today: make tier-{last} up"
+            f"{tier.title} ({tier.adds}) is not built yet.", f"The highest tier so far: `make tier-{last} up`"
         )
     return tier

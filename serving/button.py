@@ -1,67 +1,95 @@
-"""``python -m serving.button``: the page and POST /predict in one process.
+"""Run the page and POST /predict in one process: ``python -m serving.button``.
 
 Environment: ``STATE_DIR`` the deployment's state folder, ``BUTTON_HOST`` the address to bind, ``BUTTON_PORT``,
-``BUTTON_HOSTS`` further host names that people may type, comma-separated.
+``BUTTON_HOSTS`` additional allowed host names, comma-separated, ``BUTTON_PASSWORD_FILE`` the file with the page's
+password (without it, nobody can log in), ``BUTTON_DIR`` a folder of the button's own.
 """
 
-import contextlib
-import ctypes
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: its pool of threads is never used here
+    os.environ.setdefault(_name, "1")  # before numpy is imported: its thread pool is not used
 
 from pantheon.store import open_store  # noqa: E402
-from serving.api import Api  # noqa: E402
-from serving.champion import Champion  # noqa: E402
-from serving.guard import App, Guard  # noqa: E402
-from serving.page import Page, application  # noqa: E402
-from serving.questions import Questions  # noqa: E402
-from serving.reader import Reader  # noqa: E402
-from serving.server import Server  # noqa: E402
+from pantheon.web.granian import leave  # noqa: E402
+from pantheon.web.messages import Quick, Response  # noqa: E402
+from pantheon.web.server import Request, Server  # noqa: E402
+from pantheon.web.wsgi import Wsgi  # noqa: E402
+from serving import memory  # noqa: E402
+from serving.endpoint.api import Api  # noqa: E402
+from serving.endpoint.guard import Guard, fenced, repeated  # noqa: E402
+from serving.model.champion import Champion  # noqa: E402
+from serving.page.access import Access  # noqa: E402
+from serving.page.app import FORM_BYTES, Page, application  # noqa: E402
+from serving.problems import Problem  # noqa: E402
+from serving.questions.answers import Questions  # noqa: E402
+from serving.questions.reader import Reader  # noqa: E402
 from serving.state import State  # noqa: E402
 
-M_ARENA_MAX = -8  # malloc.h
-
-
-def few_arenas() -> None:
-    """Two heaps for all threads: glibc gives each its own, and what one frees another cannot use."""
-    with contextlib.suppress(AttributeError, OSError):  # another C library does without
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+THREADS = 8  # for pages and reads of the store
 
 
 class Button:
-    """The service: ``app`` is the whole WSGI application.
+    """The service, an application for ``pantheon.web.server``.
 
     Args:
         state: the deployment's state folder.
-        port: the port that people type.
-        hosts: further allowed hosts.
+        port: the port in the page's address.
+        hosts: additional allowed hosts.
+        password: the file with the page's password.
+        own: a folder of the button's own.
     """
 
-    def __init__(self, state: Path, port: int, hosts: Iterable[str] = ()) -> None:
+    def __init__(self, state: Path, port: int, hosts: Iterable[str] = (), *, password: Path, own: Path) -> None:
         folder = State(state)
-        store = open_store(state, patience=0)  # nobody waits for an S3 that is away: it is looked at again soon
+        store = open_store(state, retry_seconds=0)  # do not wait for an unreachable S3: it is polled again soon
+        threads = ThreadPoolExecutor(THREADS, "page")
         self.champion = Champion(folder, store)
         questions = Questions(folder, Reader(store), self.champion)
-        self.api = Api(self.champion, questions)
-        self.page = application(Page(folder, store, self.champion, questions))
-        self.app: App = Guard(self.route, port, hosts)
+        self.guard = Guard(port, hosts)
+        self.api = Api(self.champion, questions, threads)
+        self.access = Access(password, own / "ended", port)
+        self.pages = Page(folder, store, self.champion, questions, self.access)
+        self.page = Wsgi(application(self.pages), threads, FORM_BYTES)
 
-    def route(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        app = self.api if environ["PATH_INFO"] in self.api.routes else self.page
-        answer: Iterable[bytes] = app(environ, start_response)
-        return answer
+    async def __call__(self, request: Request) -> Response:
+        if why := self.guard.refusal(request):
+            return self.refuse(403, why)
+        if name := repeated(request.query):
+            return self.refuse(400, f'The query has "{name}" more than once.')
+        if not self.access.is_open(request.path) and not self.may(request):
+            return fenced(self.closed(request))
+        app = self.api if request.path in self.api.routes else self.page
+        return fenced(await app(request))
+
+    def may(self, request: Request) -> bool:
+        cookies, authorization, origin = map(request.header, ("cookie", "authorization", "origin"))
+        return self.access.allowed(request.method, cookies, authorization, origin)
+
+    def closed(self, request: Request) -> Response:
+        """Return the answer to a request that needs a login."""
+        challenge = ("www-authenticate", "Bearer")
+        if request.path in self.api.routes:
+            return Problem(401, "This needs a login; the page's login form says how.", headers=(challenge,)).response()
+        headers = [challenge, ("cache-control", "no-store"), ("content-type", "text/html;charset=utf-8")]
+        if request.header("hx-request"):  # a page whose session has ended: htmx opens the login
+            return Response(401, b"", [*headers, ("hx-redirect", "/login?why=ended")])
+        nothing = "" if request.method in ("GET", "HEAD") else " Nothing was changed."
+        return Response(401, self.pages.login_page(f"This needs a login.{nothing}").encode(), headers)
+
+    def quick(self, request: Request) -> Quick | None:
+        return None if self.guard.refusal(request) else self.api.quick(request)
+
+    def refuse(self, status: int, message: str) -> Response:
+        return fenced(Problem(status, message).response())
 
 
 def main() -> int:
-    few_arenas()
+    memory.limit()
     state, host, port = (
         os.environ.get("STATE_DIR", ""),
         os.environ.get("BUTTON_HOST", "127.0.0.1"),
@@ -74,27 +102,21 @@ def main() -> int:
         )
         return 2
     hosts = [h.strip().lower() for h in os.environ.get("BUTTON_HOSTS", "").split(",") if h.strip()]
-    button = Button(Path(state), int(port), hosts)
-    server = Server((host, int(port)), button.app)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    own = Path(os.environ.get("BUTTON_DIR") or Path(state) / "volumes" / "button")
+    password = Path(os.environ.get("BUTTON_PASSWORD_FILE") or Path(state) / "secrets" / "button" / "password")
+    button = Button(Path(state), int(port), hosts, password=password, own=own)
+    server = Server(host, int(port), button)
     try:
         server.prepare()
     except OSError as error:
-        print(f"button: {host}:{port} cannot be listened on: {error}.", file=sys.stderr)
+        print(f"button: cannot listen on {host}:{port}: {error}.", file=sys.stderr)
         return 1
-    button.champion.look()
+    button.champion.refresh()
     button.champion.start()
-    serving = threading.Thread(target=server.serve, name="accept", daemon=True)
-    serving.start()
-    print(f"button: listening on http://{host}:{port}", file=sys.stderr, flush=True)
-    while serving.is_alive() and not stop.wait(1.0):
-        pass
+    server.run(lambda: print(f"button: listening on http://{host}:{port}", file=sys.stderr, flush=True))
     button.champion.stop()
-    server.stop()  # finishes the requests that have begun
-    return 0 if stop.is_set() else 1
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,22 +1,24 @@
-"""What is wrong with a request: always a 4xx, always with the row, the field, what was expected and what came."""
+"""Errors in requests: a status of 4xx with the row, the field, the expected and the received value."""
 
 import json
 from typing import Any
 
-SHOWN = 80  # characters of a value that an error repeats at most
+from pantheon.web.messages import Response
+
+MAX_CHARACTERS = 80  # of a value in an error
 
 
 class Problem(Exception):
-    """A request that cannot be answered, as the client is told.
+    """A rejected request, and the error for the client.
 
     Args:
         status: the HTTP status, 4xx (or 503 while no model is deployed).
-        message: a full sentence.
+        message: a complete sentence.
         row: index of the row in the payload, from 0.
         field: the input's name.
-        expected: what the signature asks for, in words.
-        got: the value that came, shortened.
-        headers: further response headers, such as ``Allow``.
+        expected: description of the values that the signature allows.
+        got: the received value, shortened.
+        headers: further response headers, such as ``allow``.
     """
 
     def __init__(
@@ -50,18 +52,23 @@ class Problem(Exception):
             }
         }
 
+    def response(self) -> Response:
+        headers = [("content-type", "application/json"), ("cache-control", "no-store"), *self.headers]
+        # json instead of msgspec: values from the client may contain lone surrogates
+        return Response(self.status, json.dumps(self.as_json()).encode(), headers)
+
 
 class Refused(Exception):
-    """A value that an input does not take; the message says what it takes."""
+    """A value that an input does not accept; the message describes the accepted values."""
 
 
 def shown(value: object) -> str:
-    """``value`` as JSON, cut to a length fit for an error."""
+    """Return ``value`` as JSON, shortened for an error."""
     if isinstance(value, str):
-        value = value[: SHOWN + 1]  # before encoding: the string may be megabytes long
-    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**SHOWN:
+        value = value[: MAX_CHARACTERS + 1]  # before encoding: the string may be megabytes long
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**MAX_CHARACTERS:
         return "an integer of more than 80 digits"  # str() of an int takes quadratic time
     elif isinstance(value, (dict, list)):
         return f"an {'object' if isinstance(value, dict) else 'array'} of {len(value)}"
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"

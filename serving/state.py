@@ -1,10 +1,12 @@
-"""What the deployment's state folder says, read each time it is asked: growing or a new run restarts nothing."""
+"""The content of the deployment's state folder. Read at every access, so growing or a new run needs no restart."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from pantheon.errors import PantheonError
+from pantheon.state import Route, Services, Settings, StoreLocation, published, read_services, read_store, served
 from pantheon.tiers import Tier, find
 from pantheon.workflow.run import Run
 
@@ -15,46 +17,41 @@ class State:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def _read(self, name: str) -> dict[str, Any]:
-        """A JSON object of ``state/``; empty while it is not there, or not whole yet."""
-        try:
-            value = json.loads((self.folder / "state" / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
-
     @property
-    def deployment(self) -> dict[str, Any]:
-        return self._read("deployment.json")
+    def deployment(self) -> Settings:
+        """The deployment's settings; the defaults without a tier if they are missing or damaged."""
+        try:
+            return published(self.folder)
+        except PantheonError:
+            return Settings(dataset="", route=Route())
 
     @property
     def served(self) -> str:
         """The name of the model that the button serves; empty before the first deploy."""
-        return str(self._read("serving.json").get("model", ""))
+        return served(self.folder)
 
     @property
     def tier(self) -> Tier | None:
-        """The tier the deployment is at; None where it says none that exists."""
+        """The deployment's tier; None if it is not set or does not exist."""
         try:
-            return find(str(self.deployment.get("tier", "")))
+            return find(self.deployment.tier)
         except PantheonError:
             return None
 
     @property
-    def route(self) -> dict[str, Any]:
-        """Who does what: ``etl``, ``rest``, ``models``, ``data``; older deployments have not all of them."""
-        found = self.deployment.get("route")
-        return found if isinstance(found, dict) else {}
+    def route(self) -> Route:
+        """Which component leads which part of the workflow."""
+        return self.deployment.route
 
     @property
     def variant(self) -> str:
-        """The variant of the tier that the deployment is, such as ``pycaret``; empty for the usual one."""
-        tier, name = self.tier, str(self.deployment.get("variant") or "")
+        """The deployment's variant of the tier, such as ``pycaret``; empty for the default."""
+        tier, name = self.tier, self.deployment.variant
         return name if tier and name in tier.variants else ""
 
     @property
     def picture(self) -> Path | None:
-        """The diagram of the tier, or of the variant that the deployment is; None where there is none."""
+        """The diagram of the tier or of the variant; None if there is none."""
         tier, variant = self.tier, self.variant
         if tier is None:
             return None
@@ -62,38 +59,52 @@ class State:
         return next((p for p in (tier.folder / name, tier.folder / "diagram.svg") if p.exists()), None)
 
     @property
-    def store(self) -> dict[str, Any]:
-        """Which S3 the models lie in; empty: the folder ``models``."""
-        return self._read("store.json")
+    def store(self) -> StoreLocation | None:
+        """The S3 location of the models; None for the folder ``models``.
+
+        Raises:
+            PantheonError: the file with the location is damaged.
+        """
+        return read_store(self.folder)
+
+    @property
+    def where(self) -> str:
+        """``store`` as text, to detect changes; the error if the file is damaged."""
+        try:
+            return repr(self.store)
+        except PantheonError as error:
+            return error.cause
 
     def place(self, where: str) -> str:
-        """Where a store is, as people know it: a path within the state folder, whatever a container calls that."""
+        """Return a store's location for users: relative to the state folder, whose path differs in containers."""
         path = Path(where)
         if path.is_absolute() and path.is_relative_to(self.folder):
             return path.relative_to(self.folder).as_posix()
         return where
 
     @property
-    def services(self) -> dict[str, Any]:
-        """``{"updated", "services"}`` as the engine wrote it; empty while no engine has."""
-        return self._read("services.json")
+    def services(self) -> Services:
+        """The services as recorded by the engine; empty before its first record."""
+        return read_services(self.folder)
 
     def runs(self, most: int) -> list[dict[str, Any]]:
-        """The newest runs: what was asked, every stage that has begun, and the outcome so far.
+        """Return the newest runs: their request, every started stage, and the outcome if there is one.
 
-        A run that another process is making or removing right now is left out.
+        A damaged run has only its ``id`` and ``damage``, which names the file, in the state folder, and a cure.
         """
-        found = []
+        result: list[dict[str, Any]] = []
         for run in Run.all(self.folder)[:most]:
             try:
-                outcome = run.path("outcome.json")
-                found.append(
-                    {
-                        **run.asked,
-                        "stages": list(run.stages().values()),
-                        "outcome": json.loads(outcome.read_text(encoding="utf-8")) if outcome.exists() else {},
-                    }
-                )
-            except (OSError, ValueError, KeyError):
+                record, stages, outcome = run.record, run.records(), run.outcome
+            except (PantheonError, OSError) as error:
+                if run.folder.exists():  # else it was just deleted
+                    result.append({"id": run.id, "damage": str(error).replace(f"{self.folder}/", "")})
                 continue
-        return found
+            result.append(
+                {
+                    **to_builtins(record),
+                    "stages": [to_builtins(stage) for stage in stages.values()],
+                    "outcome": to_builtins(outcome) if outcome else {},
+                }
+            )
+        return result

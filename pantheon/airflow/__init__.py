@@ -1,1 +1,1 @@
-"""What Airflow's services and DAGs need of ours, in Airflow's environment: the standard library and psycopg2 alone."""
+"""Code that Airflow's services and DAGs import. Runs in Airflow's environment."""

@@ -1,21 +1,21 @@
-"""Is a service of Airflow healthy? ``python -m pantheon.airflow.health api-server|scheduler|dag-processor``.
+"""Check the health of an Airflow service: ``python -m pantheon.airflow.health api-server|scheduler|dag-processor``.
 
-``airflow jobs check`` says the same at the cost of five seconds of CPU. The scheduler and the dag-processor write a
-heartbeat from their main loop, so one that hangs is seen; heartbeats of a killed predecessor do not count.
+``airflow jobs check`` gives the same answer but uses five seconds of CPU. The scheduler and the dag-processor write a
+heartbeat from their main loop, so a hanging process is detected; heartbeats of a killed predecessor do not count.
 """
 
 import os
 import sys
-import urllib.request
 from contextlib import closing
 
 from pantheon.airflow.start import JOBS, connect, started
+from pantheon.web.health import ask
 
-SILENT = 30.0  # seconds without a heartbeat; one is due every 5
+MAX_HEARTBEAT_AGE = 30.0  # seconds; a heartbeat is due every 5
 
 
 def heartbeat(service: str) -> str:
-    """Why the service is not healthy; empty where it is."""
+    """Return why the service is not healthy; empty if it is healthy."""
     begin = started(service).stat().st_mtime
     with closing(connect()) as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -25,19 +25,17 @@ def heartbeat(service: str) -> str:
         )
         row = cursor.fetchone()
     if not row:
-        return "it has not begun its work"
-    return f"no heartbeat for {row[0]:.0f} seconds" if row[0] > SILENT else ""
-
-
-def answer() -> str:
-    """Why the api-server is not healthy; empty where it is."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{os.environ['AIRFLOW__API__PORT']}/execution/health", timeout=8):
-        return ""
+        return "its main loop has not started"
+    return f"no heartbeat for {row[0]:.0f} seconds" if row[0] > MAX_HEARTBEAT_AGE else ""
 
 
 if __name__ == "__main__":
     try:
-        problem = answer() if sys.argv[1] == "api-server" else heartbeat(sys.argv[1])
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is not healthy, and one line says why
+        problem = ""
+        if sys.argv[1] == "api-server":
+            ask(int(os.environ["AIRFLOW__API__PORT"]), "/execution/health", timeout=4)
+        else:
+            problem = heartbeat(sys.argv[1])
+    except Exception as error:  # noqa: BLE001 - any error means unhealthy; report it in one line
         problem = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     sys.exit(problem or 0)

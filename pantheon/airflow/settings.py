@@ -1,48 +1,46 @@
-"""What the DAGs know of the deployment: read from its state folder, since it changes while Airflow runs."""
+"""The deployment's settings for DAGs. Read from the state folder every time: they change while Airflow runs."""
 
 import hashlib
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-RUN_ID = "[0-9]{8}-[0-9]{6}-[0-9a-f]{4}"  # as pantheon.workflow.run has it
+from pantheon.state import Settings, published
+
+RUN_ID = "[0-9]{8}-[0-9]{6}-[0-9a-f]{4}"  # the same as in pantheon.workflow.run
 
 
 def state_folder() -> Path:
     return Path(os.environ["STATE_DIR"])
 
 
-def deployment() -> dict[str, Any]:
-    """``state/deployment.json``; empty where nothing was written yet."""
-    try:
-        found: dict[str, Any] = json.loads((state_folder() / "state" / "deployment.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return found
+def deployment() -> Settings:
+    """Return the settings that the host published; the defaults before the first ``up``."""
+    return published(state_folder())
 
 
 def schedule() -> str | None:
-    """When a run starts by itself, as a cron expression; None (the default): never."""
-    return deployment().get("schedule") or None
+    """Return the schedule of automatic runs as a cron expression; None (the default) means no schedule."""
+    return deployment().schedule or None
 
 
 def datasets() -> list[str]:
-    """The datasets by name: those that ship with us and the deployment's own."""
+    """Return the names of the datasets: those that ship with Pantheon and the deployment's own."""
     shipped = Path(__file__).resolve().parents[2] / "datasets"
     return sorted({spec.stem for folder in (shipped, state_folder() / "data") for spec in folder.glob("*.toml")})
 
 
-def run_id(asked: str | None, dag_run_id: str, run_after: datetime) -> str:
-    """The run that a DAG run works on: the one asked for, else one of its own, the same at every try and repetition.
+def run_id(requested: str | None, dag_run_id: str, run_after: datetime) -> str:
+    """Return the ID of the run that a DAG run works on: the requested one, or else a new one.
+
+    A new ID is derived from the arguments, so retries and repetitions get the same ID.
 
     Args:
         dag_run_id: unique in Airflow.
-        run_after: when the DAG run was due; never changes.
+        run_after: the time the DAG run was due; never changes.
     """
     mark = hashlib.sha256(dag_run_id.encode()).hexdigest()[:4]
-    return asked or f"{run_after.astimezone(UTC):%Y%m%d-%H%M%S}-{mark}"
+    return requested or f"{run_after.astimezone(UTC):%Y%m%d-%H%M%S}-{mark}"
 
 
 def secret(name: str) -> str:
@@ -50,5 +48,5 @@ def secret(name: str) -> str:
 
 
 def address(service: str) -> str:
-    """The HTTP address of a neighbour, such as ``DATAFLOW`` or ``JUPYTER``."""
+    """Return the HTTP address of another service, such as ``DATAFLOW`` or ``JUPYTER``."""
     return f"http://{os.environ[service + '_HOST']}:{os.environ[service + '_PORT']}"

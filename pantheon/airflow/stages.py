@@ -1,6 +1,5 @@
-"""Runs a stage of the workflow in the workflow's own environment, as a child of the task that asks for it."""
+"""Run a stage of the workflow in the workflow's environment, as a child process of the Airflow task."""
 
-import ctypes
 import json
 import os
 import signal
@@ -9,105 +8,98 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pantheon.engines.tasks import Lines, pump
 from pantheon.errors import PantheonError
+from pantheon.events import Reader
+from pantheon.processes import bound_to_me
+from pantheon.workflow.memory import IN_SERVICE
 
-PR_SET_PDEATHSIG = 1
 SOURCE = Path(__file__).resolve().parents[2]
-OWN = ("AIRFLOW", "PG", "PYTHON", "MALLOC_", "_")  # prefixes of variables that are Airflow's, not the workflow's
-libc = ctypes.CDLL(None, use_errno=True)
+AIRFLOW_PREFIXES = ("AIRFLOW", "PG", "PYTHON", "MALLOC_", "_")  # variables that the workflow must not inherit
 
 
 def run_stage(
-    name: str, run: str, asked: dict[str, Any], say: Callable[[str], None], command: list[str] | None = None
+    name: str, run: str, options: dict[str, Any], say: Callable[[str], None], command: list[str] | None = None
 ) -> dict[str, Any]:
-    """Run one stage; make the run first where it is not there.
+    """Run one stage. Create the run first if it does not exist.
 
     Args:
-        asked: ``dataset``, ``params``, ``tier`` and ``runner`` of the run.
-        say: is told each line for people.
-        command: instead of the workflow's Python; for tests.
+        options: ``dataset``, ``params``, ``tier`` and ``runner`` of the run.
+        say: called with every line to display.
+        command: replaces the workflow's Python; for tests.
 
     Returns:
-        The stage's summary: a few figures to show.
+        The stage's summary: a few figures to display.
 
     Raises:
-        PantheonError: what is wrong, in the stage's words; status 2 where the input is, so that a retry cannot help.
+        PantheonError: the stage failed; carries the stage's error. Status 2 if the input is wrong, so that a retry
+            cannot help.
     """
-    python = [f"{os.environ['WORKFLOW_ENVIRONMENT']}/bin/python", "-P", "-m", "pantheon.tasks"]
-    words = [*(command or python), "stage", name, "--run", run, "--create", json.dumps(asked)]
-    parent = os.getpid()
-
-    def die_with_parent() -> None:  # a task that is killed takes its stage along, and the stage tidies up
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(127)
-
+    python = [f"{os.environ['WORKFLOW_ENVIRONMENT']}/bin/python", "-P", "-m", "pantheon.worker"]
+    arguments = [*(command or python), "stage", name, "--run", run, "--create", json.dumps(options)]
     child = subprocess.Popen(
-        words,
-        env=surroundings(),
+        arguments,
+        env=workflow_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        preexec_fn=die_with_parent,  # in the task's process group, so that what ends the group ends it too
+        stderr=subprocess.PIPE,
+        # if the task is killed, its stage gets SIGTERM and cleans up; it is in the task's process group too
+        preexec_fn=bound_to_me(signal.SIGTERM),
     )
     summary: dict[str, Any] = {}
-    problem: PantheonError | None = None
-    last = ""
-    assert child.stdout
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["event"] == "stage" and event["state"] == "done":
+            summary.update(event["summary"])
+        if text := as_text(event):
+            say(text)
+
+    reader = Reader(f"the stage {name}", on_event, say)
+    assert child.stdout and child.stderr
     try:
-        for line in child.stdout:
-            event = parse(line)
-            if event.get("event") == "stage" and event.get("state") == "done":
-                summary = event["summary"]
-            elif event.get("event") == "error":
-                problem = PantheonError(event["cause"], event["cure"], event["status"])
-            if text := in_words(event):
-                say(text)
-                last = text
+        pump(child, {
+            child.stdout.fileno(): Lines(lambda line: reader.line(line.decode(errors="replace"))),
+            child.stderr.fileno(): Lines(lambda line: reader.text(line.decode(errors="replace"))),
+        })  # fmt: skip
         status = child.wait()
     finally:
         if child.poll() is None:
             child.terminate()
             child.wait()
         child.stdout.close()
-    if problem:
-        raise problem
-    if status:
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
-        raise PantheonError(f"{name} {how}; its last words: {last or 'none'}.", "It is tried again.", 1)
+        child.stderr.close()
+    try:
+        reader.check(status)
+    except KeyboardInterrupt:
+        raise PantheonError(f"the stage {name} was interrupted.", "Airflow retries it.", 1) from None
     return summary
 
 
-def surroundings() -> dict[str, str]:
-    """The workflow's environment variables: ours without Airflow's settings and Python's."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(OWN)}
+def workflow_environment() -> dict[str, str]:
+    """Return the stage's environment variables: this process's without the settings of Airflow and its Python."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(AIRFLOW_PREFIXES)}
     home = os.environ["WORKFLOW_ENVIRONMENT"]
     path = f"{home}/bin:/usr/local/bin:/usr/bin:/bin"
-    return kept | {"PATH": path, "VIRTUAL_ENV": home, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
+    return kept | {
+        "PATH": path,
+        "VIRTUAL_ENV": home,
+        "PYTHONPATH": str(SOURCE),
+        "PYTHONUNBUFFERED": "1",
+        IN_SERVICE: "1",
+    }
 
 
-def parse(line: str) -> dict[str, Any]:
-    """A line of a stage's output as an event; what is none becomes ``{"event": "text"}``."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = None
-    return event if isinstance(event, dict) else {"event": "text", "text": line.rstrip()}
-
-
-def in_words(event: dict[str, Any]) -> str:
-    """An event for people; empty for what they need not read. Errors are said by who catches them."""
+def as_text(event: dict[str, Any]) -> str:
+    """Render an event as a line of text; empty for events that are not displayed. The caller reports errors."""
     match event.get("event"):
         case "stage" if event["state"] == "done":
             figures = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in event["summary"].items())
-            return f"{event['stage']} is done in {event['seconds']} s: {figures}"
+            done = f"{event['stage']} finished in {event['seconds']} s: {figures}"
+            notes = [*event.get("notes", []), *([event["note"]] if event.get("note") else [])]
+            return ". ".join([done, *notes])
         case "stage" if event["state"] == "running":
-            return f"{event['stage']} begins, run {event['run']}"
+            return f"{event['stage']} started, run {event['run']}"
         case "interrupted":
-            return "interrupted; what was half-written is removed"
-        case "text":
-            return str(event["text"])
+            return "interrupted; incomplete files are removed"
         case _:
             return ""

@@ -1,12 +1,11 @@
-"""Starts one of Airflow's services: ``python -m pantheon.airflow.start migrate|api-server|scheduler|dag-processor``.
+"""Start an Airflow service: ``python -m pantheon.airflow.start migrate|api-server|scheduler|dag-processor``.
 
-Before Airflow itself: its folder, the password file where it may be written, and what a killed predecessor left in the
-database. Then this process becomes Airflow's own command.
+Prepares Airflow's folder and a writable copy of the password file, and marks jobs that a killed predecessor left in the
+database as failed. Then runs Airflow's own command in this process.
 """
 
 import importlib
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.airflow import lean
+from pantheon.files import write_bytes
 
 COMMANDS = {
     "api-server": ["api-server", "--workers", "1"],
@@ -22,7 +22,7 @@ COMMANDS = {
     "dag-processor": ["dag-processor"],
 }
 JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob"}  # service -> its rows in the table job
-# The scheduler forks its workers, and they a process for each task: what is imported before is imported once.
+# The scheduler forks its workers, and they fork a process for every task: modules imported before are imported once.
 PRELOAD = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
@@ -36,7 +36,7 @@ PRELOAD = (
 
 
 def connect() -> Any:
-    """A connection to Airflow's database, as the PG variables say; commits by itself."""
+    """Connect to Airflow's database, which the PG variables name; with autocommit."""
     psycopg2: Any = importlib.import_module("psycopg2")
     connection = psycopg2.connect(connect_timeout=10)
     connection.autocommit = True
@@ -44,29 +44,25 @@ def connect() -> Any:
 
 
 def prepare_home() -> None:
-    """Airflow's folder, with an empty configuration file: without one Airflow writes its own, with keys in it."""
+    """Create Airflow's folder with an empty configuration file: otherwise Airflow writes one that contains keys."""
     home = Path(os.environ["AIRFLOW_HOME"])
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "airflow.cfg").touch()
+    write_bytes(home / "airflow.cfg", b"")  # replaces a file or link that something else put there
 
 
 def started(service: str) -> Path:
-    """A file whose time says when the service was last started: ``health`` asks for heartbeats since then."""
+    """Return a file whose mtime is the service's last start: ``health`` only counts heartbeats since then."""
     return Path(os.environ["AIRFLOW_HOME"]) / f".{service}.started"
 
 
 def copy_passwords(secret: Path, target: Path) -> None:
-    """Airflow opens its password file for writing, and the secret cannot be written in a container."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.touch(0o600)
-    shutil.copyfile(secret, part)
-    part.replace(target)
+    """Copy the password file: Airflow opens it for writing, and secrets are read-only in a container."""
+    write_bytes(target, secret.read_bytes(), mode=0o600)
 
 
-def bury(service: str) -> None:
-    """Mark the predecessor's job as failed: its tasks are then looked after at once, not after a silence.
+def fail_old_jobs(service: str) -> None:
+    """Mark the predecessor's job as failed, so that its tasks are rescheduled at once, not after a timeout.
 
-    There is exactly one process of each service, so whatever the table still calls running is dead.
+    Every service has exactly one process, so a job that the table still lists as running is dead.
     """
     with closing(connect()) as connection, connection.cursor() as cursor:
         cursor.execute(
@@ -76,22 +72,22 @@ def bury(service: str) -> None:
 
 
 def migrate() -> None:
-    """Bring the database to the installed Airflow's schema, in milliseconds where it is there already.
+    """Migrate the database to the installed Airflow's schema; takes milliseconds if it is up to date.
 
-    A comment on Alembic's own table says which Airflow migrated it to which revision. It is written when all is done,
-    so after an interruption, an upgrade or a restored dump the migration runs again.
+    A comment on Alembic's own table records which Airflow migrated it to which revision. It is written at the end, so
+    after an interruption, an upgrade or a restored dump the migration runs again.
     """
     version = metadata.version("apache-airflow-core")
     with closing(connect()) as connection, connection.cursor() as cursor:
         if revision(cursor) and note(cursor) == remark(version, revision(cursor)):
-            print(f"the database is that of Airflow {version} already")
+            print(f"the database already has the schema of Airflow {version}")
             return
         subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True)
         cursor.execute("COMMENT ON TABLE alembic_version IS %s", (remark(version, revision(cursor)),))
 
 
 def revision(cursor: Any) -> str:
-    """The schema's revision as Alembic knows it; empty for an empty database."""
+    """Return the schema's revision as recorded by Alembic; empty for an empty database."""
     cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL")
     if not cursor.fetchone()[0]:
         return ""
@@ -118,8 +114,8 @@ def main() -> None:
         target = Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
         copy_passwords(Path(os.environ["SECRETS_DIR"]) / "airflow_passwords.json", target)
     if service in JOBS:
-        bury(service)
-    started(service).touch()
+        fail_old_jobs(service)
+    write_bytes(started(service), b"")
     lean.few_collections()
     if service == "api-server":
         lean.newest_task_interface()

@@ -1,1 +1,1 @@
-"""The command line: the only part that knows all the others."""
+"""The command line: the only package that imports all the others."""

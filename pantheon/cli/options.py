@@ -1,42 +1,152 @@
-"""What several verbs take: options with their settings' names, and the deployment that they speak of."""
+"""Options that several commands share, named after their settings, and the deployment that a command acts on."""
 
-from typing import Annotated, Any
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; without it, the tier that the deployment is at")]
-Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment")]
-EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="local, compose or helm")]
-Offset = Annotated[int | None, typer.Option("--port-offset", envvar="PANTHEON_PORT_OFFSET", help="added to every port")]
+from pantheon.deployment import commands, settings
+from pantheon.errors import PantheonError
+
+if TYPE_CHECKING:
+    from pantheon.deployment.deployment import Deployment
+    from pantheon.engines import Engine
+    from pantheon.tiers import Tier
+
+TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; default: the deployment's current tier")]
+TierOption = Annotated[str, typer.Option("--tier", help="the deployment's current tier")]
+Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment's name")]
+EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="compose or local")]
+Offset = Annotated[
+    int | None,
+    typer.Option(
+        "--port-offset",
+        envvar="PANTHEON_PORT_OFFSET",
+        parser=settings.port_offset,
+        metavar="INTEGER",
+        help="number to add to every port",
+    ),
+]
 Data = Annotated[
     str, typer.Option("--data", envvar="PANTHEON_DATA", help="a bundled dataset, or a CSV, Parquet or Excel file")
 ]
 Target = Annotated[str, typer.Option("--target", envvar="PANTHEON_TARGET", help="the column to predict")]
 Approval = Annotated[
-    str | None, typer.Option("--approval", envvar="PANTHEON_APPROVAL", help="auto, or required: a person decides")
+    str | None,
+    typer.Option(
+        "--approval",
+        envvar="PANTHEON_APPROVAL",
+        parser=settings.approval,
+        metavar="TEXT",
+        help="auto, or required: a person approves new models",
+    ),
 ]
 Trials = Annotated[
-    int | None, typer.Option("--trials", envvar="PANTHEON_TRIALS", help="tuning trials for each family of models")
+    int | None,
+    typer.Option(
+        "--trials",
+        envvar="PANTHEON_TRIALS",
+        parser=settings.trials,
+        metavar="INTEGER",
+        help="tuning trials per model family",
+    ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", envvar="PANTHEON_SEED", help="seed of every random choice")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", envvar="PANTHEON_SEED", parser=settings.seed, metavar="INTEGER", help="the random seed"),
+]
+Ignore = Annotated[
+    str,
+    typer.Option(
+        "--ignore", envvar="PANTHEON_IGNORE", help="columns to leave out from now on, with commas between them"
+    ),
+]
+Header = Annotated[
+    str,
+    typer.Option(
+        "--header", envvar="PANTHEON_HEADER", help="none: no line of the file names the columns; they are column_1 …"
+    ),
+]
+Infer = Annotated[
+    str,
+    typer.Option(
+        "--infer", envvar="PANTHEON_INFER", help="again: infer the columns of a known dataset again; edits are kept"
+    ),
+]
+Dataset = Annotated[
+    str,
+    typer.Option(
+        "--dataset", envvar="PANTHEON_DATASET", help="the dataset that the file belongs to; default: named after it"
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        "--folds",
+        envvar="PANTHEON_FOLDS",
+        parser=settings.folds,
+        metavar="INTEGER",
+        help="cross-validation folds; fewer for rare classes",
+    ),
+]
+Metric = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        envvar="PANTHEON_METRIC",
+        parser=settings.metric,
+        metavar="TEXT",
+        help="what models are chosen and judged by: mae, pr_auc …; auto: ROC AUC or RMSE",
+    ),
+]
 Without = Annotated[
-    str, typer.Option("--without", envvar="PANTHEON_WITHOUT", help="leave components out: airflow, jupyter …; none")
+    str,
+    typer.Option("--without", envvar="PANTHEON_WITHOUT", help="components to leave out: airflow, jupyter …; or none"),
 ]
 Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
-Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note kept with the decision")]
+Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note to store with the decision")]
+Confirm = Annotated[str, typer.Option("--confirm", envvar="PANTHEON_CONFIRM", help="yes: do not ask for confirmation")]
+
+_subject = {"name": commands.DEFAULT, "tier": ""}  # the deployment of the current command, for its error messages
 
 
-def opened(name: str, must_exist: bool = True) -> Any:
-    from pantheon.cli.deployment import Deployment
+def opened(name: str) -> "Deployment":
+    """Return the deployment ``name``, which need not exist."""
+    from pantheon.deployment.deployment import Deployment
 
-    deployment = Deployment(name or "pantheon")
-    return deployment.must_exist() if must_exist else deployment
+    _subject.update(name=name or commands.DEFAULT)  # for errors about its settings
+    deployment = Deployment(name or commands.DEFAULT)
+    about(deployment, deployment.settings.tier)
+    return deployment
 
 
-def parts(name: str, tier: str, loud: bool = False) -> Any:
-    """An existing deployment, its tier and its engine."""
-    from pantheon.cli.up import tier_of
+def about(deployment: "Deployment", tier: str) -> None:
+    """Complete commands in later messages for ``deployment`` at ``tier``."""
+    _subject.update(name=deployment.name, tier=tier)
 
-    deployment = opened(name)
-    chosen = tier_of(deployment, tier or deployment.settings.tier)
+
+def existing(name: str, tier: str, verb: str) -> tuple["Deployment", "Tier"]:
+    """Return the deployment that the command ``verb`` acts on, and its tier; ``tier`` as on the command line."""
+    from pantheon.deployment import opening
+
+    opened(name)
+    return opening.existing(name, tier, verb)
+
+
+def running(name: str, tier: str, verb: str, loud: bool = False) -> tuple["Deployment", "Tier", "Engine"]:
+    """Return ``existing`` and the deployment's engine; ``loud`` prints its external commands."""
+    deployment, chosen = existing(name, tier, verb)
     return deployment, chosen, deployment.engine(chosen, loud=loud)
+
+
+def completed(message: str) -> str:
+    """Return ``message`` with its commands completed for the current command's deployment."""
+    return commands.complete(message, _subject["name"], _subject["tier"])
+
+
+def confirm_first(cause: str, command: str, answer: str) -> None:
+    """Make the user type ``answer``; without a terminal, fail and name ``command``, which needs no confirmation."""
+    if not sys.stdin.isatty():
+        raise PantheonError(cause, f"To confirm: `{command}`")
+    if typer.prompt(f"{cause} Type {answer} to continue") != answer:
+        raise PantheonError("nothing was done.", status=1)

@@ -1,1 +1,1 @@
-"""The workflow's own service: another program (a DAG of Airflow, a script) hands it a run, and it goes on with it."""
+"""The dataflow service: continues runs for other programs, such as an Airflow DAG or a script."""

@@ -1,30 +1,41 @@
-"""How services run: the interface every engine offers, and what it tells about services.
+"""How services run: the interface of an engine, and the registry of engines.
 
-The workflow, the tests and the comparison use this interface alone, so a deployment behaves the same as native
-processes, under Docker Compose or on Kubernetes.
+The workflow, the commands and the tests only use this interface, so a deployment behaves the same as native processes,
+under Docker Compose or on Kubernetes.
+
+An engine is a folder, ``pantheon/engines/NAME/``, whose ``__init__.py`` defines what ``EngineModule`` lists and imports
+the rest of the engine only when it is opened. No other code contains an engine's name.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import importlib
+import os
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+from pantheon.errors import PantheonError
 
 STATES = ("waiting", "starting", "healthy", "running", "completed", "failed", "restarting", "stopped")
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One service as it is now.
+    """The current status of one service.
 
     Attributes:
         name: the service's name in the compose model.
         state: one of ``STATES``; ``running`` is a service without a health check.
-        why: the state in words, such as ``exited with 1, third time; next try in 4 s``; may be empty.
-        address: where it listens, such as ``http://127.0.0.1:8080``; empty for a service without a port.
-        pid: its main process, 0 for none.
-        memory: proportional set size of all its processes, bytes; 0 where it does not run.
-        since: when this state began, ISO 8601 in UTC.
-        uptime: seconds since its main process started, 0 where it does not run.
-        restarts: how often it was started again after it ended by itself.
+        why: the reason for the state, such as ``exited with 1, third time; next try in 4 s``; may be empty.
+        address: the address it listens on, such as ``http://127.0.0.1:8080``; empty for a service without a port.
+        pid: the main process's pid; 0 if it does not run.
+        memory: proportional set size of all its processes, bytes; 0 if it does not run.
+        since: the time of the last change of state, ISO 8601 in UTC.
+        uptime: seconds since its main process started; 0 if it does not run.
+        restarts: number of restarts after it exited or hung.
+        crashes: number of consecutive exits or hangs, without a stable period in between.
     """
 
     name: str
@@ -36,18 +47,21 @@ class ServiceStatus:
     since: str = ""
     uptime: float = 0.0
     restarts: int = 0
+    crashes: int = 0
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One service as the tier's files define it, whether it runs or not.
+    """One service as defined by the tier's files, running or not.
 
     Attributes:
         name: the service's name in the compose model.
-        environment: the environment (``requirements/NAME.txt``) or image that it runs in.
-        ports: what it publishes on 127.0.0.1.
-        address: the first of them for people, such as ``http://127.0.0.1:8080``; empty for none.
-        task: it is run by ``run_task`` alone, ``up`` does not start it.
+        environment: the environment (``requirements/NAME.txt``) that it runs in; for third-party images, the image.
+        ports: the ports that it publishes on 127.0.0.1.
+        address: the first of them as an address, such as ``http://127.0.0.1:8080``; empty if there is none.
+        task: only ``run_task`` runs it, ``up`` does not start it.
+        image: the image in the definition, such as ``pantheon/serving:0.1.0-81c3afd95923``; may be empty.
+        inside: its address for other services, such as ``http://s3:9000``; empty if it has none.
     """
 
     name: str
@@ -55,6 +69,8 @@ class Planned:
     ports: tuple[int, ...] = ()
     address: str = ""
     task: bool = False
+    image: str = ""
+    inside: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +80,7 @@ class Event:
     Attributes:
         service: the service's name.
         state: the new state, one of ``STATES``.
-        why: the state in words; may be empty.
+        why: the reason for the state; may be empty.
         seconds: since ``up`` or ``down`` began.
     """
 
@@ -75,56 +91,221 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
+OnOutput = Callable[[str], None]
 
 
-class Engine(Protocol):
-    """What runs a deployment's services. Every method raises PantheonError for what a person can put right.
+def silent(_: str) -> None:
+    """Discard the text."""
 
-    Services of a component that the deployment leaves out (``x-component``) are not there for any method.
+
+@dataclass(frozen=True)
+class Options:
+    """The options of an engine.
+
+    Attributes:
+        name: the deployment's name.
+        state: its state folder; created if it is missing.
+        definition: the tier's compose file.
+        root: the repository.
+        port_offset: added to the default of every ``X_PORT`` variable.
+        without: components to leave out, that is, the services with this ``x-component``.
+        echo: called with every external command before it runs.
+        environment: the user's environment variables.
     """
 
-    @property
-    def name(self) -> str:
-        """``local``, ``compose`` or ``helm``."""
+    name: str
+    state: Path
+    definition: Path
+    root: Path
+    port_offset: int = 0
+    without: Collection[str] = ()
+    echo: Callable[[str], None] = silent
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
+
+class Engine(ABC):
+    """Runs a deployment's services. All methods raise PantheonError for errors that a user can fix.
+
+    For every method, services of a component that the deployment leaves out do not exist.
+
+    Attributes:
+        name: the name of its folder.
+        on_host: services are processes of this machine: its folders have the same paths in services, and services can
+            call its programs, such as git.
+        isolated: services cannot connect to other machines, nor to this one by its loopback address.
+        by_hand: users can run the definition with this engine's own command line; see ``prepare_by_hand``.
+    """
+
+    name: str
+    on_host: bool = False
+    isolated: bool = False
+    by_hand: bool = False
+
+    def check(self) -> None:  # noqa: B027 - an engine may have nothing to check
+        """Raise PantheonError if this engine cannot be used on this machine now. Changes nothing."""
+
+    def survivors(self) -> dict[int, str]:
+        """Return processes of the deployment, by pid with their names, that run although ``check`` fails."""
+        return {}
+
+    @abstractmethod
     def planned(self) -> list[Planned]:
-        """Every service of the tier in start order, tasks included."""
+        """Return every service of the tier in start order, including tasks."""
 
-    def up(self, on_event: OnEvent | None = None) -> None:
-        """Start what is missing, restart what changed, stop what is no longer defined; return when all is healthy.
+    def address(self, service: str, inside: bool = False) -> str:
+        """Return the address of a service of the tier, running or not, such as ``http://127.0.0.1:9000``.
+
+        Args:
+            inside: return the address for other services, such as ``http://s3:9000``.
 
         Raises:
-            PantheonError: a service cannot get healthy, ends again and again, or a one-off fails: names the service,
-                the reason, the last lines of its log and the next command. What runs is kept.
+            PantheonError: the tier has no such service.
+        """
+        planned = {service.name: service for service in self.planned()}
+        if service not in planned:
+            raise no_service(service, planned)
+        return planned[service].inside if inside else planned[service].address
+
+    @abstractmethod
+    def prepare(self, environments: Collection[str]) -> None:
+        """Create or update the environments, or the images that contain them, and show the progress.
+
+        Args:
+            environments: names as in ``Planned.environment``. Engines that run images skip names without an image in
+                the tier.
         """
 
+    @abstractmethod
+    def up(self, on_event: OnEvent | None = None, environments: Collection[str] = ()) -> None:
+        """Start missing services, restart changed ones, stop undefined ones; return when all services are healthy.
+
+        Args:
+            on_event: called with every change of a service.
+            environments: to be made first, as ``prepare`` does; services that need others may start meanwhile.
+
+        Raises:
+            PantheonError: a service does not become healthy or keeps crashing, or a one-off fails. Names the service,
+                the reason, the last lines of its log and the next command. Running services are kept.
+        """
+
+    @abstractmethod
     def down(self, on_event: OnEvent | None = None) -> None:
-        """Stop every service in reverse dependency order and leave no process; data is kept."""
+        """Stop all services in reverse dependency order and leave no process; data is kept."""
 
+    @abstractmethod
     def destroy(self) -> None:
-        """``down``, and delete what the engine itself keeps for the deployment; the state folder is the caller's."""
+        """``down``, and delete the engine's own data of the deployment; the caller deletes the state folder."""
 
+    @abstractmethod
     def status(self) -> list[ServiceStatus]:
-        """Every service of the deployment, in start order; empty where it was never up."""
+        """Return the status of every service in start order; empty if the deployment was never up."""
 
+    def warnings(self) -> list[str]:
+        """Return a sentence with a remedy for each trouble of the engine itself, as opposed to that of a service."""
+        return []
+
+    @abstractmethod
     def logs(self, service: str | None = None, follow: bool = False, tail: int = 100) -> Iterator[str]:
-        """Log lines, each after its service's name: the last ``tail`` of each service, then new ones if ``follow``."""
+        """Yield log lines after the service's name: the last ``tail`` per service, then new ones if ``follow``."""
 
+    @abstractmethod
     def run_task(
         self,
         service: str,
         command: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
-        on_output: Callable[[str], None] | None = None,
+        on_output: OnOutput | None = None,
+        on_errors: OnOutput | None = None,
+        input: Path | bytes | None = None,
     ) -> int:
-        """Run ``command`` once in the surroundings of ``service`` and return its exit status.
+        """Run ``command`` once with the environment, secrets and folders of ``service`` and return its exit status.
 
         Args:
-            service: whose image, environment, secrets and folders to use; a service with ``profiles`` exists for this.
-            command: the program and its arguments; no shell.
-            environment: variables on top of the service's own.
-            on_output: called with each line of standard output and standard error, without its line end.
+            service: the service whose image, environment, secrets and folders to use; it may have ``profiles``.
+            command: the program and its arguments; runs without a shell.
+            environment: variables in addition to the service's own.
+            on_output: called with every line of standard output, without the line end.
+            on_errors: the same for standard error; None: ``on_output`` is called.
+            input: a file of this machine or bytes for its standard input; None for empty input.
 
-        The task and all it started end when the caller is interrupted or killed.
+        The task and its child processes end when the caller is interrupted or killed.
         """
+
+    def prepare_by_hand(self, env_file: Path) -> str:
+        """Prepare the deployment for running the definition with the engine's own command line.
+
+        Args:
+            env_file: the file to write the interpolated values to.
+
+        Returns:
+            The command that starts the tier.
+
+        Raises:
+            PantheonError: this engine has no command line; nothing was changed.
+        """
+        raise PantheonError(f"the engine {self.name} has no command line of its own.")
+
+
+def no_service(service: str, services: Collection[str]) -> PantheonError:
+    """Return the error for a service that does not exist."""
+    return PantheonError(f"There is no service {service!r}.", f"Services: {', '.join(services) or 'none'}.")
+
+
+class EngineModule(Protocol):
+    """The interface of ``pantheon/engines/NAME/__init__.py``.
+
+    Attributes:
+        RANK: a new deployment gets the available engine with the highest rank.
+    """
+
+    RANK: int
+
+    def available(self, environment: Mapping[str, str]) -> tuple[bool, str]:
+        """Return whether this machine can use the engine, and why (not): ``processes of this machine``."""
+
+    def create(self, options: Options) -> Engine:
+        """Return the engine for one deployment; starts nothing."""
+
+
+def modules() -> dict[str, EngineModule]:
+    """Return the engines by name, highest rank first."""
+    engines: dict[str, EngineModule] = {}
+    for package in pkgutil.iter_modules(__path__):
+        if package.ispkg:
+            module = importlib.import_module(f"{__name__}.{package.name}")
+            if hasattr(module, "create"):
+                engines[package.name] = cast(EngineModule, module)
+    return dict(sorted(engines.items(), key=lambda item: (-item[1].RANK, item[0])))
+
+
+def engine_names() -> list[str]:
+    """Return the valid values of ``ENGINE=``."""
+    return list(modules())
+
+
+def open_engine(name: str, options: Options) -> Engine:
+    """Return the engine ``name`` for one deployment.
+
+    Raises:
+        PantheonError: the engine does not exist.
+    """
+    engines = modules()
+    if name not in engines:
+        raise PantheonError(f"there is no engine {name!r}.", f"The engines: {', '.join(engines)}.")
+    return engines[name].create(options)
+
+
+def default_engine(environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return the engine for a new deployment on this machine, and why: ``processes …, since no Docker engine answers``.
+
+    Raises:
+        PantheonError: no engine can be used on this machine.
+    """
+    reasons: list[str] = []
+    for name, module in modules().items():
+        usable, why = module.available(os.environ if environment is None else environment)
+        if usable:
+            return name, ", since ".join(filter(None, (why, " and ".join(reasons))))
+        reasons.append(why)
+    raise PantheonError(f"no engine can be used on this machine: {'; '.join(reasons)}.", "Install Docker Engine.")

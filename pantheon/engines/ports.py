@@ -1,18 +1,19 @@
-"""Ports of this machine: who holds one, and by how much to move a deployment so that none is taken."""
+"""Ports of this machine: which process uses a port, and the offset at which all ports of a deployment are free."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
-STEP = 100  # between offsets tried: no two ports of a deployment differ by a multiple of it and clash with another's
+from pantheon.errors import PantheonError
+
+STEP = 100  # between offsets: no two ports of a deployment differ by a multiple of it
 HIGHEST = 65535
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:``port`` now."""
+    """Return whether a server can listen on 127.0.0.1:``port`` now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # else a connection in TIME_WAIT looks like a holder
+        # otherwise a connection in TIME_WAIT would count as in use
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -21,7 +22,7 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> int | None:
-    """The pid that listens on ``port``; None where nobody does or the process is another user's."""
+    """Return the pid that listens on ``port``; None if it is free or the process belongs to another user."""
     import psutil
 
     for connection in psutil.net_connections("tcp"):
@@ -32,7 +33,7 @@ def holder(port: int) -> int | None:
 
 
 def who_holds(port: int) -> str | None:
-    """Who listens on ``port``, such as ``pid 4711 (python -m http.server)``; None where it is free."""
+    """Describe the process that listens on ``port``: ``pid 4711 (python -m http.server)``; None if it is free."""
     if is_free(port):
         return None
     import psutil
@@ -44,13 +45,38 @@ def who_holds(port: int) -> str | None:
         command = " ".join(psutil.Process(pid).cmdline())
     except psutil.Error:
         command = ""
-    return f"pid {pid} ({command[:160] or 'its command line cannot be read'})"
+    return f"pid {pid} ({command[:160] or 'unknown command line'})"
 
 
 def free_offset(ports: Iterable[int]) -> int:
-    """The smallest ``PORT_OFFSET`` (0, 100, 200 …) at which every one of ``ports`` is free; -1 where there is none."""
+    """Return the smallest ``PORT_OFFSET`` (0, 100, 200 …) at which all ``ports`` are free; -1 if there is none."""
     wanted = list(ports)
     for offset in range(0, HIGHEST - max(wanted, default=0) + 1, STEP):
         if all(is_free(port + offset) for port in wanted):
             return offset
     return -1
+
+
+def check_free(
+    wanted: Mapping[int, str],
+    own: Collection[int],
+    offset: int,
+    holder_of: Callable[[int], str | None] = who_holds,
+) -> None:
+    """Raise an error if another process uses one of the ports.
+
+    Args:
+        wanted: port → the service that will listen on it.
+        own: ports that the deployment's running services use.
+        offset: the ``PORT_OFFSET`` that ``wanted`` includes.
+        holder_of: describes the process that uses a port; None if it is free or belongs to the deployment.
+
+    Raises:
+        PantheonError: names the port, the process, and a ``PORT_OFFSET`` at which all ports are free.
+    """
+    for port, service in wanted.items():
+        if port in own or not (holder := holder_of(port)):
+            continue
+        other = free_offset(number - offset for number in wanted)
+        free = f"use PORT_OFFSET={other}, at which all ports are free" if other >= 0 else "set another port"
+        raise PantheonError(f"Port {port} of {service} is in use by {holder}.", f"Stop it, or {free}.", 1)

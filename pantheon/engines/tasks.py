@@ -1,31 +1,67 @@
-"""Starts tasks and hands their output on: the caller's side of ``pantheon.engines.task``."""
+"""Parts of tasks that all engines share: standard input from a file or bytes, output as lines, Ctrl-C."""
 
-import json
+import contextlib
 import os
-import secrets
 import selectors
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pantheon.engines import logs
-from pantheon.engines.files import Home
-from pantheon.engines.model import Service
-from pantheon.engines.processes import SYSTEM_PATH, TAG, surroundings, sweep
+from pantheon.errors import PantheonError
+
+
+@contextlib.contextmanager
+def source(input: Path | bytes | None) -> Iterator[int]:
+    """Open a file descriptor for a task's standard input; the task reads it directly, so it can be large.
+
+    Args:
+        input: a file of this machine, bytes, or None for empty input.
+
+    Raises:
+        PantheonError: the file cannot be read.
+    """
+    if input is None:
+        yield subprocess.DEVNULL
+        return
+    try:
+        descriptor = os.open(input, os.O_RDONLY | os.O_CLOEXEC) if isinstance(input, Path) else _in_memory(input)
+    except OSError as error:
+        raise PantheonError(f"{input!s} cannot be read: {error.strerror}.", "Choose a readable file.") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _in_memory(content: bytes) -> int:
+    descriptor = os.memfd_create("input", os.MFD_CLOEXEC)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+LONGEST = 1 << 26  # bytes of a line; a longer one, such as a progress bar's, is split
 
 
 class Lines:
-    """Cuts what comes through one pipe into lines."""
+    """Splits the data of one pipe into lines."""
 
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self.take, self.rest = take, b""
 
     def feed(self, part: bytes) -> None:
-        *whole, self.rest = (self.rest + part).split(b"\n")
-        for line in whole:
+        *lines, self.rest = (self.rest + part).split(b"\n")
+        for line in lines:
             self.take(line)
+        if len(self.rest) > LONGEST:
+            self.close()
 
     def close(self) -> None:
         if self.rest:
@@ -33,79 +69,17 @@ class Lines:
             self.rest = b""
 
 
-def run(
-    home: Home,
-    service: Service,
-    command: Sequence[str],
-    base: Mapping[str, str],
-    environment: Mapping[str, str],
-    on_output: Callable[[str], None],
-) -> int:
-    """Run ``command`` in the surroundings of ``service``; its output goes to ``on_output`` line by line and to the log.
-
-    Returns:
-        the exit status; 128 + N where the signal N killed it, 127 where it could not be started.
-
-    Raises:
-        KeyboardInterrupt: after the task was told (SIGINT) and has ended; a second one kills it.
-    """
-    identity = f"{home.id}/{service.name}/{secrets.token_hex(4)}"
-    for folder in service.folders:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    asked = {
-        "command": list(command),
-        "environment": surroundings(base, {**service.environment, **environment}, service.bin, f"{identity}/"),
-        "folder": service.working_dir or str(home.state),
-        "unprivileged": service.unprivileged,
-        "grace": service.stop_grace_period,
-        "identity": home.id,
-    }
-    launcher = subprocess.Popen(
-        [sys.executable, "-S", "-P", "-m", "pantheon.engines.task"],
-        env={**base, "PATH": SYSTEM_PATH, TAG: f"{identity}/"},
-        cwd="/",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert launcher.stdin and launcher.stdout and launcher.stderr
-    try:
-        launcher.stdin.write(json.dumps(asked).encode() + b"\n")
-        launcher.stdin.flush()
-        with logs.open_log(home.log(service.name)) as log:
-
-            def take(line: bytes) -> None:
-                log.write(line + b"\n")
-                log.flush()
-                on_output(line.decode(errors="replace").rstrip("\r"))
-
-            interrupted = pump(launcher, {launcher.stdout.fileno(): Lines(take), launcher.stderr.fileno(): Lines(take)})
-        code = launcher.wait()
-    except BaseException:  # on_output raised, or a second Ctrl-C: nothing may go on without its caller
-        launcher.kill()
-        raise
-    finally:
-        for pipe in (launcher.stdin, launcher.stdout, launcher.stderr):
-            pipe.close()
-        if launcher.wait() < 0:  # it was killed and could not clean up behind itself
-            sweep(identity, gentle=0.0)
-    if interrupted:
-        raise KeyboardInterrupt
-    return code if code >= 0 else 128 - code
-
-
-def pump(launcher: subprocess.Popen[bytes], pipes: Mapping[int, Lines]) -> bool:
-    """Hand on what comes through ``pipes`` until all have ended; whether Ctrl-C was pressed meanwhile."""
+def pump(process: subprocess.Popen[bytes], pipes: Mapping[int, Lines]) -> bool:
+    """Forward the data of ``pipes`` until all are closed. Return whether Ctrl-C was pressed."""
     interrupted = False
     selector = selectors.DefaultSelector()
     for descriptor in pipes:
         selector.register(descriptor, selectors.EVENT_READ)
     while selector.get_map():
         try:
-            # a task that lost its launcher may hold the pipes open: look whether it still lives
+            # a task whose launcher was killed may keep the pipes open: check whether the launcher is alive
             events = selector.select(timeout=0.5)
-            if not events and launcher.poll() is not None:
+            if not events and process.poll() is not None:
                 break
             for key, _ in events:
                 part = os.read(key.fd, 65536)
@@ -117,5 +91,5 @@ def pump(launcher: subprocess.Popen[bytes], pipes: Mapping[int, Lines]) -> bool:
             if interrupted:
                 raise
             interrupted = True
-            launcher.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)
     return interrupted

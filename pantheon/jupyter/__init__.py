@@ -1,1 +1,1 @@
-"""The JupyterLab service: its start, its configuration, and how it runs notebooks as jobs. In Jupyter's environment."""
+"""The JupyterLab service: starting it, configuring it, and running notebooks as jobs. Runs in Jupyter's environment."""

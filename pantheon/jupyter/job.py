@@ -1,43 +1,42 @@
-"""Runs one notebook in a process of its own, with the kernel that it names, and writes the copy with its outputs.
+"""Run one notebook in a separate process, with the kernel that it names, and write the copy with its outputs.
 
-``python -m pantheon.jupyter.job`` with the job as JSON on standard input. It does what jupyter-scheduler's own executor
-does, without importing it, nbconvert and SQLAlchemy: that costs more than most notebooks, and each is a process.
+``python -m pantheon.jupyter.job`` reads the job as JSON from standard input. It does the same as jupyter-scheduler's
+own executor without importing it, nbconvert and SQLAlchemy: in a new process for every job, these imports take longer
+than most notebooks.
 """
 
-import ctypes
 import json
 import os
 import re
-import signal
 import sqlite3
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pantheon.files import write_text
 from pantheon.jupyter import kernel, lean
+from pantheon.processes import bind_to_parent, bound_to_me
 
-PR_SET_PDEATHSIG = 1
-DIED = "the kernel died: it was killed, or the machine ran out of memory"
+KERNEL_DIED = "the kernel died: it was killed, or the machine ran out of memory"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to run.
+    """A notebook job.
 
     Attributes:
-        id: its key in the jobs database.
+        id: the job's key in the jobs database.
         server: the process that started this one.
-        database: the jobs database, a file of SQLite's.
-        source: the notebook as it was when the job was made.
-        outputs: format → where to write it (``ipynb``, and whatever else nbconvert exports).
-        folder: where the notebook runs.
-        parameters: name → the value's Python source.
+        database: the jobs database, an SQLite file.
+        source: the copy of the notebook made when the job was created.
+        outputs: format → output path (``ipynb`` and the formats that nbconvert exports).
+        folder: the notebook's working directory.
+        parameters: name → value as Python source.
     """
 
     id: str
@@ -50,12 +49,12 @@ class Job:
 
 
 def run(job: Job) -> None:
-    """Run the job and record how it went, as the interface shows it."""
-    die_with(job.server)
+    """Run the job and record its status in the jobs database."""
+    bind_to_parent(job.server)  # no client can see a job whose server has ended
     record(job, status="IN_PROGRESS", start_time=now())
     try:
         error = execute(job)
-    except Exception as problem:  # noqa: BLE001 - whatever it is, the job's record has to say it
+    except Exception as problem:  # noqa: BLE001 - every error must be recorded
         error = f"{type(problem).__name__}: {COLOURS.sub('', str(problem))}"
     if error:
         record(job, status="FAILED", status_message=error[:1000], end_time=now())
@@ -64,10 +63,10 @@ def run(job: Job) -> None:
 
 
 def execute(job: Job) -> str:
-    """Run the notebook and write the outputs, those up to a failing cell too.
+    """Run the notebook and write the outputs, also if a cell fails.
 
     Returns:
-        The error of the cell that failed, in a line; empty when none did.
+        The error of the failed cell in one line; empty if no cell failed.
     """
     lean.imports()
     import nbformat  # type: ignore[import-not-found]
@@ -78,22 +77,23 @@ def execute(job: Job) -> str:
     kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))
     notebook = nbformat.read(job.source, as_version=4)
     clean(notebook)
-    parametrise(notebook, job.parameters, nbformat.v4.new_code_cell)
+    add_parameters(notebook, job.parameters, nbformat.v4.new_code_cell)
     client = NotebookClient(
         notebook,
         config=Config(KernelManager={"transport_encryption": kernel.ENCRYPTION}),
         timeout=None,
         kernel_name=notebook.metadata.kernelspec["name"],
         resources={"metadata": {"path": job.folder}},
-        shutdown_kernel="immediate",  # all that is worth keeping is written
+        shutdown_kernel="immediate",  # all results are already written
     )
     error = ""
     try:
-        client.execute(preexec_fn=partial(die_with, os.getpid()))
+        # a kernel only starts to watch its parent once it is running, and only notices that init adopted it
+        client.execute(preexec_fn=bound_to_me())
     except CellExecutionError as failed:
         error = COLOURS.sub("", f"{failed.ename}: {failed.evalue}")
-    except (DeadKernelError, RuntimeError) as failed:  # the latter while it starts
-        error = DIED if "died" in str(failed) else f"{type(failed).__name__}: {failed}"
+    except (DeadKernelError, RuntimeError) as failed:  # RuntimeError: while the kernel starts
+        error = KERNEL_DIED if "died" in str(failed) else f"{type(failed).__name__}: {failed}"
     finally:
         for kind, path in job.outputs.items():
             write(notebook, kind, Path(path))
@@ -101,29 +101,29 @@ def execute(job: Job) -> str:
 
 
 def clean(notebook: Any) -> None:
-    """Take off what an earlier run left: a copy that somebody ran by hand must not look as if this job had."""
+    """Remove outputs of earlier executions, so that they cannot be mistaken for this job's."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
 
 
-def parametrise(notebook: Any, parameters: Mapping[str, str], new_cell: Any) -> None:
-    """Put the values into a cell of their own after the one tagged ``parameters``, else first."""
+def add_parameters(notebook: Any, parameters: Mapping[str, str], new_cell: Any) -> None:
+    """Insert a cell with the values after the cell tagged ``parameters``, or as the first cell."""
     if not parameters:
         return
     cell = new_cell("\n".join(f"{name} = {value}" for name, value in parameters.items()))
     cell.metadata["tags"] = ["injected-parameters"]
     tags = [entry.metadata.get("tags", []) for entry in notebook.cells]
-    earlier = next((place for place, each in enumerate(tags) if "injected-parameters" in each), None)
+    earlier = next((index for index, names in enumerate(tags) if "injected-parameters" in names), None)
     if earlier is not None:
         notebook.cells[earlier] = cell
         return
-    marked = next((place for place, each in enumerate(tags) if "parameters" in each), -1)
+    marked = next((index for index, names in enumerate(tags) if "parameters" in names), -1)
     notebook.cells.insert(marked + 1, cell)
 
 
 def write(notebook: Any, kind: str, path: Path) -> None:
-    """Write the notebook in a format, whole or not at all."""
+    """Write the notebook in one format, atomically."""
     if kind == "ipynb":
         import nbformat
 
@@ -132,33 +132,20 @@ def write(notebook: Any, kind: str, path: Path) -> None:
         import nbconvert  # type: ignore[import-not-found]
 
         text, _ = nbconvert.get_exporter(kind)().from_notebook_node(notebook)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    write_text(path, text)
 
 
 def record(job: Job, **values: Any) -> None:
-    """Write into the job's row."""
+    """Update the job's row in the database."""
     values["update_time"] = now()
     columns = ", ".join(f"{name} = ?" for name in values)
     with closing(sqlite3.connect(job.database, timeout=60)) as database, database:
-        database.execute(f"UPDATE jobs SET {columns} WHERE job_id = ?", [*values.values(), job.id])  # noqa: S608 - our names
+        database.execute(f"UPDATE jobs SET {columns} WHERE job_id = ?", [*values.values(), job.id])  # noqa: S608 - the column names are constants
 
 
 def now() -> int:
-    """Milliseconds since 1970, as jupyter-scheduler has its times."""
+    """Return milliseconds since 1970, jupyter-scheduler's unit."""
     return int(time.time() * 1000)
-
-
-def die_with(parent: int) -> None:
-    """Have the system end this process when the one that started it ends, however that ends.
-
-    A job without its server is seen by nobody. A notebook's kernel looks for its parent by itself, but not before it is
-    up, and then only for a parent that init has taken over.
-    """
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it has ended already
-        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,28 @@
-"""The kernels: the workflow's environment, and PyCaret's where that is on this machine."""
+"""The kernels: the workflow's environment, and PyCaret's if it is installed."""
 
 import json
 import os
 from pathlib import Path
 
-from pantheon.workflow.run import atomic
+from pantheon.files import atomic
 
 NAME, TITLE = "pantheon", "Pantheon workflow"
 PYCARET = "pantheon-pycaret"
-# Name -> what people see, and the variable that names the folder of its environment.
+# Name -> display name, and the variable that contains the folder of the kernel's environment.
 KERNELS = {NAME: (TITLE, "WORKFLOW_ENVIRONMENT"), PYCARET: ("Pantheon PyCaret", "PYCARET_ENVIRONMENT")}
-ENCRYPTION = "required"  # of the kernels' sockets: without, whoever else is on this machine could read the outputs
-THREADS = "2"  # as the workflow's parameters have it; `notebook.open_run` sees to runs that ask for another number
+ENCRYPTION = "required"  # of the kernels' sockets: otherwise other users of this machine could read the outputs
+THREADS = "2"  # the default of the workflow's parameters; `notebook.open_run` handles runs with another number
 COMMANDS = Path(__file__).resolve().parents[1] / "versioning" / "bin"  # `dvc`, for the deployment's repository
 
 
 def path() -> str:
-    """PATH for kernels and terminals: with ``dvc`` for the deployment's repository."""
-    there = os.environ.get("PATH", os.defpath)
-    return there if str(COMMANDS) in there.split(os.pathsep) else os.pathsep.join([str(COMMANDS), there])
+    """Return PATH for kernels and terminals, including ``dvc`` for the deployment's repository."""
+    current = os.environ.get("PATH", os.defpath)
+    return current if str(COMMANDS) in current.split(os.pathsep) else os.pathsep.join([str(COMMANDS), current])
 
 
 def spec(environment: str, title: str = TITLE) -> dict[str, object]:
-    """``kernel.json``.
+    """Return the content of ``kernel.json``.
 
     Args:
         environment: the folder of the environment.
@@ -33,18 +33,18 @@ def spec(environment: str, title: str = TITLE) -> dict[str, object]:
         "language": "python",
         "metadata": {"debugger": True, "supported_encryption": "curve"},
         "env": {
-            "PATH": os.pathsep.join([f"{environment}/bin", path()]),  # `!python` is its own, `!dvc` the deployment's
+            "PATH": os.pathsep.join([f"{environment}/bin", path()]),  # `!python`: this environment's
             **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), THREADS),
             "POLARS_MAX_THREADS": THREADS,
-            "GOMP_SPINCOUNT": "1000",  # as pantheon.tasks.fix_threads
+            "GOMP_SPINCOUNT": "1000",  # the same as in pantheon.worker.fix_threads
         },
     }
 
 
 def write(data: Path) -> None:
-    """Write the kernels whose environments are there into Jupyter's data folder ``data``.
+    """Write the kernels whose environments exist into Jupyter's data folder ``data``.
 
-    Done before each look at them, too: a deployment may get PyCaret's environment while JupyterLab runs.
+    Repeated whenever Jupyter lists kernels, because PyCaret's environment may be installed while JupyterLab runs.
     """
     for name, (title, variable) in KERNELS.items():
         environment = os.environ.get(variable, "")

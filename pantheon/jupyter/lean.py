@@ -1,12 +1,13 @@
-"""Imports that Jupyter can do without."""
+"""Skip an import that Jupyter does not need."""
 
 import sys
 
 
 def imports() -> None:
-    """Call before anything of Jupyter's: saves 0.8 s of CPU at every start, of the server and of each job.
+    """Block the import of ``rfc3987_syntax``: saves 0.8 s of CPU at every start of the server and of every job.
 
-    jsonschema takes rfc3987_syntax where it is there, only to check internationalised addresses in schemas, and that
-    compiles a grammar of all of RFC 3987 when it is imported. Without it jsonschema leaves that one format unchecked.
+    Call it before any import of Jupyter. jsonschema imports rfc3987_syntax if it is installed, to check
+    internationalised addresses in schemas, and the import compiles a grammar of all of RFC 3987. Without it, jsonschema
+    does not check that format.
     """
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # "not installed", by Python's own convention
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # Python treats None as "not installed"

@@ -1,4 +1,4 @@
-"""jupyter-scheduler, with jobs that start in a fraction of the time and records that stay true when one is killed."""
+"""jupyter-scheduler with jobs that start faster, and with correct job records after a job is killed."""
 
 import json
 import os
@@ -18,14 +18,14 @@ from jupyter_scheduler.models import DescribeJob, RuntimeEnvironment, Status  # 
 from jupyter_scheduler.orm import Job as Row  # type: ignore[import-not-found]
 
 from pantheon.jupyter import kernel
+from pantheon.jupyter.client import INTERRUPTED
 from pantheon.jupyter.job import Job
-from pantheon.jupyter_jobs import INTERRUPTED
 
 UNFINISHED = (Status.CREATED, Status.QUEUED, Status.IN_PROGRESS, Status.STOPPING)
 
 
 class Environments(EnvironmentManager):  # type: ignore[misc]
-    """What the form for a new job offers: the one environment that there is."""
+    """The environments that the form for a new job offers: only one exists."""
 
     def list_environments(self) -> list[Any]:
         return [
@@ -47,30 +47,30 @@ class Environments(EnvironmentManager):  # type: ignore[misc]
 
 
 class Scheduler(scheduler.Scheduler):  # type: ignore[misc]
-    """Runs each job by ``pantheon.jupyter.job`` in a process of its own.
+    """Runs every job with ``pantheon.jupyter.job`` in a separate process.
 
-    A job's files are written to ``jobs/ID`` below the notebooks at once: nothing is left to download. Jobs end with the
-    server, so one that an earlier server left unfinished is over.
+    A job writes its files directly to ``jobs/ID`` in the notebooks' folder, so there is nothing to download. Jobs end
+    with the server, so unfinished jobs of an earlier server have ended.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._bury()
+        self._record_killed()
 
     def get_local_output_path(self, model: Any, root_dir_relative: bool | None = False) -> str:
         folder: str = os.path.join(self.staging_path, model.job_id)  # noqa: PTH118 - a str, as the base class has it
         return os.path.relpath(folder, self.root_dir) if root_dir_relative else folder
 
     def create_job(self, model: Any) -> str:
-        """As the base class does it, which imports JupyterLab into every job and begins a job's record as STOPPED."""
+        """Create a job. The base class imports JupyterLab into every job and creates the job's record as STOPPED."""
         if not model.job_definition_id and not self.file_exists(model.input_uri):
             raise InputUriError(model.input_uri)
         if not self.execution_manager_class.validate(
             self.execution_manager_class,
             os.path.join(self.root_dir, model.input_uri),  # noqa: PTH118
         ):
-            raise SchedulerError(f"{model.input_uri} names no kernel: open it, choose one, save it.")
+            raise SchedulerError(f"{model.input_uri} does not name a kernel: open it, select a kernel and save it.")
         with self.db_session() as session:
             token = model.idempotency_token
             if token and session.query(Row).filter(Row.idempotency_token == token).first():
@@ -81,7 +81,7 @@ class Scheduler(scheduler.Scheduler):  # type: ignore[misc]
             session.commit()
             job_id: str = row.job_id
             paths = self.get_staging_paths(DescribeJob.from_orm(row))
-            folder = self.root_dir  # as when somebody runs it by hand
+            folder = self.root_dir  # the same as when a user runs it
             if model.package_input_folder:
                 folder = os.path.dirname(paths["input"])  # noqa: PTH120
                 copied = self.copy_input_folder(model.input_uri, paths["input"])
@@ -110,17 +110,17 @@ class Scheduler(scheduler.Scheduler):  # type: ignore[misc]
         return process.pid
 
     def get_job(self, job_id: str, job_files: bool | None = True) -> Any:
-        self._bury()
+        self._record_killed()
         return super().get_job(job_id, job_files)
 
     def list_jobs(self, query: Any) -> Any:
-        self._bury()
+        self._record_killed()
         return super().list_jobs(query)
 
-    def _bury(self) -> None:
-        """Say of jobs whose process was killed that they failed.
+    def _record_killed(self) -> None:
+        """Mark jobs whose process was killed as failed.
 
-        The processes first, their records after: a job that ends well says so before its process ends.
+        Check the processes before the records: a successful job updates its record before its process ends.
         """
         self.processes = {name: process for name, process in self.processes.items() if process.poll() is None}
         with self.db_session() as session:

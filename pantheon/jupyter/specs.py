@@ -1,4 +1,4 @@
-"""What JupyterLab knows of kernels: looked up anew, so that one that comes later needs no restart."""
+"""JupyterLab's list of kernels. Rebuilt at every request, so that a new kernel does not need a restart."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,8 @@ from pantheon.jupyter import kernel
 class Specs(KernelSpecManager):
     def find_kernel_specs(self) -> dict[str, str]:
         kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))
-        found: dict[str, str] = super().find_kernel_specs()
-        return found
+        specs: dict[str, str] = super().find_kernel_specs()
+        return specs
 
     def get_kernel_spec(self, kernel_name: str) -> Any:
         kernel.write(Path(os.environ["JUPYTER_DATA_DIR"]))

@@ -1,7 +1,7 @@
 """PyCaret's experiment on the training part of a run: its rows, its folds, its metric.
 
-Needs the environment ``pycaret``. PyCaret 4.0.0a8 is an alpha: what is not its public interface is named where it is
-used, and the version is pinned.
+It needs the environment ``pycaret``. PyCaret 4.0.0a8 is an alpha version: comments mark uses of internal interfaces,
+and the version is pinned.
 """
 
 import time
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from pycaret.tasks import ClassificationExperiment, RegressionExperiment  # type: ignore[import-not-found]
 
 from pantheon.errors import PantheonError
-from pantheon.workflow import interrupt
+from pantheon.workflow import cancellation
 from pantheon.workflow.expressions import evaluate
-from pantheon.workflow.fits import one_thread
-from pantheon.workflow.folds import sample, splits
-from pantheon.workflow.matrix import Floats, Table, load_spec
-from pantheon.workflow.metrics import Doubles, primary, score
-from pantheon.workflow.performance_metrics import positive_index
-from pantheon.workflow.preparation import Design
+from pantheon.workflow.outputs import ModelParams
 from pantheon.workflow.run import Run
+from pantheon.workflow.training.folds import sample, splits
+from pantheon.workflow.training.matrix import Floats, Table, load_spec
+from pantheon.workflow.training.metrics import Doubles, primary, score
+from pantheon.workflow.training.parallel import one_thread
+from pantheon.workflow.training.preparation import Design
 
-ROWS = 50_000  # that PyCaret learns from, at most: its forests are full-grown, and so is their ONNX file
-COMPARED = 0.9  # of those, the share that models are compared on; the final fit has all
+ROWS = 50_000  # rows that PyCaret trains on, at most: its forests are fully grown, so their ONNX files are large
+COMPARED = 0.9  # share of those for the comparison; the final fit uses all
 
 
 class Folds:
-    """The workflow's own folds in scikit-learn's form: rows of one entity stay together, and time is respected."""
+    """The workflow's folds with scikit-learn's interface: rows of one entity stay together, and time is respected."""
 
     def __init__(self, pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
         self.pairs = pairs
@@ -48,14 +48,14 @@ class Folds:
 
 
 class Kept:
-    """What PyCaret's ``compare_models`` throws away: each model's scores fold by fold, and why one failed."""
+    """Keep what PyCaret's ``compare_models`` discards: the scores of all folds, and errors."""
 
     made: dict[str, Any]
     seconds: dict[str, float]
     failed: dict[str, str]
 
     def create_model(self, estimator: Any, **options: Any) -> Any:
-        interrupt.check()
+        cancellation.check()
         begin = time.perf_counter()
         try:
             made = super().create_model(estimator, **options)  # type: ignore[misc]
@@ -76,14 +76,14 @@ class Regression(Kept, RegressionExperiment):  # type: ignore[misc]
 
 
 def reason(error: Exception) -> str:
-    """An error of PyCaret's or scikit-learn's in a line."""
-    words = str(error).strip().splitlines()
-    return (words[0] if words else type(error).__name__)[:200].rstrip(".")
+    """Return an error of PyCaret or scikit-learn as one line."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """One thread for BLAS and OpenMP, so that sums are added in the same order; and no warnings of every single fit."""
+    """Limit BLAS and OpenMP to one thread, so that sums are computed in the same order, and suppress warnings."""
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -93,11 +93,11 @@ class Lab:
     """A run's experiment.
 
     Args:
-        run: its features are engineered and selected.
-        setup: ``normalize``, ``feature_selection``, ``remove_outliers``, as PyCaret has them.
+        run: a run with engineered and selected features.
+        setup: PyCaret's options ``normalize``, ``feature_selection``, ``remove_outliers``.
 
     Raises:
-        PantheonError: PyCaret does not take the rows, or a class has too few of them.
+        PantheonError: PyCaret cannot use the rows, or a class has too few rows.
     """
 
     def __init__(self, run: Run, setup: dict[str, bool]) -> None:
@@ -105,7 +105,7 @@ class Lab:
         self.design = Design.load(run)
         self.classification = self.spec.task == "classification"
         self.metric, self.greater = primary(self.spec.task, self.params.metric)
-        self.positive = positive_index(self.spec) if self.classification else 0
+        self.positive = self.spec.positive_index if self.classification else 0
         table = Table.load(run.need("features/train.npz", "preprocess"))
         self.table = sample(table, min(ROWS, self.params.tuning_rows), self.params.seed)
         self.present: NDArray[np.int64] = np.unique(self.table.y) if self.classification else np.empty(0, np.int64)
@@ -116,7 +116,7 @@ class Lab:
             session_id=self.params.seed,
             train_size=COMPARED,
             fold=self.params.folds,
-            n_jobs=1,  # with more, votes are added in the order in which threads happen to finish
+            n_jobs=1,  # with more, votes are summed in the order in which threads finish
             **setup,
         )
         self.pycaret.made, self.pycaret.seconds, self.pycaret.failed = {}, {}, {}
@@ -125,8 +125,8 @@ class Lab:
                 self.pycaret.fit(self.frame(self.table.X).assign(**{target: self.table.y}))
             except Exception as error:
                 raise PantheonError(
-                    f"PyCaret does not take these rows: {reason(error)}.",
-                    "Give more rows of each class, or run without the variant: VARIANT=none.",
+                    f"PyCaret cannot use these rows: {reason(error)}.",
+                    "Provide more rows of every class, or run without the variant: VARIANT=none.",
                     1,
                 ) from error
         self.pycaret.add_metric(
@@ -134,37 +134,37 @@ class Lab:
         )
 
     def frame(self, X: Floats) -> Any:
-        """Rows of the inputs' matrix as PyCaret gets them: numbers as float64, categories as words.
+        """Convert rows of the matrix of inputs to a frame for PyCaret: numbers as float64, categories as text.
 
-        First the selected numbers, then what was engineered, then the categories.
+        The selected numbers come first, then the engineered features, then the categories.
         """
-        design, found = self.design, {}
+        design, columns_by_name = self.design, {}
         for place in design.plain:
-            found[design.inputs[place]["name"]] = X[:, place].astype(np.float64)
+            columns_by_name[design.inputs[place]["name"]] = X[:, place].astype(np.float64)
         columns = {entry["name"]: X[:, place] for place, entry in enumerate(design.inputs)}
         for name, tree in design.features:
-            found[name] = evaluate(tree, columns).astype(np.float64)
+            columns_by_name[name] = evaluate(tree, columns).astype(np.float64)
         for place, categories in [*design.one_hot, *design.encoded]:
-            words = np.array([*design.inputs[place]["categories"], None], dtype=object)
+            names = np.array([*design.inputs[place]["categories"], None], dtype=object)
             codes = np.where(np.isnan(X[:, place]), np.float32(categories), X[:, place]).astype(np.int64)
-            found[design.inputs[place]["name"]] = words[codes]
-        return pd.DataFrame(found)
+            columns_by_name[design.inputs[place]["name"]] = names[codes]
+        return pd.DataFrame(columns_by_name)
 
     @cached_property
     def folds(self) -> Folds:
-        """The folds on the rows that models are compared on, in PyCaret's order of them."""
+        """The folds of the rows for the comparison, in PyCaret's order."""
         rows = self.table.take(self.pycaret.X_train.index.to_numpy())
         pairs = splits(rows, self.params.folds, self.params.seed, self.design.classes)
         for learn, _ in pairs:
             if self.classification and len(np.unique(rows.y[learn])) < len(self.present):
                 raise PantheonError(
-                    "a class has too few rows for PyCaret: a fold has none of it.",
-                    "Give more rows (or entities) of each class, or run without the variant: VARIANT=none.",
+                    "a class has too few rows for PyCaret: a fold has no rows of it.",
+                    "Provide more rows (or entities) of every class, or run without the variant: VARIANT=none.",
                 )
         return Folds(pairs)
 
     def columns(self) -> list[str]:
-        """What models get of each row, by name, in PyCaret's order."""
+        """Return the names of the columns that models get, in PyCaret's order."""
         steps = dict(self.pycaret.preprocess_pipeline.steps)
         names = [str(name) for _, _, of in steps["preprocess"].transformers_ for name in of]
         if "feature_selection" not in steps:
@@ -172,37 +172,37 @@ class Lab:
         return [name for name, keep in zip(names, steps["feature_selection"].get_support(), strict=True) if keep]
 
     def transformed(self) -> Any:
-        """The rows that models are compared on, as they get them."""
+        """Return the prepared rows for the comparison."""
         with quiet():
             return pd.DataFrame(
                 self.pycaret.preprocess_pipeline.transform(self.pycaret.X_train), columns=self.columns()
             )
 
     def models(self) -> dict[str, str]:
-        """PyCaret's models for the task: id → name."""
-        found = self.pycaret.models()
-        return {str(name): str(words) for name, words in found["Name"].items()}
+        """Return PyCaret's models for the task: id → name."""
+        models = self.pycaret.models()
+        return {str(key): str(name) for key, name in models["Name"].items()}
 
     def all_classes(self, answer: NDArray[Any]) -> Doubles:
-        """Probabilities of the classes that PyCaret has seen as those of all classes."""
-        whole = np.zeros((len(answer), self.design.classes))
-        whole[:, self.present] = answer
-        return whole
+        """Expand probabilities of the classes in the training rows to all classes."""
+        complete = np.zeros((len(answer), self.design.classes))
+        complete[:, self.present] = answer
+        return complete
 
     def _score(self, y: Any, answer: Any, **_: Any) -> float:
-        """The run's metric in PyCaret's terms: classes by their place among those seen, one column of two."""
+        """Compute the run's metric for PyCaret, which numbers only existing classes and passes one column for two."""
         if answer is None:
             return float("nan")
-        found = np.asarray(answer, dtype=np.float64)
+        values = np.asarray(answer, dtype=np.float64)
         if self.classification:
-            found = np.stack([1 - found, found], axis=1) if found.ndim == 1 else found
-            value = score(self.metric, self.present[np.asarray(y)], self.all_classes(found), self.positive)
+            values = np.stack([1 - values, values], axis=1) if values.ndim == 1 else values
+            value = score(self.metric, self.present[np.asarray(y)], self.all_classes(values), self.positive)
         else:
-            value = score(self.metric, np.asarray(y), found.reshape(-1))
+            value = score(self.metric, np.asarray(y), values.reshape(-1))
         return float("nan") if value is None else value
 
     def scorer(self, estimator: Any, X: Any, y: Any) -> float:
-        """For the search: more is better, and above 0, since PyCaret counts a trial that fails as 0."""
+        """Score for the search: greater is better, and above 0, since PyCaret scores a failed trial as 0."""
         if not self.classification:
             value = self._score(y, estimator.predict(X))
         else:
@@ -210,19 +210,19 @@ class Lab:
         return value if self.greater else 1 / (1 + value)
 
     def unscored(self, value: float) -> float:
-        """The metric that ``scorer`` made a score of."""
+        """Convert a score of ``scorer`` back to the metric."""
         return value if self.greater else 1 / value - 1
 
     def predict(self, pipeline: Any, X: Floats) -> Doubles:
-        """PyCaret's own answer: probabilities (rows, classes), or numbers (rows,), for the inputs' matrix."""
+        """Predict with PyCaret: probabilities (rows, classes), or numbers (rows,), for rows of the matrix of inputs."""
         frame = self.frame(X)
         with quiet():
             if not self.classification:
                 return np.asarray(pipeline.predict(frame), dtype=np.float64).reshape(-1)
             return self.all_classes(np.asarray(pipeline.predict_proba(frame), dtype=np.float64))
 
-    def final(self, model: str, params: dict[str, Any]) -> Any:
-        """A model by its id, fitted on all rows: PyCaret's pipeline, from ``frame`` to the answer."""
+    def final(self, model: str, params: ModelParams) -> Any:
+        """Fit a model by its id on all rows; return PyCaret's pipeline, from ``frame`` to the prediction."""
         with quiet():
             made = self.pycaret.create_model(model, cross_validation=False, **params)
             return self.pycaret.finalize_model(made.pipeline).pipeline

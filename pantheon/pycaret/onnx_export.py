@@ -1,7 +1,7 @@
-"""PyCaret's whole pipeline as one ONNX graph, from the inputs' matrix to the answer.
+"""Export PyCaret's complete pipeline as one ONNX graph, from the matrix of inputs to the prediction.
 
-As in ``pantheon.workflow.onnx_export``: skl2onnx converts the estimator alone, and what comes before it, PyCaret's
-imputing, encoding, scaling and selecting, is written here in double precision, since converters round it otherwise.
+As in ``pantheon.workflow.bundle.onnx_export``, skl2onnx converts only the estimator; the preparation before it (its
+imputing, encoding, scaling and selecting) is written here in double precision, since converters round differently.
 """
 
 from typing import Any
@@ -12,17 +12,17 @@ from onnx import TensorProto
 
 from pantheon.errors import PantheonError
 from pantheon.pycaret.experiment import Lab
-from pantheon.workflow.agreement import Agreement, agreement, enforce
-from pantheon.workflow.matrix import Floats
-from pantheon.workflow.onnx_export import INPUT, Graph, assemble
-from pantheon.workflow.preparation import Design
+from pantheon.workflow.bundle.agreement import Agreement, agreement, enforce
+from pantheon.workflow.bundle.onnx_export import INPUT, Graph, assemble
+from pantheon.workflow.training.matrix import Floats
+from pantheon.workflow.training.preparation import Design
 
 
 def export(lab: Lab, pipeline: Any) -> onnx.ModelProto:
-    """A fitted pipeline of PyCaret's as one graph, as ``pantheon.workflow.onnx_export.export`` gives it.
+    """Export a fitted PyCaret pipeline as one graph, like ``pantheon.workflow.bundle.onnx_export.export``.
 
     Raises:
-        PantheonError: its estimator has no ONNX form, or a step is not known here.
+        PantheonError: its estimator cannot be converted, or a step is not supported.
     """
     graph = Graph()
     (_, columns), *more, (_, estimator) = pipeline.steps
@@ -43,16 +43,16 @@ def export(lab: Lab, pipeline: Any) -> onnx.ModelProto:
     if not lab.classification:
         return assemble(graph, prepared, estimator, lab.design, ())
     if not hasattr(estimator, "predict_proba"):
-        raise PantheonError(f"{type(estimator).__name__} gives no probabilities.", "", 1)
+        raise PantheonError(f"{type(estimator).__name__} has no probabilities.", "", 1)
     return assemble(graph, prepared, estimator, lab.design, lab.present[estimator.classes_])
 
 
 def _unknown(name: str) -> PantheonError:
-    return PantheonError(f"PyCaret prepares with a step that has no ONNX form here: {name}.", "", 1)
+    return PantheonError(f"PyCaret's step {name} cannot be converted to ONNX.", "", 1)
 
 
 def _numbers(graph: Graph, design: Design, transformer: Any, names: list[str]) -> str:
-    """Means where numbers are missing, then the scaler where there is one; double (rows, numbers)."""
+    """Add imputing of numbers with means, and the scaler, if any; double (rows, numbers)."""
     engineered = dict(design.features)
     plain = [name for name in names if name not in engineered]
     nan = graph.constant(np.array([[np.nan]], np.float32))
@@ -74,15 +74,15 @@ def _numbers(graph: Graph, design: Design, transformer: Any, names: list[str]) -
 
 
 def _categories(graph: Graph, design: Design, transformer: Any, names: list[str]) -> str:
-    """PyCaret's number for each category, and the usual category's where it is missing; double (rows, categories)."""
+    """Add PyCaret's codes of categories, with the most frequent one for missing values; double (rows, categories)."""
     imputer, encoder = (step for _, step in transformer.steps)
     parts = []
-    for name, usual, known in zip(names, imputer.statistics_, encoder.categories_, strict=True):
-        words = [*design.inputs[design.places[name]]["categories"], usual]
-        numbers = {word: float(number) for number, word in enumerate(known)}
-        table = np.array([[numbers.get(word, float(encoder.unknown_value))] for word in words])
+    for name, usual, encoded in zip(names, imputer.statistics_, encoder.categories_, strict=True):
+        categories = [*design.inputs[design.places[name]]["categories"], usual]
+        numbers = {category: float(number) for number, category in enumerate(encoded)}
+        table = np.array([[numbers.get(category, float(encoder.unknown_value))] for category in categories])
         column = graph.columns(INPUT, [design.places[name]])
-        last = graph.constant(np.array([[len(words) - 1]], np.float32))
+        last = graph.constant(np.array([[len(categories) - 1]], np.float32))
         code = graph.node("Where", graph.node("IsNaN", column), last, column)
         code = graph.node("Squeeze", graph.cast(code, TensorProto.INT64), graph.constant(np.array([1], np.int64)))
         parts.append(graph.node("Gather", graph.constant(table), code, axis=0))
@@ -90,10 +90,10 @@ def _categories(graph: Graph, design: Design, transformer: Any, names: list[str]
 
 
 def convert(lab: Lab, pipeline: Any, X: Floats) -> tuple[onnx.ModelProto, Agreement]:
-    """The graph of a pipeline, and how it agrees with PyCaret's own answers to ``X``.
+    """Export a pipeline and compare its predictions for ``X`` with those of PyCaret.
 
     Raises:
-        PantheonError: there is none, or it answers otherwise than the rule allows.
+        PantheonError: it cannot be exported, or its predictions differ too much.
     """
     model = export(lab, pipeline)
     result = agreement(model, X, lab.predict(pipeline, X))

@@ -1,70 +1,118 @@
-"""The stages as PyCaret does them. Each reads and writes what the workflow's own does; see ``pantheon.workflow``.
+"""The stages implemented with PyCaret. They read and write the same files as the workflow's; see ``pantheon.workflow``.
 
-No model is kept between them: the same rows, options and seed make the same experiment again, in a fraction of a
-second, and nothing has to be unpickled.
+No model is kept between stages: the same rows, options and seed recreate the experiment in a fraction of a second, and
+nothing has to be unpickled.
 """
 
 import hashlib
 import shutil
 from importlib import metadata
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from pantheon.errors import PantheonError
+from pantheon.files import write_json
 from pantheon.pycaret.experiment import Lab, quiet, reason
 from pantheon.pycaret.onnx_export import convert
 from pantheon.pycaret.tuning import search
-from pantheon.workflow import feature_engineering as engineering
-from pantheon.workflow import feature_selection as selecting
-from pantheon.workflow import interrupt
-from pantheon.workflow.bundle import rows_to_check
-from pantheon.workflow.candidates import BASELINE
-from pantheon.workflow.evaluate import CHOSEN, ONNX, ranked
-from pantheon.workflow.lineage import ROOT
-from pantheon.workflow.matrix import save, train_and_test
-from pantheon.workflow.metrics import say
-from pantheon.workflow.run import Run, read_json, write_json
-from pantheon.workflow.train import join
+from pantheon.workflow import cancellation
+from pantheon.workflow.bundle.lineage import ROOT
+from pantheon.workflow.bundle.write import rows_to_check
+from pantheon.workflow.outputs import (
+    CHOSEN,
+    CHOSEN_ONNX,
+    Chosen,
+    NotServed,
+    Preprocessed,
+    PyCaretOrigin,
+    Ranked,
+    Search,
+    Selection,
+    Summary,
+    Trained,
+    Trial,
+    Tuning,
+)
+from pantheon.workflow.run import Run
+from pantheon.workflow.stages import feature_engineering as engineering
+from pantheon.workflow.stages import feature_selection as selecting
+from pantheon.workflow.stages.evaluate import ranked
+from pantheon.workflow.stages.train import join
+from pantheon.workflow.training.candidates import BASELINE
+from pantheon.workflow.training.matrix import save, train_and_test
+from pantheon.workflow.training.metrics import say
 
 SETUP = "pycaret/setup.json"
 COMPARISON = "candidates/pycaret.json"
-SLOW = ("gpc", "rbfsvm", "mlp")  # PyCaret leaves them out itself (`turbo`)
-QUADRATIC = ("gpc", "rbfsvm", "svm", "kr", "tr")  # time or memory grow with the square of the rows, or worse
-MANY = 5000  # rows from which those are left out
-TUNED = 2  # families that are searched, the best that can be served
-FOLDS = 3  # of tuning, as the workflow's own
+SLOW = ("gpc", "rbfsvm", "mlp")  # PyCaret skips them by default (`turbo`)
+QUADRATIC = ("gpc", "rbfsvm", "svm", "kr", "tr")  # time or memory grow with the square of the rows, or faster
+MANY = 5000  # rows above which those are skipped
+TUNED = 2  # families that are tuned: the best ones that can be served
+FOLDS = 3  # of tuning, as in the workflow
 
 
-def feature_engineering(run: Run) -> dict[str, Any]:
-    """What is computed of columns: dates' parts, logarithms, the deployment's own (``extensions``)."""
+class Setup(TypedDict):
+    """``pycaret/setup.json``: the options of PyCaret's experiment, its columns and numbers of rows."""
+
+    setup: dict[str, bool]
+    columns: list[str]
+    rows: int
+    compared_on: int
+
+
+class Model(TypedDict):
+    """A model in PyCaret's comparison: its scores, or why it has none."""
+
+    id: str
+    name: str
+    seconds: NotRequired[float]
+    scores: NotRequired[dict[str, float]]
+    folds: NotRequired[list[float]]
+    why: NotRequired[str]
+
+
+class Models(TypedDict):
+    """``candidates/pycaret.json``"""
+
+    metric: str
+    models: list[Model]
+
+
+def feature_engineering(run: Run) -> Summary:
+    """Compute features: parts of dates, logarithms, user-defined ones (``extensions``)."""
     return engineering.feature_engineering(run)
 
 
 def feature_selection(
     run: Run, normalize: bool = True, feature_selection: bool = False, remove_outliers: bool = False
-) -> dict[str, Any]:
-    """Leaves out what can tell nothing, then sets PyCaret up: it fills, encodes, scales and, if asked, selects."""
+) -> Summary:
+    """Drop useless columns, then set up PyCaret, which imputes, encodes, scales and optionally selects."""
     selecting.feature_selection(run)
     join(run)
     setup = {"normalize": normalize, "feature_selection": feature_selection, "remove_outliers": remove_outliers}
     lab = Lab(run, setup)
     names = lab.columns()
-    found = {"setup": setup, "columns": names, "rows": len(lab.table), "compared_on": len(lab.pycaret.X_train)}
-    write_json(run.path(SETUP), found)
+    content: Setup = {
+        "setup": setup,
+        "columns": names,
+        "rows": len(lab.table),
+        "compared_on": len(lab.pycaret.X_train),
+    }
+    write_json(run.path(SETUP), content)
     return {"columns": len(names), "rows": len(lab.table), **{key: value for key, value in setup.items() if value}}
 
 
 def lab_of(run: Run) -> Lab:
-    """The run's experiment, as ``feature_selection`` set it up."""
-    return Lab(run, read_json(run.need(SETUP, "feature_selection"))["setup"])
+    """Return the run's experiment, with the setup of ``feature_selection``."""
+    return Lab(run, run.read(SETUP, "feature_selection", Setup)["setup"])
 
 
-def train(run: Run, include: list[str] | None = None) -> dict[str, Any]:
-    """``compare_models`` → ``candidates/pycaret.json`` and ``candidates.json``: every model of PyCaret's, its scores.
+def train(run: Run, include: list[str] | None = None) -> Summary:
+    """``compare_models`` → ``candidates/pycaret.json`` and ``candidates.json``: all PyCaret models with their scores.
 
     Args:
-        include: ids of models to compare; empty for all that are neither slow nor of no use on so many rows.
+        include: ids of models to compare; empty: all except slow ones and those that do not scale to the rows.
 
     Raises:
         PantheonError: there is no such model, or none could be compared.
@@ -82,19 +130,20 @@ def train(run: Run, include: list[str] | None = None) -> dict[str, Any]:
     folds = lab.folds
     with quiet():
         lab.pycaret.compare_models(include=wanted, fold=folds, sort=lab.metric, turbo=False, round=15)
-    entries = []
+    entries: list[Model] = []
     for name in wanted:
-        entry: dict[str, Any] = {"id": name, "name": BASELINE if name == "dummy" else models[name]}
+        entry: Model = {"id": name, "name": BASELINE if name == "dummy" else models[name]}
         made = lab.pycaret.made.get(name)
         if made is None or made.metrics is None:
-            entries.append(entry | {"why": lab.pycaret.failed.get(name, "it could not be fitted")})
+            entry["why"] = lab.pycaret.failed.get(name, "it could not be fitted")
+            entries.append(entry)
             continue
         values = made.metrics[lab.metric].to_numpy(dtype=float)[: len(folds.pairs)]
         means = made.metrics.loc["Mean"]
         scores = {str(key): float(value) for key, value in means.items() if np.isfinite(value) and key != lab.metric}
-        entry |= {"seconds": lab.pycaret.seconds[name], "scores": scores}
+        entry["seconds"], entry["scores"] = lab.pycaret.seconds[name], scores
         if lab.classification and not hasattr(made.pipeline.steps[-1][1], "predict_proba"):
-            entry["why"] = "it gives no probabilities"
+            entry["why"] = "it has no probabilities"
         elif not np.isfinite(values).all():
             entry["why"] = "it failed in a fold"
         else:
@@ -102,24 +151,28 @@ def train(run: Run, include: list[str] | None = None) -> dict[str, Any]:
         entries.append(entry)
     compared = [entry for entry in entries if "folds" in entry]
     if BASELINE not in {entry["name"] for entry in compared} or len(compared) < 2:
-        raise PantheonError("none of PyCaret's models could be compared.", "Give more rows, or VARIANT=none.", 1)
+        raise PantheonError("none of PyCaret's models could be compared.", "Provide more rows, or use VARIANT=none.", 1)
     entries += [{"id": name, "name": models[name], "why": why} for name, why in skipped.items() if name not in wanted]
-    shutil.rmtree(run.path("candidates"), ignore_errors=True)  # of a training that PyCaret has not done
-    write_json(run.path(COMPARISON), {"metric": lab.metric, "models": entries})
-    fitted = {entry["name"]: {"params": {}, "seconds": entry["seconds"]} for entry in compared}
-    write_json(run.path("candidates.json"), {"candidates": fitted, "rows": len(lab.table)})
+    shutil.rmtree(run.path("candidates"), ignore_errors=True)  # of an earlier training without PyCaret
+    comparison: Models = {"metric": lab.metric, "models": entries}
+    write_json(run.path(COMPARISON), comparison)
+    trained: Trained = {
+        "candidates": {entry["name"]: {"params": {}, "seconds": entry["seconds"]} for entry in compared},
+        "rows": len(lab.table),
+    }
+    write_json(run.path("candidates.json"), trained)
     return {"compared": len(compared), "not": len(entries) - len(compared), "rows": len(lab.table)}
 
 
 def _quadratic(name: str, lab: Lab) -> bool:
-    return name in QUADRATIC and not (name == "svm" and lab.classification)  # of classes, that one is linear
+    return name in QUADRATIC and not (name == "svm" and lab.classification)  # for classification, this one is linear
 
 
-def model_selection(run: Run) -> dict[str, Any]:
+def model_selection(run: Run) -> Summary:
     """PyCaret's comparison by the run's metric → ``selection.json``."""
     lab = lab_of(run)
-    models = read_json(run.need(COMPARISON, "train"))["models"]
-    ranking = [
+    models = run.read(COMPARISON, "train", Models)["models"]
+    ranking: list[Ranked] = [
         {
             "name": entry["name"],
             "id": entry["id"],
@@ -131,72 +184,75 @@ def model_selection(run: Run) -> dict[str, Any]:
         if "folds" in entry
     ]
     ranking.sort(key=lambda entry: entry["mean"], reverse=lab.greater)
-    found = {"metric": lab.metric, "greater_is_better": lab.greater, "rows": len(lab.table), "ranking": ranking}
-    write_json(run.path("selection.json"), found)
+    content: Selection = {
+        "metric": lab.metric,
+        "greater_is_better": lab.greater,
+        "rows": len(lab.table),
+        "ranking": ranking,
+    }
+    write_json(run.path("selection.json"), content)
     return {"best": ranking[0]["name"], lab.metric: round(ranking[0]["mean"], 4), "rows": len(lab.table)}
 
 
-def hyperparameter_tuning(run: Run, families: int = TUNED) -> dict[str, Any]:
+def hyperparameter_tuning(run: Run, families: int = TUNED) -> Summary:
     """``tune_model`` on the best families that can be served → ``tuning.json``.
 
     Args:
-        families: how many.
+        families: number of families to tune.
     """
     lab = lab_of(run)
-    selection = read_json(run.need("selection.json", "model_selection"))
+    selection = run.read("selection.json", "model_selection", Selection)
     X = lab.table.X[:1000]
-    found: dict[str, Any] = {}
+    content: dict[str, Search] = {}
     cannot: dict[str, str] = {}
     for entry in selection["ranking"]:
-        if entry["name"] == BASELINE or len(found) >= families:
+        if entry["name"] == BASELINE or len(content) >= families:
             continue
-        interrupt.check()
+        cancellation.check()
         try:  # a family that cannot be served is not searched
             convert(lab, lab.final(entry["id"], {}), X)
-        except Exception as error:  # noqa: BLE001 - PyCaret's, scikit-learn's or the converter's: it is out, and why
+        except Exception as error:  # noqa: BLE001 - of PyCaret, scikit-learn or the converter: record the reason
             cannot[entry["name"]] = _why(error)
             continue
-        found[entry["name"]] = search(lab, entry["id"], lab.folds.first(FOLDS))
-    write_json(
-        run.path("tuning.json"),
-        {
-            "metric": lab.metric,
-            "folds": min(FOLDS, len(lab.folds.pairs)),
-            "reproducible": True,
-            "families": found,
-            "not_served": cannot,
-        },
-    )
-    best = {name: round(entry["best"]["mean"], 4) for name, entry in found.items() if entry["best"]}
-    return {"trials": sum(len(entry["trials"]) for entry in found.values()), **best}
+        content[entry["name"]] = search(lab, entry["id"], lab.folds.first(FOLDS))
+    tuning: Tuning = {
+        "metric": lab.metric,
+        "folds": min(FOLDS, len(lab.folds.pairs)),
+        "reproducible": True,
+        "families": content,
+        "not_served": cannot,
+    }
+    write_json(run.path("tuning.json"), tuning)
+    best = {name: round(entry["best"]["mean"], 4) for name, entry in content.items() if entry["best"]}
+    return {"trials": sum(len(entry["trials"]) for entry in content.values()), **best}
 
 
 def _why(error: Exception) -> str:
     return error.cause.rstrip(".") if isinstance(error, PantheonError) else reason(error)
 
 
-def evaluate(run: Run) -> dict[str, Any]:
-    """The best of PyCaret's models that can be served, fitted on the whole training part, and what all answer to the
-    held-out rows, which PyCaret has not seen: ``evaluation/chosen.onnx``, ``chosen.json``, ``test.npz``, ``train.npz``.
+def evaluate(run: Run) -> Summary:
+    """Fit the best PyCaret model that can be served on the complete training part; predict the held-out rows with all
+    models, which have not seen them: ``evaluation/chosen.onnx``, ``chosen.json``, ``test.npz``, ``train.npz``.
 
     Raises:
-        PantheonError: none of its models has an ONNX form that answers as PyCaret does.
+        PantheonError: no model can be converted to an ONNX graph that predicts what PyCaret predicts.
     """
     lab = lab_of(run)
-    selection = read_json(run.need("selection.json", "model_selection"))
-    tuning = read_json(run.need("tuning.json", "hyperparameter_tuning"))
+    selection = run.read("selection.json", "model_selection", Selection)
+    tuning = run.read("tuning.json", "hyperparameter_tuning", Tuning)
     ids = {entry["name"]: entry["id"] for entry in selection["ranking"]}
-    inputs = read_json(run.need("features/preprocess.json", "preprocess"))["inputs"]
+    inputs = run.read("features/preprocess.json", "preprocess", Preprocessed)["inputs"]
     X = rows_to_check(run, inputs, run.params.seed)
     _, test = train_and_test(run)
-    refused: list[dict[str, Any]] = []
+    refused: list[NotServed] = []
     for chosen in ranked(selection, tuning):
-        interrupt.check()
+        cancellation.check()
         try:
             pipeline = lab.final(ids[chosen["name"]], chosen["params"])
             model, result = convert(lab, pipeline, X)
             break
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next best is served, and this is said
+        except Exception as error:  # noqa: BLE001 - try the next best model, and record the reason
             refused.append({"name": chosen["name"], "mean": chosen["mean"], "why": _why(error)})
     else:
         raise PantheonError(
@@ -206,7 +262,7 @@ def evaluate(run: Run) -> dict[str, Any]:
         )
     answers = {"y": test.y, CHOSEN: lab.predict(pipeline, test.X)}
     for name, model_id in ids.items():
-        interrupt.check()
+        cancellation.check()
         try:
             answers[name] = lab.predict(lab.final(model_id, {}), test.X)
         except Exception as error:
@@ -214,8 +270,8 @@ def evaluate(run: Run) -> dict[str, Any]:
                 raise
             refused.append({"name": name, "mean": None, "why": f"it fails on all rows: {reason(error)}"})
     graph = model.SerializeToString()
-    run.path("evaluation/chosen.joblib").unlink(missing_ok=True)  # of a model that the workflow made before
-    with run.output(ONNX) as path:
+    run.path("evaluation/chosen.joblib").unlink(missing_ok=True)  # of an earlier model without PyCaret
+    with run.output(CHOSEN_ONNX) as path:
         path.write_bytes(graph)
     with run.output("evaluation/test.npz") as path, path.open("wb") as file:
         save(file, answers)
@@ -228,37 +284,41 @@ def evaluate(run: Run) -> dict[str, Any]:
             f"PyCaret ranked {better[0]['name']} higher in cross-validation ({say(lab.metric)} {better[0]['mean']:.4g} "
             f"against {chosen['mean']:.4g}); it is not served: {better[0]['why']}."
         )
-    write_json(
-        run.path("evaluation/chosen.json"),
-        chosen
-        | {
-            "metric": selection["metric"],
-            "reproducible": tuning["reproducible"],
-            "agreement": result.as_dict(),
-            "onnx_sha256": hashlib.sha256(graph).hexdigest(),
-            "note": note,
-            "pycaret": _origin(run, lab, selection, tuning) | {"not_served": better},
-        },
-    )
+    content: Chosen = {
+        "name": chosen["name"],
+        "params": chosen["params"],
+        "tuned": chosen["tuned"],
+        "folds": chosen["folds"],
+        "mean": chosen["mean"],
+        "std": chosen["std"],
+        "metric": selection["metric"],
+        "reproducible": tuning["reproducible"],
+        "agreement": result.as_dict(),
+        "onnx_sha256": hashlib.sha256(graph).hexdigest(),
+        "note": note,
+        "pycaret": _origin(run, lab, selection, tuning, better),
+    }
+    write_json(run.path("evaluation/chosen.json"), content)
     return {"chosen": chosen["name"], "tuned": chosen["tuned"], "params": chosen["params"], "not served": len(better)}
 
 
-def _origin(run: Run, lab: Lab, selection: dict[str, Any], tuning: dict[str, Any]) -> dict[str, Any]:
-    """What the lineage says of PyCaret's part."""
+def _origin(run: Run, lab: Lab, selection: Selection, tuning: Tuning, not_served: list[NotServed]) -> PyCaretOrigin:
+    """Return PyCaret's part of the lineage."""
     lock = ROOT / "requirements" / "pycaret.txt"
     return {
         "version": metadata.version("pycaret"),
         "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else None,
         "packages": {name: metadata.version(name) for name in ("numpy", "pandas", "scikit-learn", "skl2onnx", "onnx")},
         "rows": len(lab.table),
-        "setup": read_json(run.path(SETUP))["setup"],
+        "setup": run.read(SETUP, "feature_selection", Setup)["setup"],
         "tried": [
             {"name": entry["name"], "mean": entry["mean"], "trials": len(_trials(tuning, entry["name"]))}
             for entry in selection["ranking"]
         ],
+        "not_served": not_served,
     }
 
 
-def _trials(tuning: dict[str, Any], name: str) -> list[Any]:
-    found: list[Any] = tuning["families"].get(name, {}).get("trials", [])
-    return found
+def _trials(tuning: Tuning, name: str) -> list[Trial]:
+    search = tuning["families"].get(name)
+    return search["trials"] if search else []

@@ -1,7 +1,7 @@
-"""Where models live. One interface, ``ModelStore``: a folder, or S3 with the same layout.
+"""The model store. One interface, ``ModelStore``, with two implementations: a folder, and S3 with the same layout.
 
-``open_store`` is the deployment's store, wherever that is now. Standard library only, until models lie in S3: the
-serving process imports this and must stay small.
+``open_store`` opens the deployment's current store. Only the standard library is imported, unless models are stored in
+S3, so that the serving process stays small.
 """
 
 from pathlib import Path
@@ -14,11 +14,11 @@ from pantheon.store.records import ANY, Alias, Damaged, Version
 __all__ = ["ANY", "Alias", "CurrentStore", "Damaged", "FolderStore", "ModelStore", "Version", "open_store"]
 
 
-def open_store(state: Path, host: bool = False, patience: float = 20.0) -> CurrentStore:
-    """The model store of the deployment whose state folder is ``state``. It looks where that is at every call.
+def open_store(state: Path, host: bool = False, retry_seconds: float = 20.0) -> CurrentStore:
+    """Open the model store of the deployment whose state folder is ``state``; it follows a move of the store.
 
     Args:
-        host: for commands of this machine, outside the services: S3 has another address for them.
-        patience: seconds to try again for when S3 does not answer; 0 tries once.
+        host: for commands on this machine, outside the services: they use another address of S3.
+        retry_seconds: how long to retry if S3 does not answer; 0: do not retry.
     """
-    return CurrentStore(state, host, patience)
+    return CurrentStore(state, host, retry_seconds)

@@ -1,4 +1,4 @@
-"""The interface of a model store, and what is common to every implementation.
+"""The interface of a model store, and the code that all implementations share.
 
 Layout, the same in a folder and in a bucket: ``NAME/VERSION/{files…, manifest.json}`` and ``NAME/aliases/ALIAS.json``.
 A version without ``manifest.json`` does not exist; the manifest carries a checksum of every file.
@@ -6,58 +6,57 @@ A version without ``manifest.json`` does not exist; the manifest carries a check
 
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pantheon.errors import PantheonError
-from pantheon.store.records import ANY, Alias, Damaged, Version
+from pantheon.store.records import ANY, Alias, Damaged, Metadata, Version
 
 
 class ModelStore(ABC):
-    """Publish, list, get, and move aliases. Every implementation passes ``tests/store/test_contract.py``.
+    """Publish, list and get versions, and move aliases. ``tests/parts/store/test_contract.py`` tests implementations.
 
-    Errors are ``PantheonError``: status 2 for what does not exist, 1 for what is damaged or has moved meanwhile.
+    Errors are ``PantheonError``: status 2 if something does not exist, 1 if it is damaged or changed in the meantime.
 
     Attributes:
-        where: what people call this place: a folder, or ``s3://BUCKET/models``.
+        where: the store's address for people: a folder, or ``s3://BUCKET/models``.
     """
 
     where: str
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Models with at least one version, damaged or not, or an alias; sorted."""
+        """Return the models with at least one version, damaged or not, or an alias; sorted."""
 
     @abstractmethod
     def list(self, name: str) -> list[Version]:
-        """The complete versions of ``name``, oldest first, but for the ``damaged``; empty for an unknown model."""
+        """Return the complete versions of ``name``, oldest first, without ``damaged`` ones; empty for no such model."""
 
     @abstractmethod
     def damaged(self, name: str) -> dict[str, Damaged]:
-        """The versions whose manifest is damaged, so that ``list`` has them not, and what ``describe`` says of each."""
+        """Return the versions whose manifest is damaged, which ``list`` omits, with the error of ``describe``."""
 
     @abstractmethod
     def describe(self, name: str, version: str) -> Version:
-        """One version's manifest.
+        """Return a version's manifest.
 
         Raises:
-            PantheonError: there is no such version; ``Damaged`` where its manifest is no manifest.
+            PantheonError: there is no such version; ``Damaged`` if its manifest is not valid.
         """
 
     @abstractmethod
     def get(self, name: str, version: str) -> Path:
-        """A local folder with the version's files, every checksum verified."""
+        """Return a local folder with the version's files; all checksums are verified."""
 
     @abstractmethod
-    def publish(self, name: str, folder: Path, metadata: Mapping[str, Any]) -> str:
-        """Store every file under ``folder`` as a new version: complete, or as if it had never been tried."""
+    def publish(self, name: str, folder: Path, metadata: Metadata) -> str:
+        """Store all files in ``folder`` as a new version, atomically; return its number."""
 
     @abstractmethod
     def alias(self, name: str, alias: str = "champion") -> Alias | None:
-        """What ``alias`` names now.
+        """Return what ``alias`` names; None if it names nothing.
 
         Raises:
             Damaged: its record cannot be read.
@@ -65,19 +64,19 @@ class ModelStore(ABC):
 
     @abstractmethod
     def swap(self, name: str, version: str, alias: str, *, expected: str | None, by: str = "", note: str = "") -> bool:
-        """Compare and swap: point ``alias`` at ``version`` if it names ``expected`` (None: nothing; ``ANY``: whatever).
+        """Point ``alias`` at ``version`` if it names ``expected`` (None: nothing; ``ANY``: anything): compare and swap.
 
         Returns:
-            False when the alias named something else, and nothing was changed.
+            False if the alias names something else; then nothing is changed.
         """
 
     @abstractmethod
     def drop(self, name: str, alias: str, *, expected: str) -> bool:
-        """Remove ``alias`` if it names ``expected``; False when it does not."""
+        """Remove ``alias`` if it names ``expected``; return False if it does not."""
 
     @abstractmethod
     def verify(self, name: str, version: str) -> builtins.list[str]:
-        """What is wrong with a version where it is stored, each naming its file; empty when every byte is as it was.
+        """Check a stored version; return its problems, with the names of the files; empty if it is intact.
 
         Raises:
             PantheonError: there is no such version.
@@ -85,7 +84,7 @@ class ModelStore(ABC):
 
     @abstractmethod
     def remove(self, name: str, version: str) -> None:
-        """Delete a version; its number is never given again.
+        """Delete a version; its number is never used again.
 
         Raises:
             PantheonError: an alias names it, or there is no such version.
@@ -93,64 +92,64 @@ class ModelStore(ABC):
 
     @abstractmethod
     def sweep(self, name: str, older_than: float) -> builtins.list[str]:
-        """Remove what killed publishers left ``older_than`` seconds ago or more.
+        """Remove incomplete versions of killed publishers that are at least ``older_than`` seconds old.
 
         Returns:
-            What was removed, and what had to be left because a claim is damaged, a line each.
+            Messages about what was removed, and what was kept because a claim is damaged.
         """
 
     @abstractmethod
     def take(self, version: Version, folder: Path) -> bool:
-        """Store the files of ``folder`` as ``version`` says: its number, date and metadata stay.
+        """Store the files of ``folder`` as ``version``, with the same number, date and metadata.
 
         Returns:
-            False when this very version is there already.
+            False if this version exists already.
 
         Raises:
-            PantheonError: another version has that number, or a file is not as the manifest says.
+            PantheonError: another version has that number, or a file does not match the manifest.
         """
 
     @abstractmethod
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
-        """Set an alias as ``record`` says, dates included; nothing to do when it is so already.
+        """Set an alias to ``record``, including its dates, unless it is equal already.
 
-        For a move, which brings an alias's whole history: versions that are long removed are named in it.
+        For a move, which copies the complete history of an alias: it may name versions that were removed.
         """
 
     @abstractmethod
     def aliases(self, name: str) -> builtins.list[str]:
-        """The aliases that name something, sorted."""
+        """Return the aliases that name a version, sorted."""
 
     @abstractmethod
     def last(self, name: str) -> int:
-        """The highest number ever given to a version of ``name``, removed ones included; 0 when there was none."""
+        """Return the highest number that a version of ``name`` ever had, including removed ones; 0 for none."""
 
     @abstractmethod
     def reserve(self, name: str, number: int) -> None:
-        """Never give ``number`` or one below it to a new version."""
+        """Give new versions only numbers above ``number``."""
 
     def history(self, name: str, alias: str = "champion") -> builtins.list[Alias] | None:
-        """What ``alias`` named, newest first; None where this store keeps no history."""
+        """Return the history of ``alias``, newest first; None if this store keeps no history."""
         return None
 
     def at(self, name: str, moment: datetime, alias: str = "champion") -> Alias | None:
-        """What ``alias`` named at ``moment`` (UTC when it has no zone); None where that is not known."""
+        """Return what ``alias`` named at ``moment`` (UTC without a time zone); None if that is unknown."""
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         records = self.history(name, alias) or []
         return next((record for record in records if datetime.fromisoformat(record.since) <= moment), None)
 
     def remember(self, name: str, record: Alias, folder: Path) -> None:
-        """Keep that ``record`` is served from ``folder``, where the store itself may be out of reach some day."""
+        """Record that ``record`` is served from ``folder``, for a time when the store cannot be reached."""
         return
 
     def remembered(self, name: str) -> tuple[Alias, Path] | None:
-        """What ``remember`` kept and its files, verified, without asking the store; None where there is nothing."""
+        """Return what ``remember`` recorded, with verified files, without a request to the store; None for nothing."""
         return None
 
     @contextmanager
     def serialised(self, name: str) -> Iterator[None]:
-        """Wait for others that deploy ``name``. A courtesy that saves double work: correctness rests on ``swap``."""
+        """Serialise deploys of ``name``. It only saves duplicate work: correctness is ensured by ``swap``."""
         yield
 
     def promote(
@@ -166,44 +165,44 @@ class ModelStore(ABC):
         """Point ``alias`` at ``version``.
 
         Raises:
-            PantheonError: the alias does not name ``expected`` (any more), or there is no such version.
+            PantheonError: the alias does not name ``expected``, or there is no such version.
         """
         if not self.swap(name, version, alias, expected=expected, by=by, note=note):
             now = self.alias(name, alias)
             raise PantheonError(
                 f"the {alias} of {name} is {'version ' + now.version if now else 'nothing'}, "
-                f"not {'version ' + expected if expected else 'nothing'}: somebody was faster.",
-                "Look at what it is now, then try again.",
+                f"not {'version ' + expected if expected else 'nothing'}: it changed in the meantime.",
+                "Check its current version (`bin/pantheon models list`), then try again.",
                 status=1,
             )
         return self.resolve(name, alias)
 
     def resolve(self, name: str, alias: str = "champion") -> Alias:
-        """What ``alias`` names.
+        """Return what ``alias`` names.
 
         Raises:
             PantheonError: it names nothing.
         """
-        found = self.alias(name, alias)
-        if found is None:
+        record = self.alias(name, alias)
+        if record is None:
             raise PantheonError(f"model {name!r} has no {alias}.", "`bin/pantheon run` trains and deploys one.")
-        return found
+        return record
 
     def rollback(self, name: str, *, to: str | None = None, by: str = "", note: str = "") -> Alias:
-        """Make the version before the champion, or ``to``, the champion; whole it must be.
+        """Make the previous champion, or ``to``, the champion, after verifying it.
 
         Raises:
-            PantheonError: there is nothing to go back to, that version is damaged, or somebody was faster.
+            PantheonError: there is no previous champion, it is damaged, or the alias changed in the meantime.
         """
         champion = self.resolve(name)
         target = to or champion.previous
         if target is None:
             raise PantheonError(
-                f"version {champion.version} of {name} is its first champion: there is none before it.",
+                f"version {champion.version} of {name} is its first champion: there is no previous one.",
                 "`bin/pantheon models list` shows the versions; then `bin/pantheon models rollback --to VERSION`.",
             )
         if target == champion.version:
-            raise PantheonError(f"version {target} of {name} is the champion already.")
+            raise PantheonError(f"version {target} of {name} is already the champion.")
         if problems := self.verify(name, target):
             raise PantheonError(
                 f"version {target} of {name} is damaged: {problems[0]}",
@@ -211,14 +210,14 @@ class ModelStore(ABC):
                 status=1,
             )
         return self.promote(
-            name, target, expected=champion.version, by=by, note=note or f"back from version {champion.version}"
+            name, target, expected=champion.version, by=by, note=note or f"rollback from version {champion.version}"
         )
 
     def approve(self, name: str, *, version: str | None = None, by: str = "", note: str = "") -> Alias:
-        """Make the challenger (which must be ``version``, when given) the champion.
+        """Make the challenger the champion; if ``version`` is given, the challenger must be that version.
 
         Raises:
-            PantheonError: there is no challenger, or it is another version than the person looked at.
+            PantheonError: there is no challenger, or it is another version.
         """
         challenger = self.resolve_challenger(name, version)
         champion = self.alias(name, "champion")
@@ -234,7 +233,7 @@ class ModelStore(ABC):
         return approved
 
     def hold(self, name: str, *, version: str | None = None, by: str = "", note: str = "") -> Alias:
-        """Leave the challenger a challenger, with a note that says why."""
+        """Keep the challenger as a challenger, with a note that explains why."""
         challenger = self.resolve_challenger(name, version)
         return self.promote(name, challenger.version, "challenger", expected=challenger.version, by=by, note=note)
 
@@ -248,7 +247,7 @@ class ModelStore(ABC):
         if version is not None and version != challenger.version:
             raise PantheonError(
                 f"the challenger of {name} is version {challenger.version}, not {version}.",
-                "Look at that one, then decide.",
+                "Review that version, then decide.",
                 status=1,
             )
         return challenger

@@ -1,7 +1,6 @@
-"""This machine's copies of versions that lie in S3: whole or absent, and verified at every use."""
+"""This machine's cache of versions in S3: complete or absent, and verified at every use."""
 
 import errno
-import fcntl
 import json
 import os
 import secrets
@@ -15,27 +14,27 @@ from hashlib import sha256 as hash_of
 from pathlib import Path
 
 from pantheon.errors import PantheonError
-from pantheon.store.durable import write_json
-from pantheon.store.records import MANIFEST, Alias, Version, check_file, check_name, sha256
+from pantheon.files import sha256, take_lock, write_json
+from pantheon.store.records import MANIFEST, Alias, Version, check_file, check_name
 
 THREADS = 4  # files fetched at once
-KEPT = 20  # copies of one model
-STALE = 3600.0  # seconds after which a half-fetched copy is nobody's
+MAX_COPIES = 20  # cached versions per model
+STALE_SECONDS = 3600.0  # an incomplete copy of this age is from a killed process
 _REMEMBERED = "champion.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Cache:
-    """Copies under ``root/NAME/VERSION-HASH``: what a manifest says is in the name, so a folder never changes."""
+    """Copies in ``root/NAME/VERSION-HASH``: the name contains a hash of the manifest, so a folder never changes."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def get(self, version: Version, manifest: bytes, fetch: Callable[[str, Path], None]) -> Path:
-        """The folder with a version's files, fetched where they are not here or not whole.
+        """Return the folder with a version's files; fetch missing and damaged ones.
 
         Args:
-            fetch: writes one file of the version to a path, verified; called from several threads.
+            fetch: writes one file of the version to a path and verifies it; called from several threads.
 
         Raises:
             PantheonError: the disk is full, or what ``fetch`` raises.
@@ -50,7 +49,7 @@ class Cache:
                     with ThreadPoolExecutor(THREADS) as pool:
                         list(pool.map(lambda file: fetch(file, part / file), version.files))
                     (part / MANIFEST).write_bytes(manifest)
-                    with suppress(FileExistsError):  # another process was faster; both copies were verified
+                    with suppress(FileExistsError):  # another process fetched it first; both copies are verified
                         _rename(part, target)
                 self._prune(model)
             for file in _damaged(version, target):
@@ -68,23 +67,22 @@ class Cache:
 
     @contextmanager
     def lock(self, name: str, file: str) -> Iterator[None]:
-        """Held by one process of this machine at a time."""
+        """Hold a lock among the processes of this machine."""
         with _writing(self.root):
             (self.root / name).mkdir(exist_ok=True)
-            lock = os.open(self.root / name / file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+            held = take_lock(self.root / name / file)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            os.close(held)
 
     def remember(self, name: str, record: Alias, folder: Path) -> None:
-        """Keep that ``record`` is served from ``folder``."""
+        """Record that ``record`` is served from ``folder``."""
         with _writing(self.root):
-            write_json(self.root / check_name(name) / _REMEMBERED, asdict(record) | {"folder": folder.name})
+            write_json(self.root / check_name(name) / _REMEMBERED, asdict(record) | {"folder": folder.name}, fsync=True)
 
     def remembered(self, name: str) -> tuple[Alias, Path] | None:
-        """What was served last and its files; None where nothing is kept, or not every byte of it."""
+        """Return what was served last and its files; None if nothing was recorded, or a file is damaged."""
         model = self.root / check_name(name)
         try:
             raw = json.loads((model / _REMEMBERED).read_text(encoding="utf-8"))
@@ -98,16 +96,16 @@ class Cache:
         return record, folder
 
     def _prune(self, model: Path) -> None:
-        """Remove the copies that nobody has used for longest. The one that is served is kept."""
+        """Remove the least recently used copies. The served one is kept."""
         served = ""
         with suppress(OSError, ValueError):
             served = str(json.loads((model / _REMEMBERED).read_text(encoding="utf-8"))["folder"])
         copies = [f for f in model.iterdir() if f.is_dir() and not f.name.startswith(".") and f.name != served]
-        for copy in sorted(copies, key=lambda f: f.stat().st_mtime, reverse=True)[KEPT:]:
+        for copy in sorted(copies, key=lambda f: f.stat().st_mtime, reverse=True)[MAX_COPIES:]:
             shutil.rmtree(copy, ignore_errors=True)
         for part in model.glob(".*.part"):  # of processes that were killed
             with suppress(OSError):
-                if time.time() - part.stat().st_mtime > STALE:
+                if time.time() - part.stat().st_mtime > STALE_SECONDS:
                     shutil.rmtree(part, ignore_errors=True)
 
 
@@ -120,7 +118,7 @@ def _damaged(version: Version, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def _aside(model: Path) -> Iterator[Path]:
-    """A new folder beside the copies, gone when the block ends."""
+    """Yield a new folder beside the copies; remove it when the block ends."""
     part = model / f".{os.getpid()}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
     try:
@@ -148,5 +146,5 @@ def _writing(root: Path) -> Iterator[None]:
             raise
         left = shutil.disk_usage(root).free / 1e6
         raise PantheonError(
-            f"the disk is full: {root} has {left:,.0f} MB left for copies of models.", "Free some room.", status=1
+            f"the disk is full: {root} has {left:,.0f} MB left for copies of models.", "Free some space.", status=1
         ) from error

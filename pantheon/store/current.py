@@ -1,149 +1,126 @@
-"""The deployment's model store, wherever that is now: a long-lived process follows a move without a restart.
+"""The deployment's current model store: a long-lived process follows a move of the store without a restart.
 
-``state/store.json`` says where (absent: the folder ``models``). Whoever writes holds ``state/.store.lock`` shared,
-whoever moves the store holds it exclusively while it writes ``store.json``: nothing goes to the old place after that.
+``state/store.json`` names its location (absent: the folder ``models``). Writers hold a shared lock on
+``shared/.store.lock``; a command that moves the store holds it exclusively while it writes ``store.json``, so nothing
+is written to the old location afterwards.
 """
 
 import builtins
-import fcntl
-import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from pantheon.errors import PantheonError
+from pantheon import migration
+from pantheon.files import lock, take_lock
+from pantheon.state import SHARED, StoreLocation, read_store, store_file
 from pantheon.store.base import ModelStore
 from pantheon.store.folder import FolderStore
-from pantheon.store.records import Alias, Damaged, Version
+from pantheon.store.records import Alias, Damaged, Metadata, Version
 
 _Stamp = tuple[int, int, int] | None
 
 
-def location(state: Path) -> dict[str, Any] | None:
-    """What ``state/store.json`` says; None where models lie in the folder.
-
-    Raises:
-        PantheonError: the file is damaged.
-    """
-    path = state / "state" / "store.json"
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise PantheonError(f"{path} is damaged: {error}.", "`bin/pantheon up` writes it anew.", status=1) from None
-    if not isinstance(value, dict) or value.get("kind") != "s3" or not value.get("bucket"):
-        raise PantheonError(f"{path} names no store that is known here.", "`bin/pantheon up` writes it anew.", status=1)
-    return value
-
-
 def store_at(
     state: Path,
-    where: Mapping[str, Any] | None,
+    where: StoreLocation | None,
     host: bool = False,
-    patience: float = 20.0,
+    retry_seconds: float = 20.0,
     credentials: Path | None = None,
 ) -> ModelStore:
-    """The store of deployment ``state`` at ``where`` (as ``store.json`` says it; None: the folder).
+    """Open the store of the deployment ``state`` at ``where`` (the content of ``store.json``; None: the folder).
 
     Args:
-        host: for commands of this machine: ``host_endpoint`` and the deployment's own keys. Services take ``endpoint``
-            and the keys that ``AWS_SHARED_CREDENTIALS_FILE`` names.
-        patience: seconds to try again for when S3 does not answer.
-        credentials: other keys than those.
+        host: for commands on this machine: use ``host_endpoint`` and the deployment's keys. Services use ``endpoint``
+            and the keys in ``AWS_SHARED_CREDENTIALS_FILE``.
+        retry_seconds: how long to retry if S3 does not answer.
+        credentials: a file with other keys.
     """
     if where is None:
         return FolderStore(state / "models")
-    from pantheon.store.s3 import S3Store  # where models lie in a folder, nobody loads what S3 needs
+    from pantheon.store.s3.store import S3Store  # only loaded if models are stored in S3
 
     named = "" if host else os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "")
     return S3Store(
-        where["bucket"],
-        endpoint=str(where.get("host_endpoint" if host else "endpoint") or ""),
-        region=str(where.get("region") or "us-east-1"),
+        where.bucket,
+        endpoint=where.host_endpoint if host else where.endpoint,
+        region=where.region,
         credentials=credentials or (Path(named) if named else state / "secrets" / "s3" / "credentials"),
         cache=state / "models" / ".cache",
-        patience=patience,
+        retry_seconds=retry_seconds,
     )
 
 
 class Doors:
-    """``state/.store.lock``: many writers, or one mover.
+    """The lock ``shared/.store.lock``: many writers, or one mover.
 
-    A mover that waits holds up new writers (a second lock, the gate), so that it comes to its turn. What a thread that
-    writes already does inside takes no lock again: it would wait for the mover that waits for it.
+    A waiting mover blocks new writers (with a second lock, the gate), so that it does not starve. A thread that already
+    holds the lock does not take it again: it would wait for the mover that waits for it.
     """
 
     def __init__(self, state: Path) -> None:
-        self._folder = state / "state"
+        self._folder, self._before = state / SHARED, state / "state"
         self._inside = threading.local()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         depth = getattr(self._inside, "depth", 0)
         if depth == 0:
-            with self._held(".store.gate", fcntl.LOCK_SH):
-                lock = self._open(".store.lock")
-                fcntl.flock(lock, fcntl.LOCK_SH)
+            with lock(self._file(".store.gate"), shared=True):
+                held = take_lock(self._file(".store.lock"), shared=True)
         self._inside.depth = depth + 1
         try:
             yield
         finally:
             self._inside.depth = depth
             if depth == 0:
-                os.close(lock)
+                os.close(held)
 
     @contextmanager
     def moving(self) -> Iterator[None]:
-        with self._held(".store.gate", fcntl.LOCK_EX), self._held(".store.lock", fcntl.LOCK_EX):
+        with ExitStack() as held:
+            for name in migration.LOCKS:  # services of an older Pantheon lock the files in ``state``
+                if (self._before / name).exists():
+                    held.enter_context(lock(self._before / name))
+            for name in migration.LOCKS:
+                held.enter_context(lock(self._file(name)))
             yield
 
-    @contextmanager
-    def _held(self, name: str, kind: int) -> Iterator[None]:
-        lock = self._open(name)
-        try:
-            fcntl.flock(lock, kind)
-            yield
-        finally:
-            os.close(lock)
-
-    def _open(self, name: str) -> int:
+    def _file(self, name: str) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
-        return os.open(self._folder / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        return self._folder / name
 
 
 class CurrentStore(ModelStore):
-    """The store that ``state/store.json`` names at this moment."""
+    """The store that ``state/store.json`` names at the time of a call."""
 
-    def __init__(self, state: Path, host: bool = False, patience: float = 20.0) -> None:
-        self.state, self._host, self._patience = Path(state), host, patience
-        self._file = self.state / "state" / "store.json"
+    def __init__(self, state: Path, host: bool = False, retry_seconds: float = 20.0) -> None:
+        self.state, self._host, self._retry_seconds = Path(state), host, retry_seconds
+        self._file = store_file(self.state)
         self._doors = Doors(self.state)
         self._lock = threading.Lock()
-        self._known: tuple[_Stamp, ModelStore] | None = None
+        self._opened: tuple[_Stamp, ModelStore] | None = None
 
     @property
     def now(self) -> ModelStore:
         """The store itself; the same object until ``store.json`` changes."""
         with self._lock:
             stamp = self._stamp()
-            if self._known is None or self._known[0] != stamp:
-                self._known = stamp, store_at(self.state, location(self.state), self._host, self._patience)
-            return self._known[1]
+            if self._opened is None or self._opened[0] != stamp:
+                self._opened = stamp, store_at(self.state, read_store(self.state), self._host, self._retry_seconds)
+            return self._opened[1]
 
     def _stamp(self) -> _Stamp:
         try:
-            found = self._file.stat()
+            stat = self._file.stat()
         except FileNotFoundError:
             return None
-        return found.st_mtime_ns, found.st_ino, found.st_size
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
     @property
-    def where(self) -> str:  # type: ignore[override]  # the place may change
+    def where(self) -> str:  # type: ignore[override]  # it may change
         return self.now.where
 
     def names(self) -> list[str]:
@@ -161,7 +138,7 @@ class CurrentStore(ModelStore):
     def get(self, name: str, version: str) -> Path:
         return self.now.get(name, version)
 
-    def publish(self, name: str, folder: Path, metadata: Mapping[str, Any]) -> str:
+    def publish(self, name: str, folder: Path, metadata: Metadata) -> str:
         with self._doors.writing():
             return self.now.publish(name, folder, metadata)
 

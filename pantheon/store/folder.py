@@ -1,26 +1,22 @@
 """A model store in a folder, safe between processes on one machine.
 
-- A version's number is taken by an exclusive ``mkdir``. Its files are written and synced, then its manifest appears by
-  rename: whoever is killed on the way leaves a folder without a manifest, which does not exist for readers and which
-  the next publisher removes.
-- Aliases move under ``flock``; the lock is the kernel's, so it never outlives its holder.
+- A version's number is reserved by an exclusive ``mkdir``. Its files are written and synced, then its manifest is added
+  by rename: a killed publisher leaves a folder without a manifest, which readers ignore and the next publisher removes.
+- Aliases are moved under ``flock``, which the kernel frees when its holder dies.
 """
 
 import builtins
-import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pantheon.errors import PantheonError
+from pantheon.files import Busy, lock, sha256, sync, take_lock, write_json, write_text
 from pantheon.store.base import ModelStore
-from pantheon.store.durable import fill, sync, write_json, write_text
 from pantheon.store.records import (
     ANY,
     MANIFEST,
@@ -28,6 +24,8 @@ from pantheon.store.records import (
     MEND_MANIFEST,
     Alias,
     Damaged,
+    Metadata,
+    StoredFile,
     Version,
     check_alias,
     check_file,
@@ -40,15 +38,14 @@ from pantheon.store.records import (
     moved,
     now,
     reading,
-    sha256,
 )
 
-_CLAIM = ".publishing"  # locked by the publisher for as long as it lives
-_LAST = ".last"  # the highest number ever given, once a version was removed
+_CLAIM = ".publishing"  # locked by the publisher while it runs
+_LAST = ".last"  # the highest number ever used, once a version was removed
 
 
 class FolderStore(ModelStore):
-    """Models under ``root`` (made when the first one is published)."""
+    """Models under ``root``, which is created when the first one is published."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -57,33 +54,33 @@ class FolderStore(ModelStore):
     def names(self) -> list[str]:
         if not self.root.is_dir():
             return []
-        found = (f.name for f in self.root.iterdir() if f.is_dir() and is_name(f.name))
-        return sorted(name for name in found if self._numbers(name) or self.aliases(name))
+        names = (f.name for f in self.root.iterdir() if f.is_dir() and is_name(f.name))
+        return sorted(name for name in names if self._numbers(name) or self.aliases(name))
 
     def list(self, name: str) -> list[Version]:
-        return [each for each in self._all(name).values() if isinstance(each, Version)]
+        return [version for version in self._all(name).values() if isinstance(version, Version)]
 
     def damaged(self, name: str) -> dict[str, Damaged]:
-        return {number: each for number, each in self._all(name).items() if isinstance(each, Damaged)}
+        return {number: error for number, error in self._all(name).items() if isinstance(error, Damaged)}
 
     def _all(self, name: str) -> dict[str, Version | Damaged]:
-        """Every version, oldest first, or why its manifest cannot be read."""
-        found: dict[str, Version | Damaged] = {}
+        """Return every version, oldest first, or the error if its manifest is damaged."""
+        versions: dict[str, Version | Damaged] = {}
         for number in map(str, self._numbers(name)):
             try:
-                found[number] = self.describe(name, number)
+                versions[number] = self.describe(name, number)
             except Damaged as error:
-                found[number] = error
-        return found
+                versions[number] = error
+        return versions
 
     def describe(self, name: str, version: str) -> Version:
         path = self._folder(name, version) / MANIFEST
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
-            known = ", ".join(str(number) for number in self._numbers(name)) or "none"
+            existing = ", ".join(str(number) for number in self._numbers(name)) or "none"
             raise PantheonError(
-                f"there is no version {version} of model {name!r}.", f"Versions there: {known}."
+                f"there is no version {version} of model {name!r}.", f"Existing versions: {existing}."
             ) from None
         with reading(path, MEND_MANIFEST):
             return Version.read(json.loads(raw), name, version)
@@ -107,14 +104,14 @@ class FolderStore(ModelStore):
             if not path.is_file():
                 yield f"{path} is missing: version {version.version} of {version.model} is damaged."
             elif path.stat().st_size != expected["size"] or sha256(path) != expected["sha256"]:
-                yield f"{path} is not what was published: its checksum differs."
+                yield f"{path} differs from the published file: its checksum does not match."
 
-    def publish(self, name: str, folder: Path, metadata: Mapping[str, Any]) -> str:
+    def publish(self, name: str, folder: Path, metadata: Metadata) -> str:
         files = files_of(folder)
         with self._claim(check_name(name)) as target:
             manifest = fill(target, folder, files)
             version = Version(name, target.name, now(), manifest, dict(metadata))
-            write_json(target / MANIFEST, asdict(version))
+            write_json(target / MANIFEST, version.as_manifest(), fsync=True)
             return target.name
 
     def take(self, version: Version, folder: Path) -> bool:
@@ -125,8 +122,8 @@ class FolderStore(ModelStore):
             return False
         with self._claim(version.model, int(version.version)) as target:
             if fill(target, folder, sorted(version.files)) != version.files:
-                raise PantheonError(f"a file in {folder} is not what was published.", _DAMAGED, status=1)
-            write_json(target / MANIFEST, asdict(version))
+                raise PantheonError(f"a file in {folder} differs from the published one.", _DAMAGED, status=1)
+            write_json(target / MANIFEST, version.as_manifest(), fsync=True)
         return True
 
     def remove(self, name: str, version: str) -> None:
@@ -139,12 +136,12 @@ class FolderStore(ModelStore):
                         f"version {version} of {name} is its {alias}.", "Promote another version first.", status=1
                     )
             self._keep_last(name, int(version))
-            (folder / MANIFEST).unlink()  # from here on it does not exist; what is left is swept by the next publisher
+            (folder / MANIFEST).unlink()  # readers ignore it from here on; the next publisher sweeps the rest
             sync(folder)
             shutil.rmtree(folder)
 
     def describe_any(self, name: str, version: str) -> None:
-        """Raise where there is no such version; one with a damaged manifest is there."""
+        """Raise PantheonError if there is no such version; a damaged manifest is accepted."""
         if not (self._folder(name, version) / MANIFEST).exists():
             self.describe(name, version)
 
@@ -168,11 +165,11 @@ class FolderStore(ModelStore):
                 self._keep_last(name, number)
 
     def _keep_last(self, name: str, number: int) -> None:
-        write_text(self.root / name / _LAST, str(max(number, self.last(name))))
+        write_text(self.root / name / _LAST, str(max(number, self.last(name))), fsync=True)
 
     def aliases(self, name: str) -> builtins.list[str]:
-        found = (self.root / check_name(name) / "aliases").glob("*.json")
-        return sorted(f.stem for f in found if is_alias(f.stem) and f.is_file())
+        files = (self.root / check_name(name) / "aliases").glob("*.json")
+        return sorted(f.stem for f in files if is_alias(f.stem) and f.is_file())
 
     def alias(self, name: str, alias: str = "champion") -> Alias | None:
         path = self._alias(name, alias)
@@ -184,14 +181,14 @@ class FolderStore(ModelStore):
             return Alias.read(json.loads(raw))
 
     def swap(self, name: str, version: str, alias: str, *, expected: str | None, by: str = "", note: str = "") -> bool:
-        self.describe(name, version)  # an alias never names what is not there
+        self.describe(name, version)  # an alias must name an existing version
         path = self._alias(name, alias)
         with self._lock(name):
             old = self.alias(name, alias)
             if expected != ANY and expected != (old.version if old else None):
                 return False
             path.parent.mkdir(exist_ok=True)
-            write_json(path, moved(old, version, by, note).as_dict())
+            write_json(path, moved(old, version, by, note).as_dict(), fsync=True)
         return True
 
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
@@ -200,7 +197,7 @@ class FolderStore(ModelStore):
         with self._lock(name):
             if self.alias(name, alias) != record:
                 path.parent.mkdir(exist_ok=True)
-                write_json(path, record.as_dict())
+                write_json(path, record.as_dict(), fsync=True)
 
     def drop(self, name: str, alias: str, *, expected: str) -> bool:
         path = self._alias(name, alias)
@@ -219,18 +216,17 @@ class FolderStore(ModelStore):
 
     @contextmanager
     def _claim(self, name: str, number: int = 0) -> Iterator[Path]:
-        """A new version's folder (``number`` where it is given), ours alone; removed when the block fails."""
+        """Create and lock the folder of a new version (``number``, or the next one); remove it if the block fails."""
         with self._lock(name):
             model = self.root / name
             self._sweep(model)
             target = model / str(number or self.last(name) + 1)
             target.mkdir()
-            claim = os.open(target / _CLAIM, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
-            fcntl.flock(claim, fcntl.LOCK_EX)
+            claim = take_lock(target / _CLAIM)
         try:
             try:
                 yield target
-            except BaseException:  # Ctrl-C too: the disk may be full, so give back what was written
+            except BaseException:  # Ctrl-C too: the disk may be full, so remove what was written
                 shutil.rmtree(target)
                 raise
             (target / _CLAIM).unlink()
@@ -240,30 +236,28 @@ class FolderStore(ModelStore):
             os.close(claim)
 
     def _sweep(self, model: Path, older_than: float = 0.0) -> builtins.list[str]:
-        """Remove what publishers that were killed left behind. Call under the model's lock."""
+        """Remove incomplete versions of killed publishers. Call it with the model locked."""
         swept = []
         for folder in model.iterdir():
             if not (is_version(folder.name) and folder.is_dir()) or time.time() - folder.stat().st_mtime < older_than:
                 continue
             if not (folder / _CLAIM).exists():
                 if not (folder / MANIFEST).exists():
-                    shutil.rmtree(folder)  # killed between mkdir and claim, or on the way of its removal
-                    swept.append(f"{folder}: never completed")
+                    shutil.rmtree(folder)  # killed between mkdir and claim, or during its removal
+                    swept.append(f"{folder}: incomplete, removed")
                 continue
             try:
-                claim = os.open(folder / _CLAIM, os.O_WRONLY | os.O_CLOEXEC)
+                claim = take_lock(folder / _CLAIM, timeout=0, make=False)
             except FileNotFoundError:
                 continue  # its publisher has just finished
+            except Busy:
+                continue  # its publisher is running
             try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue  # its publisher is alive
-            else:
                 if (folder / MANIFEST).exists():  # killed between manifest and the claim's removal: complete
                     (folder / _CLAIM).unlink(missing_ok=True)
                 else:
                     shutil.rmtree(folder)
-                    swept.append(f"{folder}: never completed")
+                    swept.append(f"{folder}: incomplete, removed")
             finally:
                 os.close(claim)
         return swept
@@ -284,12 +278,22 @@ class FolderStore(ModelStore):
     def _lock(self, name: str, file: str = ".lock") -> Iterator[None]:
         model = self.root / check_name(name)
         model.mkdir(parents=True, exist_ok=True)
-        lock = os.open(model / file, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock(model / file):
             yield
-        finally:
-            os.close(lock)
 
 
-_DAMAGED = "Promote another version, or run the workflow again to publish anew."
+_DAMAGED = "Promote another version, or run the workflow again to publish a new one."
+
+
+def fill(target: Path, folder: Path, files: Sequence[str]) -> dict[str, StoredFile]:
+    """Copy ``files`` into a version's folder and sync them to disk; return the checksums of the copies."""
+    manifest: dict[str, StoredFile] = {}
+    for file in files:
+        copy = target / check_file(file)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / file, copy)
+        sync(copy)
+        manifest[file] = {"sha256": sha256(copy), "size": copy.stat().st_size}
+    for inner in sorted({copy for copy in target.rglob("*") if copy.is_dir()}):
+        sync(inner)
+    return manifest

@@ -1,13 +1,13 @@
-"""Moving a model store: every version, alias and date, checked by reading back; nothing in the old place is changed."""
+"""Move a model store: copy every version, alias and date, and verify the copies; the old store is not changed."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
+from pantheon.state import StoreLocation, read_store, write_store
 from pantheon.store.base import ModelStore
-from pantheon.store.current import Doors, location, store_at
-from pantheon.store.durable import sync, write_json
+from pantheon.store.current import Doors, store_at
 from pantheon.store.records import Alias, Version
 
 OnEvent = Callable[[dict[str, Any]], None]
@@ -16,41 +16,41 @@ OnEvent = Callable[[dict[str, Any]], None]
 def move(
     source: ModelStore, target: ModelStore, on_event: OnEvent | None = None, done: set[tuple[str, str]] | None = None
 ) -> dict[str, int]:
-    """Copy what ``source`` has to ``target``. Killed anywhere, the next call goes on where this one ended.
+    """Copy all models from ``source`` to ``target``. After a kill, the next call resumes the copy.
 
-    What only ``target`` has stays, except aliases of the same model that ``source`` has dropped.
+    Models and versions that only ``target`` has are kept, except aliases that ``source`` has dropped.
 
     Args:
-        on_event: told ``{"event": "version" | "alias", "model", …}`` for each that lies in ``target`` now.
-        done: versions (model, version) that this process has compared already; added to.
+        on_event: called with ``{"event": "version" | "alias", "model", …}`` for every copied version and alias.
+        done: versions (model, version) that this process has verified already; updated.
 
     Returns:
-        For each model, how many versions lie there now.
+        Number of versions by model.
 
     Raises:
-        PantheonError: a version is damaged, or another one has its number in ``target``.
+        PantheonError: a version is damaged, or ``target`` has another version with its number.
     """
-    tell = on_event or (lambda event: None)
+    report = on_event or (lambda event: None)
     done = set() if done is None else done
 
     def copy(version: Version) -> None:
         name, number = version.model, version.version
         if (name, number) in done:
             return
-        copied = target.take(version, _whole(source, name, number))
+        copied = target.take(version, _complete(source, name, number))
         if problems := target.verify(name, number):
             raise PantheonError(
-                f"version {number} of {name} did not arrive as it was: {problems[0]}",
-                "Nothing was changed where the models lie now. Try again.",
+                f"the copy of version {number} of {name} is damaged: {problems[0]}",
+                "The models stay where they are. Try again.",
                 status=1,
             )
         done.add((name, number))
-        tell({"event": "version", "model": name, "version": number, "copied": copied})
+        report({"event": "version", "model": name, "version": number, "copied": copied})
 
     counts = {}
     for name in source.names():
         versions = source.list(name)
-        for number, error in source.damaged(name).items():  # none is left out silently
+        for number, error in source.damaged(name).items():  # do not omit it silently
             raise _immovable(source, name, number, error, error.cure)
         for version in versions:
             copy(version)
@@ -58,9 +58,9 @@ def move(
         aliases = source.aliases(name)
         for alias in aliases:
             if current := source.alias(name, alias):
-                copy(source.describe(name, current.version))  # it may be newer than our list
+                copy(source.describe(name, current.version))  # it may be newer than `versions`
                 _move_alias(source, target, name, alias, current)
-                tell({"event": "alias", "model": name, "alias": alias, "version": current.version})
+                report({"event": "alias", "model": name, "alias": alias, "version": current.version})
         for alias in set(target.aliases(name)) - set(aliases):
             if stale := target.alias(name, alias):
                 target.drop(name, alias, expected=stale.version)
@@ -69,68 +69,68 @@ def move(
 
 
 def _move_alias(source: ModelStore, target: ModelStore, name: str, alias: str, current: Alias) -> None:
-    """The whole history, oldest first, so that its dates are in the target's as far as that keeps one."""
+    """Copy the complete history, oldest first, so that the target has the same dates if it keeps a history."""
     if target.alias(name, alias) == current:
         return
-    known = target.history(name, alias) or []
+    existing = target.history(name, alias) or []
     for record in reversed(source.history(name, alias) or []):
-        if record not in known:
+        if record not in existing:
             target.take_alias(name, alias, record)
     target.take_alias(name, alias, current)
 
 
 def relocate(
     state: Path,
-    new: dict[str, Any] | None,
+    new: StoreLocation | None,
     on_event: OnEvent | None = None,
     *,
     new_credentials: Path | None = None,
-    then: Callable[[], None] = lambda: None,
+    take_over: Callable[[], None] | None = None,
 ) -> dict[str, int]:
-    """Have a deployment's models lie at ``new`` (as ``state/store.json`` says it; None: its folder).
+    """Move a deployment's models to ``new`` (as ``state/store.json`` describes it; None: its folder).
 
-    Called on the host. Whoever publishes goes on meanwhile, and waits only for the last, short round and for the
-    writing of ``store.json``.
+    Called in a service, with the addresses and keys that services use. Publishers continue during the copy; they are
+    blocked only for the last, short round and during ``take_over``.
 
     Args:
-        new_credentials: the keys of the S3 at ``new``, where ``secrets/s3/credentials`` does not have them yet.
-        then: called when the models have arrived and before anybody publishes there.
+        new_credentials: the keys of the S3 at ``new``, if the service has other ones.
+        take_over: called when all models are copied, before anything can be published: it makes ``store.json`` name
+            ``new``. None: this process writes that file.
 
     Returns:
-        For each model, how many versions lie there now; empty when nothing had to move.
+        Number of versions by model; empty if nothing had to be moved.
 
     Raises:
-        PantheonError: either place does not answer, or a version is damaged. The models stay where they were.
+        PantheonError: a store does not answer, or a version is damaged. The models stay where they were.
     """
-    old = location(state)
+    old = read_store(state)
     if new == old:
         return {}
-    source = store_at(state, old, host=True)
-    target = store_at(state, new, host=True, credentials=new_credentials)
+    source = store_at(state, old)
+    target = store_at(state, new, credentials=new_credentials)
     done: set[tuple[str, str]] = set()
     move(source, target, on_event, done)
     with Doors(state).moving():
-        if location(state) != old:
-            raise PantheonError("another process moved the models meanwhile.", "`bin/pantheon status` says where to.")
+        if read_store(state) != old:
+            raise PantheonError(
+                "another process moved the models in the meantime.", "`bin/pantheon status` shows the new location."
+            )
         counts = move(source, target, on_event, done)
-        file = state / "state" / "store.json"
-        if new is None:
-            file.unlink(missing_ok=True)
-            sync(file.parent)
+        if take_over:
+            take_over()
         else:
-            write_json(file, new)
-        then()
+            write_store(state, new)
     return counts
 
 
-def _whole(source: ModelStore, name: str, version: str) -> Path:
+def _complete(source: ModelStore, name: str, version: str) -> Path:
     try:
         return source.get(name, version)
     except PantheonError as error:
         if error.status != 1:
             raise
         raise _immovable(
-            source, name, version, error, "Bring that file back or remove the version, then try again."
+            source, name, version, error, "Restore that file or remove the version, then try again."
         ) from None
 
 

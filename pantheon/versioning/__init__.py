@@ -1,12 +1,11 @@
-"""Data, parameters and models under version control: git and DVC, in a repository of the deployment's own.
+"""Version data, parameters and models with git and DVC, in repositories that belong to the deployment.
 
-``prepare`` makes it, ``record`` brings a finished run in, ``checkout`` brings a version's data and parameters back. All
-of it works in the workflow's environment (a container has git and DVC's own environment, which is another one).
+``prepare`` creates them, ``record`` adds a finished run, ``checkout`` restores a version's data and parameters. It
+runs in the workflow's environment (its image includes git and a separate environment for DVC).
 """
 
 from pantheon.versioning.checkout import checkout
-from pantheon.versioning.record import record
-from pantheon.versioning.repository import enabled, prepare
-from pantheon.versioning.step import line, step
+from pantheon.versioning.record import interrupt, line, record, step
+from pantheon.versioning.repository import enabled, is_prepared, prepare, work_tree_of
 
-__all__ = ["checkout", "enabled", "line", "prepare", "record", "step"]
+__all__ = ["checkout", "enabled", "interrupt", "is_prepared", "line", "prepare", "record", "step", "work_tree_of"]

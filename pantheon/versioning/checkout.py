@@ -1,74 +1,97 @@
-"""A model version's parameters, spec, code and data back, in a repository of their own beside the main one."""
+"""Restore a model version's parameters, spec, code and data, in a separate repository beside the work tree."""
 
+import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pantheon
+from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.store.base import ModelStore
 from pantheon.versioning import launch, settings
-from pantheon.versioning.dvc import Dvc
-from pantheon.versioning.git import Git
-from pantheon.versioning.repository import folder_of, identify, is_repository, locked, write_keys
+from pantheon.versioning.commands import Dvc, Git
+from pantheon.versioning.repository import history_of, is_repository, locked, make_history, work_tree_of
 
 
-def checkout(state: Path, store: ModelStore, model: str, version: str) -> dict[str, Any]:
-    """``repositories/MODEL-VERSION``: the commit that the version was made of, and its data, bit for bit.
+class Checkout(TypedDict):
+    """A restored version.
 
-    What the cache lacks comes from the S3 store. ``dvc repro -f`` there makes the model again.
+    Attributes:
+        path: its folder.
+        commit, run: the commit and run that it was made from.
+        there: whether it was restored before.
+        warning: why its metrics may differ if it is trained again here; empty if they should not.
+    """
 
-    Returns:
-        ``{"path", "commit", "run", "there", "warning"}``; ``there``: it had been brought back before.
+    path: str
+    commit: str
+    run: str
+    there: bool
+    warning: str
+
+
+def checkout(state: Path, store: ModelStore, model: str, version: str) -> Checkout:
+    """Restore the commit that the version was made from, and its data, to ``repositories/MODEL-VERSION``.
+
+    Data that is missing in the cache comes from the S3 store. ``dvc repro -f`` in that folder trains the model again.
 
     Raises:
-        PantheonError: the version was made without DVC, what is there has changes of somebody's own, or the commit or
-            the data is not to be had.
+        PantheonError: the version was made without DVC, its folder has changes of the user's, or the commit or the data
+            is missing.
     """
     described = store.describe(model, version)
     commit = (described.metadata.get("version_control") or {}).get("commit")
     if not commit:
         raise PantheonError(
-            f"version {version} of {model} was made before DVC kept data and parameters: they cannot be brought back. "
-            f"Known of it: {known(described.metadata)}.",
-            f"All of it: bin/pantheon models show {version} --model {model}",
+            f"version {version} of {model} was made before this deployment had DVC: its data and parameters cannot be "
+            f"restored. Recorded: {recorded_about(described.metadata)}.",
+            f"Show its details: `bin/pantheon models show {version} --model {model}`",
         )
-    main, folder = folder_of(state), state / "repositories" / f"{model}-{version}"
-    if not is_repository(main):
-        raise PantheonError(f"{main} is missing, the repository that has it.", "Bring it up: make tier-odysseus up")
+    folder = state / "repositories" / f"{model}-{version}"
     lineage = json.loads((store.get(model, version) / "lineage.json").read_text(encoding="utf-8"))
-    result = {"path": str(folder), "commit": commit, "run": lineage["run"], "warning": differs(lineage["code"])}
-    with locked(state):
+    restored: Checkout = {
+        "path": str(folder),
+        "commit": commit,
+        "run": lineage["run"],
+        "there": folder.exists(),
+        "warning": differs(lineage["code"]),
+    }
+    with locked(state) as lock, Dvc(state, lock) as dvc:
         if folder.exists():
             refuse_other(folder, state, commit)
-            write_keys(state, folder)
-            restore(folder, state)
-            return result | {"there": True}
-        part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+            settings.write_keys(state, folder)
+            restore(folder, dvc)
+            return restored
+        if not (history_of(state) / "HEAD").exists() and not is_repository(work_tree_of(state)):
+            raise PantheonError(
+                f"the repository of recorded runs is missing: {history_of(state)}.",
+                "Start the deployment: `make tier-odysseus up`",
+            )
+        dvc.start()
+        make_history(state)
+        part = files.part_of(folder)
         try:
-            clone(main, part, state, commit, f"{model}-{version}")
-            restore(part, state)
+            clone(part, state, commit, f"{model}-{version}")
+            restore(part, dvc)
             part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    return result | {"there": False}
+    return restored
 
 
-def known(metadata: Mapping[str, Any]) -> str:
+def recorded_about(metadata: Mapping[str, Any]) -> str:
     data, code = metadata.get("data") or {}, metadata.get("code") or {}
-    told = [f"run {metadata['run']}" if metadata.get("run") else ""]
-    told += [f"data {data.get('name')} with sha256 {str(data.get('sha256'))[:12]}…" if data else ""]
-    told += [f"code {code.get('version')}" if code.get("version") else ""]
-    return ", ".join(filter(None, told)) or "nothing"
+    facts = [f"run {metadata['run']}" if metadata.get("run") else ""]
+    facts += [f"data {data.get('name')} with sha256 {str(data.get('sha256'))[:12]}…" if data else ""]
+    facts += [f"code {code.get('version')}" if code.get("version") else ""]
+    return ", ".join(filter(None, facts)) or "nothing"
 
 
 def differs(code: Mapping[str, Any]) -> str:
-    """Why figures may come out otherwise here, in words; empty where code and environment are those of the version."""
-    import hashlib
-
+    """Return why metrics may differ here; empty if code and environment are the same as the version's."""
     lock = launch.ROOT / "requirements" / "workflow.txt"
     if code["version"] != pantheon.__version__:
         return f"it was made by Pantheon {code['version']}, this is {pantheon.__version__}: figures may differ"
@@ -78,41 +101,46 @@ def differs(code: Mapping[str, Any]) -> str:
 
 
 def refuse_other(folder: Path, state: Path, commit: str) -> None:
-    """What is there is the version and nothing else."""
-    away = "Move it away, then bring the version back again."
-    if not (folder / ".git").exists():
-        raise PantheonError(f"{folder} is there and is no repository.", away)
+    """Raise PantheonError if the folder does not have this version, unchanged."""
+    away = "Move it away, then check the version out again."
+    if not is_repository(folder):
+        raise PantheonError(f"{folder} exists and is not a git repository.", away)
     git = Git(folder, state)
     changed = git.changed()
-    if changed:  # `dvc repro -f` changes dvc.lock: times and reports are other ones
+    if changed:  # `dvc repro -f` changes dvc.lock: times and reports differ
         raise PantheonError(
-            f"{folder} is there and has changes of yours ({changed[0]} …).",
-            f"Put them aside: cd {folder} && git stash; or move the folder away. Then bring the version back again.",
+            f"{folder} exists and has changes of yours ({changed[0]} …).",
+            f"Stash them: cd {folder} && git stash; or move the folder away. Then check the version out again.",
         )
     if git.head() != commit:
-        raise PantheonError(f"{folder} is there and is at another commit.", away)
+        raise PantheonError(f"{folder} exists and is at another commit.", away)
 
 
-def clone(main: Path, folder: Path, state: Path, commit: str, branch: str) -> None:
-    """A clone, not a git work tree, whose absolute paths would be wrong in a container or outside of it."""
-    source = Git(main, state)
-    if not source.ok("cat-file", "-e", f"{commit}^{{commit}}"):
-        raise PantheonError(f"{main} has no commit {commit[:12]} any more, of which the version was made.", status=1)
-    source("clone", "-q", "--local", "--no-checkout", ".", str(folder))
+def clone(folder: Path, state: Path, commit: str, branch: str) -> None:
+    """Create a clone; a git worktree has absolute paths, which would be wrong in a container or outside of it."""
+    folder.mkdir()
     git = Git(folder, state)
-    settings.apply(git)  # before there is a file whose lines git could change
-    identify(git)
-    git("config", "remote.origin.url", f"../{main.name}")
-    if not git.ok("cat-file", "-e", f"{commit}^{{commit}}"):  # on no branch or tag any more
-        git("fetch", "-q", "origin", commit)
+    git("init", "-q", "-b", branch)
+    settings.apply(git)  # before git can change the line ends of any file
+    settings.identify(git)
+    git("remote", "add", "origin", "../main.git")
+    git("fetch", "-q", "origin", "refs/heads/*:refs/remotes/origin/*", "refs/tags/*:refs/tags/*")
+    # A commit without branch or tag: its run was recorded twice, perhaps by an older version in the work tree.
+    for source in ("../main.git", f"../{work_tree_of(state).name}"):
+        if not git.commit_of(commit):
+            git.run("fetch", "-q", "--no-tags", source, commit)
+    if not git.commit_of(commit):
+        raise PantheonError(
+            f"the version's commit {commit[:12]} is missing from {history_of(state)}.",
+            status=1,
+        )
     git("checkout", "-q", "-B", branch, commit)
-    write_keys(state, folder)
+    settings.write_keys(state, folder)
 
 
-def restore(folder: Path, state: Path) -> None:
-    """The files that DVC keeps: links into the cache; what it lacks comes from the remote."""
-    dvc = Dvc(folder, state)
+def restore(folder: Path, dvc: Dvc) -> None:
+    """Restore the files that DVC stores: links into the cache; missing data comes from the remote."""
     try:
-        dvc("checkout")
+        dvc(folder, "checkout")
     except PantheonError:
-        dvc("pull", "-r", "store")  # and from no other remote that somebody has made the default
+        dvc(folder, "pull", "-r", "store")  # not from another remote, which a user may have made the default

@@ -1,6 +1,6 @@
-"""What a command in a deployment's repository needs around it, and ``dvc`` itself for people: see ``bin/dvc``.
+"""Set up the environment of commands in a deployment's repository, and start ``dvc`` for users: see ``bin/dvc``.
 
-The standard library alone, and nothing else of ours: it is also run as a file, by ``python -S``, so that it costs a
+Imports only the standard library: it also runs as a file, by ``python -S``, and must start in a
 few milliseconds.
 """
 
@@ -16,8 +16,11 @@ COMMANDS = Path(__file__).resolve().parent / "bin"  # `dvc`, and `pantheon-stage
 
 
 def state_of(folder: Path) -> Path | None:
-    """The state folder that ``folder`` lies in; else ``STATE_DIR``, as services have it; else None."""
-    for each in (folder, *folder.parents):
+    """Return the state folder that contains ``folder``; else ``STATE_DIR``, as set for services; else None.
+
+    The outermost folder that looks like one: those inside ``repositories`` are written by services.
+    """
+    for each in (*reversed(folder.parents), folder):
         if (each / "state" / "deployment.json").is_file():
             return each
     given = os.environ.get("STATE_DIR")
@@ -25,33 +28,36 @@ def state_of(folder: Path) -> Path | None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where there is no file."""
+    """Read a JSON object; return an empty one if the file does not exist or is damaged."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def program(environment: Mapping[str, str]) -> Path:
-    """DVC's own ``dvc``: in an environment of its own, since nothing of ours imports it."""
+    """Return the path of DVC's ``dvc``, which has a separate environment because none of our code imports it."""
     return Path(environment.get("DVC_ENVIRONMENT") or ROOT / ".pantheon" / "envs" / "dvc") / "bin" / "dvc"
 
 
-def surroundings(state: Path, folder: Path, base: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables for ``git`` and ``dvc`` in ``folder``, a repository of the deployment.
+def environment(state: Path, folder: Path, base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables for ``git`` and ``dvc`` in ``folder``, a repository of the deployment.
 
-    The address of the S3 store is another one for services than on this machine, so it can be in no file of the
-    repository, which both see; nor in AWS_ENDPOINT_URL, which would lead remotes of the user's own there, with their
-    keys. It goes by DVC's settings for the whole machine, which are ours here: see ``whereabouts``.
+    Services use another address of the S3 store than this machine, so it cannot be in a file of the
+    repository, which both share; nor in AWS_ENDPOINT_URL, which would redirect the user's own remotes, with their
+    keys. It is in DVC's system-wide settings, which we replace here: see ``write_endpoint``.
     """
-    # A git hook that calls us must not have us write into its own repository; DVC needs no module of ours.
+    # Called from a git hook, we must not write into the hook's repository; DVC does not need our modules.
     dropped = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
     found = {k: v for k, v in base.items() if k not in dropped and not k.startswith("GIT_")}
     found["PATH"] = os.pathsep.join([str(COMMANDS), base.get("PATH", os.defpath)])
     found["DVC_NO_ANALYTICS"] = "1"
     found["DVC_SITE_CACHE_DIR"] = str(state / "repositories" / ".site")
-    for variable in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):  # the store needs none; one that is not there stops DVC
+    for variable in (
+        "AWS_PROFILE",
+        "AWS_DEFAULT_PROFILE",
+    ):  # the store needs no profile, and DVC fails if a profile does not exist
         if variable in found and not has_profile(found[variable], base):
             del found[variable]
     found.setdefault("WORKFLOW_ENVIRONMENT", str(ROOT / ".pantheon" / "envs" / "workflow"))
@@ -59,7 +65,7 @@ def surroundings(state: Path, folder: Path, base: Mapping[str, str]) -> dict[str
     endpoint = store.get("endpoint" if "STATE_DIR" in base else "host_endpoint")
     if endpoint:
         where = state / "repositories" / (".remote-services" if "STATE_DIR" in base else ".remote-host")
-        whereabouts(where, f"s3://{store.get('bucket')}/dvc", endpoint)
+        write_endpoint(where, f"s3://{store.get('bucket')}/dvc", endpoint)
         found["DVC_SYSTEM_CONFIG_DIR"] = str(where)
         if any(key.lower().endswith("_proxy") for key in found):
             host = endpoint.partition("//")[2].rpartition(":")[0]
@@ -68,23 +74,35 @@ def surroundings(state: Path, folder: Path, base: Mapping[str, str]) -> dict[str
     return found | trust(state, folder)
 
 
-def whereabouts(folder: Path, url: str, endpoint: str) -> None:
-    """DVC's settings in ``folder``: where the remote ``store`` is. What ``.dvc/config`` says goes before them."""
-    file, text = folder / "config", f"['remote \"store\"']\n    url = {url}\n    endpointurl = {endpoint}\n"
-    if file.exists() and file.read_text(encoding="utf-8") == text:
+def write_endpoint(folder: Path, url: str, endpoint: str) -> None:
+    """Write DVC's settings to ``folder``: the endpoint of the remote ``store``. ``.dvc/config`` takes precedence."""
+    put(folder, "config", f"['remote \"store\"']\n    url = {url}\n    endpointurl = {endpoint}\n")
+
+
+def put(folder: Path, name: str, text: str) -> None:
+    """Write a file atomically, unless it has this text, in a folder whose parent services write.
+
+    Links that something in a container may have put there are removed, not followed.
+    """
+    file = folder / name
+    for path in (folder, file):
+        if path.is_symlink():
+            path.unlink()
+    if file.is_file() and file.read_text(encoding="utf-8", errors="replace") == text:
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".config.{os.urandom(6).hex()}.part"
-    part.write_text(text, encoding="utf-8")
-    if os.geteuid() == 0:  # as in JupyterLab's container: the others' user must be able to write it anew
+    folder.mkdir(exist_ok=True)
+    part = folder / f".{name}.{os.getpid()}.{os.urandom(8).hex()}.part"
+    with part.open("x", encoding="utf-8") as new:  # O_EXCL: it follows no link
+        new.write(text)
+    if os.geteuid() == 0:  # as in JupyterLab's container: the user of other containers must be able to replace it
         owner = folder.parent.stat()
         for path in (folder, part):
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     part.replace(file)
 
 
 def has_profile(name: str, environment: Mapping[str, str]) -> bool:
-    """Whether the AWS profile ``name`` is in one of the user's files."""
+    """Return whether the AWS profile ``name`` is in one of the user's files."""
     home = Path(environment.get("HOME") or "/", ".aws")
     files = {"AWS_CONFIG_FILE": home / "config", "AWS_SHARED_CREDENTIALS_FILE": home / "credentials"}
     for variable, usual in files.items():
@@ -98,18 +116,19 @@ def has_profile(name: str, environment: Mapping[str, str]) -> bool:
 
 
 def trust(state: Path, folder: Path) -> dict[str, str]:
-    """What git has to be told where root looks after a ``folder`` that the containers' user owns; else nothing.
+    """Return settings with which git trusts ``folder`` if root uses it and the containers' user owns it; else none.
 
-    It refuses that without a word from the caller; so does libgit2, DVC's other git, which takes it from a file alone.
+    Git refuses such a folder by default. So does libgit2, which DVC also uses, and which reads this only from a file.
     """
     if os.geteuid() != 0 or not folder.exists() or folder.stat().st_uid == 0:
         return {}
-    settings = state / "repositories" / ".site" / "settings"
-    if not (settings / "git" / "config").exists():
-        (settings / "git").mkdir(parents=True, exist_ok=True)
-        (settings / "git" / "config").write_text("[safe]\n\tdirectory = *\n", encoding="utf-8")
-    words = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
-    return words | {"XDG_CONFIG_HOME": str(settings)}
+    settings = state / "repositories" / ".settings"
+    if settings.is_symlink():
+        settings.unlink()
+    settings.mkdir(exist_ok=True)
+    put(settings / "git", "config", "[safe]\n\tdirectory = *\n")
+    variables = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+    return variables | {"XDG_CONFIG_HOME": str(settings)}
 
 
 def fail(text: str) -> int:
@@ -118,28 +137,36 @@ def fail(text: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """``dvc`` with these arguments in the working directory; does not return where it can be started."""
+    """Replace this process with ``dvc`` in the working directory; return an exit status only on failure."""
     folder = Path.cwd()
-    if arguments[:1] == ["--in"]:  # for containers, whose working directory nobody chooses
+    if arguments[:1] == ["--in"]:  # for containers, whose working directory cannot be chosen
         folder, arguments = Path(os.environ["STATE_DIR"]) / arguments[1], arguments[2:]
         os.chdir(folder)
     state = state_of(folder)
     if state is None:
-        return fail("there is no deployment here. Go to its repository: cd .pantheon/pantheon/repositories/main")
+        return fail("this folder is not in a deployment. Go to its repository: cd .pantheon/pantheon/repositories/main")
     if not (state / "repositories" / "main" / ".dvc").is_dir():
-        return fail("this deployment has no DVC: the tier odysseus brings it. Grow: make tier-odysseus up")
-    if "STATE_DIR" not in os.environ and read(state / "state" / "deployment.json").get("engine") == "compose":
-        environment = dict(os.environ) | {"PANTHEON_HOME": str(state.parent), "PANTHEON_NAME": state.name}
-        words = [str(ROOT / "bin" / "pantheon"), "dvc", *arguments]  # the same in a container of the workflow
-        os.execve(words[0], words, environment)  # noqa: S606
+        return fail(
+            "this deployment does not have DVC, which the tier odysseus adds. Grow to it: `make tier-odysseus up`"
+        )
+    if "STATE_DIR" not in os.environ and state.stat().st_mode & 0o077 and state.stat().st_uid == os.geteuid():
+        state.chmod(
+            0o700
+        )  # before DVC unpickles its cache in there; older versions left the folder open to other users
+    here = arguments[:1] == ["--here"]  # from `pantheon dvc`, which knows where the deployment runs
+    arguments = arguments[here:]
+    if not (here or "STATE_DIR" in os.environ or read(state / "state" / "services.json").get("on_host")):
+        variables = dict(os.environ) | {"PANTHEON_HOME": str(state.parent), "PANTHEON_NAME": state.name}
+        command = [str(ROOT / "bin" / "pantheon"), "dvc", *arguments]  # runs it in a container of the workflow
+        os.execve(command[0], command, variables)  # noqa: S606
     dvc = program(os.environ)
     if not dvc.exists():
-        return fail("the environment of DVC is missing. Make it: bin/bootstrap dvc")
+        return fail("the environment of DVC is missing. Create it: `bin/bootstrap dvc`")
     try:
-        environment = surroundings(state, folder, os.environ)
+        variables = environment(state, folder, os.environ)
     except OSError as error:
-        return fail(f"{error.filename} cannot be written: {error.strerror}. It must be yours, as the deployment is.")
-    os.execve(dvc, ["dvc", *arguments], environment)  # noqa: S606
+        return fail(f"{error.filename} cannot be written: {error.strerror}. You must own it, like the deployment.")
+    os.execve(dvc, ["dvc", *arguments], variables)  # noqa: S606
     return 0
 
 

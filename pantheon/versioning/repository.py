@@ -1,231 +1,279 @@
-"""The deployment's repository: git and DVC in ``STATE/repositories/main``, made once, whole or not at all."""
+"""Create the deployment's history, a bare git repository, and the user's work tree of it.
 
-import configparser
-import fcntl
-import os
+``repositories/`` in the state folder contains:
+
+- ``main.git``: the history. Recordings push to it: branch ``runs``, and a tag ``run/ID`` for each run.
+- ``main``: the user's work tree, a separate repository on branch ``main``. Its remote ``deployment`` is the history.
+- ``.recording``: the private clone in which runs are recorded. It can be deleted at any time.
+- ``MODEL-VERSION``: versions that ``models checkout`` has restored.
+- ``cache``: DVC's cache, shared by all of them.
+"""
+
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from pantheon import files
 from pantheon.errors import PantheonError
-from pantheon.versioning import launch, pipeline, settings
-from pantheon.versioning.git import Git
+from pantheon.state import published
+from pantheon.versioning import pipeline, settings
+from pantheon.versioning.commands import Git
 from pantheon.workflow.run import Params
 
-NAME, EMAIL = "Pantheon", "pantheon@localhost"
-PATIENCE = 900.0  # seconds: another run is being recorded, of millions of rows perhaps
-LOOK = 0.1
+RUNS = "runs"  # the branch of recorded runs
+REMOTE = "deployment"  # git's name for the history in the user's work tree; `origin` is left to the user
+RUNS_THERE = f"{REMOTE}/{RUNS}"  # the branch's name in the user's work tree
+TAGS = "+refs/tags/run/*:refs/tags/run/*"
+TO_CHECK_OUT = "pantheon-checkout"  # in .git of the work tree: DVC's files do not match the commit yet
+TIMEOUT = 900.0  # seconds to wait for the lock: another run, perhaps with millions of rows, is being recorded
+# For the history: it cannot be rewritten, and git does not keep running in the background.
+OPTIONS = {"receive.denyNonFastForwards": "true", "receive.denyDeletes": "true", "gc.autoDetach": "false"}
 
 
-def folder_of(state: Path) -> Path:
+@dataclass(frozen=True)
+class Prepared:
+    """The user's work tree, and a warning why it does not have the keys of the S3 store; usually empty."""
+
+    folder: Path
+    warning: str
+
+
+def history_of(state: Path) -> Path:
+    return state / "repositories" / "main.git"
+
+
+def work_tree_of(state: Path) -> Path:
     return state / "repositories" / "main"
 
 
 def enabled(state: Path) -> bool:
-    """Whether this deployment's runs are recorded in DVC: from odysseus on."""
-    route = launch.read(state / "state" / "deployment.json").get("route") or {}
-    return bool(route.get("data") == "dvc")
-
-
-def remote(state: Path) -> str:
-    """Where DVC's remote is, such as ``s3://pantheon/dvc``.
-
-    Raises:
-        PantheonError: the deployment has no S3 store.
-    """
-    bucket = launch.read(state / "state" / "store.json").get("bucket")
-    if not bucket:
-        raise PantheonError(
-            "this deployment has no S3 store, which DVC keeps its data in.", "Bring it up: make tier-odysseus up"
-        )
-    return f"s3://{bucket}/dvc"
-
-
-def config_text(state: Path) -> str:
-    """``.dvc/config``: no secret, no address, no path of this machine."""
-    region = launch.read(state / "state" / "store.json").get("region") or "us-east-1"
-    return f"""[core]
-    remote = store
-    analytics = false
-    autostage = true
-    check_update = false
-[cache]
-    dir = ../../cache
-    type = "reflink,hardlink,copy"
-['remote "store"']
-    url = {remote(state)}
-    region = {region}
-"""
-
-
-def keys(state: Path) -> dict[str, str]:
-    """What ``.dvc/config.local`` is to say of the remote: its keys, and where it is now, whatever an old commit says.
-
-    Raises:
-        PantheonError: the keys are missing, or the deployment has no S3 store.
-    """
-    file = Path(os.environ.get("SECRETS_DIR") or state / "secrets") / "s3" / "credentials"
-    there = configparser.ConfigParser(interpolation=None)
-    if not there.read(file, encoding="utf-8") or "default" not in there:
-        raise PantheonError(f"the keys of the S3 store are missing: {file}.", "Make them: make tier-odysseus up")
-    found = {"url": remote(state)}
-    for name in ("access_key_id", "secret_access_key", "session_token"):
-        if value := there["default"].get(f"aws_{name}"):
-            found[name] = value
-    return found
-
-
-def write_keys(state: Path, folder: Path) -> None:
-    """The keys into ``.dvc/config.local``, where git has been told to leave it alone; written anew where they changed.
-
-    Raises:
-        PantheonError: the keys are missing, or the deployment has no S3 store, or that file cannot be read.
-    """
-    settings.apply(Git(folder, state))
-    wanted = keys(state)
-    if not settings.has(folder, wanted):
-        settings.write(folder, wanted)
-
-
-def is_prepared(state: Path) -> bool:
-    """Whether ``prepare`` would find nothing to do; asks no git, so that a branch without DVC is in no way yet."""
-    folder = folder_of(state)
-    told = is_repository(folder) and all(map(settings.applied, [folder, *checkouts(state)]))
-    return told and settings.has(folder, keys(state))
-
-
-def checkouts(state: Path) -> list[Path]:
-    """The repositories beside the main one that have its keys too: those that versions were brought back to."""
-    found = [path for path in sorted(folder_of(state).parent.glob("[!.]*")) if path != folder_of(state)]
-    return [path for path in found if is_repository(path) and settings.local_file(path).exists()]
+    """Return whether this deployment's runs are recorded in DVC: from odysseus on."""
+    return published(state).route.data == "dvc"
 
 
 def is_repository(folder: Path) -> bool:
-    """Whether git has begun there; an empty ``.git`` is there from the first tier on, since the button looks at it."""
+    """Return whether ``folder`` is the root of a git repository that is not bare."""
     return (folder / ".git" / "HEAD").exists()
 
 
-def prepare(state: Path) -> Path:
-    """The repository, made where there is none; what is there stays as it is, but for its keys and git's settings.
-
-    Returns:
-        Its folder.
-
-    Raises:
-        PantheonError: git is not installed, the deployment has no S3 store, or the keys would not be safe.
-    """
-    folder = folder_of(state)
-    if not is_repository(folder):
-        part = folder.with_name(f".main.{os.getpid()}.part")
-        try:
-            _make(state, part)
-            _place(part, folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    git = Git(folder, state)
-    settings.apply(git)
-    for path in checkouts(state):
-        with suppress(PantheonError, OSError):  # what somebody has made of that one is in nobody's way here
-            settings.apply(Git(path, state))
-    _refuse_unsafe(git)
-    write_keys(state, folder)
-    return folder
+def is_prepared(state: Path) -> bool:
+    """Return whether ``prepare`` has nothing to do. Does not start git."""
+    folder = work_tree_of(state)
+    if not (history_of(state) / "HEAD").exists() or not _is_linked(folder):
+        return False
+    if not all(map(settings.applied, [folder, *checkouts(state)])):
+        return False
+    try:
+        return settings.has(folder, settings.keys(state))
+    except PantheonError:  # `prepare` reports it
+        return False
 
 
-def _refuse_unsafe(git: Git) -> None:
-    """Keys are only put where DVC's own settings are, and where git does not keep them.
+def checkouts(state: Path) -> list[Path]:
+    """Return the folders of restored versions that have the keys."""
+    found = [path for path in sorted((state / "repositories").glob("[!.]*")) if path != work_tree_of(state)]
+    return [path for path in found if is_repository(path) and settings.local_file(path).exists()]
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[int]:
+    """Hold the lock for recording a run, restoring a version or preparing: one at a time.
+
+    Yields:
+        The lock's descriptor.
 
     Raises:
-        PantheonError: ``.dvc/config`` is missing, or git tracks ``.dvc/config.local``.
+        PantheonError: another process holds the lock for longer than ``TIMEOUT``.
     """
-    if git("ls-files", "--", ".dvc/config.local"):
+    (state / "repositories").mkdir(parents=True, exist_ok=True)
+    try:
+        with files.lock(state / "repositories" / ".lock", timeout=TIMEOUT) as descriptor:
+            yield descriptor
+    except files.Busy:
         raise PantheonError(
-            f"git keeps .dvc/config.local in {git.folder}, which has the keys of the S3 store.",
-            f"Take it out: cd {git.folder} && git rm --cached .dvc/config.local && git commit -m 'No keys in git'. "
-            "Whoever has that commit knows the keys: do not push it.",
-        )
-    if (git.folder / ".dvc" / "config").is_file():
-        return
-    last = git("log", "-1", "--all", "--format=%h", "--diff-filter=AM", "--", ".dvc/config", check=False)
-    if git.ok("cat-file", "-e", "HEAD:.dvc/config"):
-        cure = f"Bring it back: cd {git.folder} && git checkout HEAD -- .dvc"
-    elif git.ok("cat-file", "-e", "main:.dvc/config"):
-        cure = f"Go back to a branch that has it: cd {git.folder} && git switch main"
-    elif last:
-        cure = f"Bring it back: cd {git.folder} && git checkout {last} -- .dvc && git commit -m 'DVC again'"
-    else:
-        cure = "Move that folder away, then bring up again: make tier-odysseus up"
-    raise PantheonError(f".dvc/config is missing in {git.folder}, without which DVC does not know its store.", cure)
+            "another run is still being recorded in DVC.", "Wait until it is finished: `bin/pantheon runs`", 1
+        ) from None
 
 
-def _place(part: Path, folder: Path) -> None:
-    """Move what was made to where it belongs: git's HEAD last, without which nothing is a repository.
+def prepare(state: Path) -> Prepared:
+    """Create the history and the user's work tree if they are missing; do not change existing ones.
 
-    What an earlier try left is replaced; the folder ``.git`` itself stays: containers have it mounted.
+    In a deployment of an older version, whose only repository is the work tree, the history is made from that.
+
+    Raises:
+        PantheonError: git is not installed, the deployment has no S3 store, or its keys are missing.
     """
-    (folder / ".git").mkdir(parents=True, exist_ok=True)
-    ours = {path.name for path in part.iterdir()}
-    for path in folder.iterdir():
-        if path.name not in ours:
-            raise PantheonError(
-                f"{folder} has files ({path.name} …) and is no git repository.", "Move it away, then bring up again."
-            )
-    inside = sorted((part / ".git").iterdir(), key=lambda path: path.name == "HEAD")
-    for path in [*(each for each in part.iterdir() if each.name != ".git"), *inside]:
-        target = folder / path.relative_to(part)
-        if target.is_dir():
-            shutil.rmtree(target)
-        path.rename(target)
+    settings.keys(state)
+    with locked(state):
+        make_history(state)
+        return prepare_work_tree(state)
 
 
-def _make(state: Path, folder: Path) -> None:
+def make_history(state: Path) -> None:
+    """Create the bare repository if it is missing. The caller holds the lock."""
+    history = history_of(state)
+    if (history / "HEAD").exists():
+        return
+    history.mkdir(parents=True, exist_ok=True)
+    files.remove_parts(history)
+    part = files.part_of(
+        history / "history"
+    )  # inside it: in containers it is a mount, and nothing can be moved into it
+    try:
+        Git(state / "repositories", state)("init", "-q", "--bare", "-b", RUNS, str(part))
+        git = Git(part, state)
+        for name, value in OPTIONS.items():
+            git("config", name, value)
+        old = Git(work_tree_of(state), state)
+        tip = is_repository(old.folder) and (old.commit_of("refs/heads/main") or old.head())
+        if tip:
+            there = f"../../{old.folder.name}"
+            git("fetch", "-q", "--no-tags", there, TAGS)
+            if not git.ok("cat-file", "-e", tip):
+                git("fetch", "-q", "--no-tags", there, tip)
+            git("update-ref", f"refs/heads/{RUNS}", tip)
+        else:
+            _first_commit(state, part.with_name(f"{part.name}.part"), git)
+        _fill(part, history)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _first_commit(state: Path, folder: Path, history: Git) -> None:
     texts = {
-        ".dvc/config": config_text(state),
+        ".dvc/config": settings.config_text(state),
         ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-        ".dvcignore": "# What DVC is not to look at, as in .gitignore.\n",
+        ".dvcignore": "# Files that DVC ignores, as in .gitignore.\n",
         ".gitignore": (pipeline.TEMPLATE / "gitignore").read_text(encoding="utf-8"),
         "README.md": (pipeline.TEMPLATE / "README.md").read_text(encoding="utf-8"),
         "dvc.yaml": (pipeline.TEMPLATE / "dvc.yaml").read_text(encoding="utf-8"),
         "params.yaml": pipeline.params_text(Params()),
         "extensions/.gitkeep": "",
     }
-    for name, text in texts.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    git = Git(folder, state)
-    git("init", "-q", "-b", "main")
-    settings.apply(git)
-    identify(git)
-    git("add", "--", *texts)
-    git("commit", "-q", "-m", "A repository for the deployment's data, parameters and models")
+    try:
+        for name, text in texts.items():
+            files.write_text(folder / name, text)
+        git = Git(folder, state)
+        git("init", "-q", "-b", RUNS)
+        settings.apply(git)
+        settings.identify(git)
+        git("add", "--", *texts)
+        git("commit", "-q", "-m", "A repository for the deployment's data, parameters and models")
+        history("fetch", "-q", f"../{folder.name}", f"refs/heads/{RUNS}:refs/heads/{RUNS}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def identify(git: Git) -> None:
-    """Who commits here, in a container too, where nobody has told git a name."""
-    git("config", "user.name", NAME)
-    git("config", "user.email", EMAIL)
+def _fill(part: Path, folder: Path) -> None:
+    """Move the content of ``part`` to ``folder``, HEAD last: without it, git does not recognize a repository.
 
-
-@contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """One at a time: whoever records a run, or brings a version back. The lock is the kernel's: the dead hold none.
-
-    Raises:
-        PantheonError: another one goes on for too long.
+    Replaces leftovers of an interrupted call. Keeps the folder itself, which is mounted in containers.
     """
-    end = time.monotonic() + PATIENCE
-    with (state / "repositories" / ".lock").open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise PantheonError(
-                        "another run is being recorded in DVC, and does not end.", "Wait for it: bin/pantheon runs", 1
-                    ) from None
-            time.sleep(LOOK)
-        yield
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(part.iterdir(), key=lambda path: path.name == "HEAD"):
+        target = folder / path.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        path.rename(target)
+
+
+# The user's work tree -------------------------------------------------------------------------------------------------
+
+
+def prepare_work_tree(state: Path) -> Prepared:
+    """Create the work tree if it is missing, and write DVC's keys; problems with the user's changes are only a warning.
+
+    The caller holds the lock.
+    """
+    folder = work_tree_of(state)
+    try:
+        return Prepared(folder, _prepare_work_tree(state, folder))
+    except PantheonError as error:
+        return Prepared(folder, str(error))
+
+
+def _prepare_work_tree(state: Path, folder: Path) -> str:
+    if not is_repository(folder):
+        if others := [path.name for path in folder.glob("*") if path.name != ".git"]:
+            return (
+                f"{folder} contains files ({others[0]} …) and is not a git repository. To get the deployment's work "
+                "tree, move it away, then start again: `make tier-odysseus up`"
+            )
+        _make_work_tree(state, folder)
+    git = Git(folder, state)
+    settings.apply(git)
+    if not _is_linked(folder):
+        _link(git)
+    for path in checkouts(state):
+        with suppress(PantheonError, OSError):  # a broken checkout must not prevent anything else
+            settings.apply(Git(path, state))
+    warning = _unsafe(git)
+    if not warning:
+        settings.write_keys(state, folder)
+    return warning
+
+
+def _make_work_tree(state: Path, folder: Path) -> None:
+    """Clone the history. Not `git worktree`: its absolute paths would be wrong in a container or outside of it."""
+    part = files.part_of(folder)
+    try:
+        part.mkdir()
+        git = Git(part, state)
+        git("init", "-q", "-b", "main")
+        settings.apply(git)  # before git can change the line ends of any file
+        settings.identify(git)
+        _link(git)
+        git("fetch", "-q", REMOTE)
+        git("reset", "-q", "--hard", RUNS_THERE)
+        (git.private / TO_CHECK_OUT).touch()
+        _remove_empty(folder)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove what older versions created before the repository: an empty or incomplete ``.git``."""
+    shutil.rmtree(folder / ".git", ignore_errors=True)
+    with suppress(FileNotFoundError):
+        folder.rmdir()
+
+
+def _link(git: Git) -> None:
+    """Make the history a remote, and the upstream of main; keep the user's settings."""
+    git("config", f"remote.{REMOTE}.url", "../main.git")
+    git("config", "--replace-all", f"remote.{REMOTE}.fetch", f"+refs/heads/{RUNS}:refs/remotes/{RUNS_THERE}")
+    git("config", "--add", f"remote.{REMOTE}.fetch", TAGS)
+    if not git.ok("config", "--local", "--get", "branch.main.remote"):
+        git("config", "branch.main.remote", REMOTE)
+        git("config", "branch.main.merge", f"refs/heads/{RUNS}")
+
+
+def _is_linked(folder: Path) -> bool:
+    try:
+        return f'[remote "{REMOTE}"]' in (folder / ".git" / "config").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _unsafe(git: Git) -> str:
+    """Return why keys must not be written to the work tree: git tracks that file, or DVC's settings are missing."""
+    if git("ls-files", "--", ".dvc/config.local", check=False):
+        return (
+            f"git tracks .dvc/config.local in {git.folder}, which has the keys of the S3 store. "
+            f"Remove it: cd {git.folder} && git rm --cached .dvc/config.local && git commit -m 'No keys in git'. "
+            "The commit contains the keys: do not push it."
+        )
+    if (git.folder / ".dvc" / "config").is_file():
+        return ""
+    last = git("log", "-1", "--all", "--format=%h", "--diff-filter=AM", "--", ".dvc/config", check=False)
+    if git.ok("cat-file", "-e", "HEAD:.dvc/config"):
+        cure = f"Restore it: cd {git.folder} && git checkout HEAD -- .dvc"
+    elif git.ok("cat-file", "-e", "main:.dvc/config"):
+        cure = f"Go back to a branch that has it: cd {git.folder} && git switch main"
+    else:
+        commit = last or RUNS_THERE
+        cure = f"Restore it: cd {git.folder} && git checkout {commit} -- .dvc && git commit -m 'DVC again'"
+    return f".dvc/config is missing in {git.folder}, so dvc does not work there. {cure}"

@@ -1,1 +1,1 @@
-"""The ML job: dataset, stages, graph, model bundle. Knows nothing of tiers, engines or HTTP."""
+"""The ML workflow: dataset, stages, graph, model bundle. Independent of tiers, engines and HTTP."""

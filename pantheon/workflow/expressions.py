@@ -1,8 +1,8 @@
-"""Features as expressions on columns: computed by NumPy in training, by ONNX when serving, from one tree.
+"""Features as expression trees, evaluated by NumPy for training and by ONNX for serving.
 
-A tree is nested lists, so that it goes into JSON: ``["div", ["column", "rust-level"], ["number", 2.0]]``. Both sides
+A tree is a nested list, which JSON can store: ``["div", ["column", "rust-level"], ["number", 2.0]]``. Both sides
 compute in float64 and round to float32 at the end, so they agree although their logarithms differ in the last bit.
-A missing operand makes a missing result; what is not finite (a division by zero) is missing too.
+The result is missing if an operand is missing, or if it is not finite (a division by zero).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pantheon.errors import PantheonError
+from pantheon.workflow.outputs import Input, Tree
 
-Tree = list[Any]
 Doubles = NDArray[np.float64]
 
 UNARY: dict[str, Callable[[Doubles], Doubles]] = {
     "neg": np.negative,
     "abs": np.abs,
     "floor": np.floor,
-    "log1p": lambda a: np.log(1.0 + a),  # as ONNX has it: no Log1p there
+    "log1p": lambda a: np.log(1.0 + a),  # ONNX has no Log1p
     "sqrt": np.sqrt,
 }
 BINARY: dict[str, Callable[[Doubles, Doubles], Doubles]] = {
@@ -44,13 +44,13 @@ COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_e
 
 
 class Column:
-    """A column, or what was computed of columns, by name only: no rows yet.
+    """A symbolic column, or an expression of columns; it has no rows.
 
-    ``+ - * /``, comparisons (1.0 where true, else 0.0), ``abs()``, and this module's ``log1p``, ``sqrt``, ``floor``,
-    ``minimum``, ``maximum``. A category is compared with one of its words: ``columns["battery"] == "low"``.
+    It supports ``+ - * /``, comparisons (1.0 where true, else 0.0), ``abs()``, and this module's ``log1p``, ``sqrt``,
+    ``floor``, ``minimum``, ``maximum``. A category can be compared with a text: ``columns["battery"] == "low"``.
     """
 
-    __hash__ = None  # type: ignore[assignment]  # == makes a column, so there is nothing to hash by
+    __hash__ = None  # type: ignore[assignment]  # == returns a column, so columns cannot be hashed
 
     def __init__(self, tree: Tree, categories: tuple[str, ...] = ()) -> None:
         self.tree = tree
@@ -65,12 +65,12 @@ class Column:
             return other.tree
         if isinstance(other, str):
             if other not in self.categories:
-                known = ", ".join(self.categories) or "none: it is not a category"
-                raise TypeError(f"{other!r} is not among the categories of {self.tree[-1]!r} ({known})")
+                choices = ", ".join(self.categories) or "none: it is not a category"
+                raise TypeError(f"{other!r} is not among the categories of {self.tree[-1]!r} ({choices})")
             return ["number", float(self.categories.index(other))]
         if isinstance(other, bool | int | float | np.number):
             return ["number", float(other)]
-        raise TypeError(f"a feature is computed of columns and numbers, not of {type(other).__name__}")
+        raise TypeError(f"a feature is computed from columns and numbers, not from {type(other).__name__}")
 
     def __add__(self, other: object) -> Column:
         return self._with("add", other)
@@ -122,8 +122,8 @@ class Column:
 
     def _no(self, *_: object) -> Any:
         raise TypeError(
-            "a feature stands for all rows at once: no if, and, or, not, math.log, float() on columns; use comparisons "
-            "(1.0 or 0.0), minimum, maximum, log1p, sqrt, floor of pantheon.workflow.expressions"
+            "a column stands for all rows at once: if, and, or, not, math.log and float() do not work on it; use "
+            "comparisons (1.0 or 0.0), and minimum, maximum, log1p, sqrt, floor of pantheon.workflow.expressions"
         )
 
     __bool__ = __float__ = __int__ = __index__ = __iter__ = __array__ = __len__ = _no
@@ -132,13 +132,13 @@ class Column:
 class Columns(Mapping[str, Column]):
     """The columns of a dataset by name, for a feature's function."""
 
-    def __init__(self, inputs: list[dict[str, Any]]) -> None:
+    def __init__(self, inputs: list[Input]) -> None:
         self._columns = {i["name"]: Column(["column", i["name"]], tuple(i.get("categories", ()))) for i in inputs}
 
     def __getitem__(self, name: str) -> Column:
         if name not in self._columns:
             near = difflib.get_close_matches(str(name), self._columns, n=3, cutoff=0.3) or list(self._columns)[:5]
-            raise LookupError(f"there is no column {name!r}; the nearest: {', '.join(near)}")
+            raise LookupError(f"there is no column {name!r}; similar columns: {', '.join(near)}")
         return self._columns[name]
 
     def __iter__(self) -> Any:
@@ -173,14 +173,14 @@ minimum, maximum = _binary("minimum"), _binary("maximum")
 
 
 def columns_of(tree: Tree) -> set[str]:
-    """The names of the columns that a tree reads."""
+    """Return the names of the columns that a tree reads."""
     if tree[0] == "column":
         return {tree[1]}
     return set().union(*(columns_of(part) for part in tree[1:] if isinstance(part, list)))
 
 
 def evaluate(tree: Tree, columns: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-    """A tree's value for every row.
+    """Evaluate a tree for every row.
 
     Args:
         columns: float32 (rows,) by name.
@@ -205,7 +205,7 @@ def _evaluate(tree: Tree, columns: Mapping[str, NDArray[np.float32]]) -> Doubles
         return UNARY[op](values[0])
     if op in BINARY:
         result = np.asarray(BINARY[op](*values), dtype=np.float64)
-        if op in (*COMPARISONS, "minimum", "maximum"):  # these alone would make something of a missing operand
+        if op in (*COMPARISONS, "minimum", "maximum"):  # only these would turn a missing operand into a value
             return np.where(np.isnan(values[0]) | np.isnan(values[1]), np.nan, result)
         return result
     raise PantheonError(f"an expression has the unknown operation {op!r}.", status=1)

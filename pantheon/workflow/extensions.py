@@ -1,4 +1,4 @@
-"""A user's own estimators and features: small files in the deployment's ``extensions`` folder.
+"""User-defined estimators and features: Python files in the deployment's ``extensions`` folder.
 
     from sklearn.ensemble import ExtraTreesClassifier
     from pantheon.workflow.extensions import candidate, feature
@@ -11,11 +11,11 @@
     def rust_per_year(columns):
         return columns["rust-level"] / (columns["robot-age"] + 1)
 
-A candidate is any scikit-learn estimator that skl2onnx converts. Its function gets ``seed`` and what the search chose
-of ``space``: ``(1, 9)`` whole numbers, ``(0.1, 1.0)`` numbers, ``(0.001, 1.0, "log")`` numbers by order of magnitude,
-``["a", "b"]`` choices. Missing values are filled before it, unless ``missing=True``; ``scale=True`` has columns scaled.
-A feature's function is called once, with names in place of rows: what it computes is written into the model as ONNX,
-so none of the user's code runs while serving.
+A candidate is any scikit-learn estimator that skl2onnx can convert. Its function is called with ``seed`` and the
+parameters that the search chose from ``space``: ``(1, 9)`` integers, ``(0.1, 1.0)`` floats, ``(0.001, 1.0, "log")``
+floats on a logarithmic scale, ``["a", "b"]`` choices. Missing values are imputed before it, unless ``missing=True``;
+``scale=True`` standardises the columns. A feature's function is called once, with symbolic columns instead of rows: the
+expression that it returns becomes part of the ONNX model, so no user code runs while serving.
 """
 
 import hashlib
@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pantheon.errors import PantheonError
-from pantheon.workflow.expressions import Column, Columns, Tree
+from pantheon.workflow.expressions import Column, Columns
+from pantheon.workflow.outputs import Input, Tree
 
 F = TypeVar("F", bound=Callable[..., Any])
 Space = Mapping[str, Any]
@@ -61,7 +62,7 @@ class OwnFeature:
 
 @dataclass
 class Extensions:
-    """What the files of one folder registered, and the checksum of each file."""
+    """The registrations of all files of one folder, and the files' checksums."""
 
     candidates: dict[str, OwnCandidate] = field(default_factory=dict)
     features: dict[str, OwnFeature] = field(default_factory=dict)
@@ -74,10 +75,10 @@ _lock = threading.Lock()
 
 
 def _register(kind: str, name: str, entry: Callable[[Path], Any]) -> None:
-    found: Extensions | None = getattr(_current, "extensions", None)
-    if found is None:  # the file was imported by hand, in a notebook perhaps: nothing to register with
+    registry: Extensions | None = getattr(_current, "extensions", None)
+    if registry is None:  # the file was imported directly, for example in a notebook
         return
-    table: dict[str, Any] = getattr(found, kind)
+    table: dict[str, OwnCandidate | OwnFeature] = getattr(registry, kind)
     if name in table:
         raise ValueError(f"{name!r} is registered twice")
     table[name] = entry(_current.file)
@@ -85,24 +86,25 @@ def _register(kind: str, name: str, entry: Callable[[Path], Any]) -> None:
 
 def _check(name: object) -> str:
     if not isinstance(name, str) or not name.replace("_", "").replace("-", "").isalnum():
-        raise ValueError(f"{name!r} is not a name: use letters, digits, dashes and underscores")
+        raise ValueError(f"{name!r} is not a valid name: use letters, digits, dashes and underscores")
     return name
 
 
 def candidate(
     name: str, *, task: str = "classification", space: Space | None = None, scale: bool = False, missing: bool = False
 ) -> Callable[[F], F]:
-    """Register an estimator for ``task`` ("classification", "regression" or "both"); see the module."""
+    """Register an estimator for ``task`` ("classification", "regression" or "both"); see the module's docstring."""
     _check(name)
     if task not in (*TASKS, "both"):
-        raise ValueError(f"task is classification, regression or both, not {task!r}")
+        raise ValueError(f"task must be classification, regression or both, not {task!r}")
     for key, choice in (space or {}).items():
         bounds = choice[:2] if isinstance(choice, tuple) else ()
         fits = len(bounds) == 2 and all(isinstance(bound, int | float) for bound in bounds) and bounds[0] < bounds[1]
         if not (fits and choice[2:] in ((), ("log",))) and not (isinstance(choice, list) and choice):
-            raise ValueError(f"space[{key!r}] is (low, high), (low, high, 'log') or a list of choices, not {choice!r}")
+            expected = "(low, high), (low, high, 'log') or a list of choices"
+            raise ValueError(f"space[{key!r}] must be {expected}, not {choice!r}")
     if name in ("baseline", "linear", "random_forest", "hist_gradient_boosting"):
-        raise ValueError(f"{name!r} is the name of a candidate that is there already")
+        raise ValueError(f"{name!r} is the name of a built-in candidate")
     tasks = TASKS if task == "both" else (task,)
 
     def decorate(build: F) -> F:
@@ -115,7 +117,7 @@ def candidate(
 
 
 def feature(name: str) -> Callable[[F], F]:
-    """Register a feature: a function from the dataset's columns to one of its own; see the module."""
+    """Register a feature: a function that computes a column from the dataset's columns; see the module's docstring."""
     _check(name)
 
     def decorate(compute: F) -> F:
@@ -126,10 +128,10 @@ def feature(name: str) -> Callable[[F], F]:
 
 
 def load(folder: Path) -> Extensions:
-    """Everything that ``folder/*.py`` register, in the order of their names; nothing when there is no such folder.
+    """Load the registrations of ``folder/*.py``, in the order of the file names; none if the folder does not exist.
 
     Raises:
-        PantheonError: a file does not run; names file and line.
+        PantheonError: a file fails; names file and line.
     """
     merged = Extensions()
     for file in sorted(folder.glob("*.py")) if folder.is_dir() else []:
@@ -142,14 +144,12 @@ def load(folder: Path) -> Extensions:
             key = (str(file), digest)
             if key not in _loaded:
                 _loaded[key] = _execute(file, text)
-            found = _loaded[key]
+            loaded = _loaded[key]
         for kind in ("candidates", "features"):
             table = getattr(merged, kind)
-            for name, entry in getattr(found, kind).items():
+            for name, entry in getattr(loaded, kind).items():
                 if name in table:
-                    raise PantheonError(
-                        f"{file} registers {name!r}, which {table[name].file} does too.", "Rename one of them."
-                    )
+                    raise PantheonError(f"{file} and {table[name].file} both register {name!r}.", "Rename one of them.")
                 table[name] = entry
         merged.files[file.name] = digest
     return merged
@@ -158,40 +158,56 @@ def load(folder: Path) -> Extensions:
 def _execute(file: Path, text: bytes) -> Extensions:
     module = types.ModuleType(f"pantheon_extension_{file.stem}")
     module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # so that objects of the user's classes can be written to the run's folder
-    found = Extensions()
-    _current.extensions, _current.file = found, file
+    sys.modules[module.__name__] = module  # so that instances of the user's classes can be pickled
+    registry = Extensions()
+    _current.extensions, _current.file = registry, file
     linecache.checkcache(str(file))
     try:
-        exec(compile(text, str(file), "exec"), module.__dict__)  # noqa: S102  # the user's own file, in their own run
-    except Exception as error:
+        exec(compile(text, str(file), "exec"), module.__dict__)  # noqa: S102  # the user's file, in the user's run
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
         raise extension_error(file, error) from error
     finally:
         _current.extensions = None
-    return found
+    return registry
 
 
 def extension_error(file: Path, error: BaseException, what: str = "") -> PantheonError:
-    """The user's error with file and line, as one sentence."""
+    """Return the user's error as one sentence with file and line."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
     line = lines[-1] if lines else getattr(error, "lineno", None)
     message = str(error.msg) if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+    reason = f"{type(error).__name__}: {message}"
+    if isinstance(error, SystemExit):
+        reason = f"the code called {exit_call(error)}"
     where = f"{file}, line {line}" if line else str(file)
-    return PantheonError(
-        f"{where}: {what}{type(error).__name__}: {message}.", "Correct the file, or move it out of extensions/."
-    )
+    return PantheonError(f"{where}: {what}{reason}.", "Correct the file, or move it out of extensions/.")
 
 
-def trace(own: OwnFeature, inputs: list[dict[str, Any]]) -> Tree:
-    """A user's feature as an expression.
+def exit_call(error: SystemExit) -> str:
+    """Return the call that ended the code: ``sys.exit(0)``."""
+    return f"sys.exit({'' if error.code is None else repr(error.code)})"
+
+
+def place(error: BaseException, folder: Path) -> str:
+    """Return ``FILE, line N``: where a file of ``folder`` raised the error; empty if none did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((f"{f.filename}, line {f.lineno}" for f in reversed(frames) if Path(f.filename).parent == folder), "")
+
+
+def trace(own: OwnFeature, inputs: list[Input]) -> Tree:
+    """Convert a user-defined feature to an expression.
 
     Raises:
-        PantheonError: the function fails on columns, or gives something else than one.
+        PantheonError: the function fails, or does not return a column.
     """
     try:
         value = own.compute(Columns(inputs))
         if not isinstance(value, Column):
-            raise TypeError(f"{own.name} must give a column, not {type(value).__name__}")
-    except Exception as error:
+            raise TypeError(f"{own.name} must return a column, not {type(value).__name__}")
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
         raise extension_error(own.file, error, f"the feature {own.name!r} fails: ") from error
     return value.tree

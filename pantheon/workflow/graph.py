@@ -1,4 +1,4 @@
-"""The stages, what each waits for, and the two ways to run them: a script of five steps, and a graph."""
+"""The stages, their dependencies, and the two ways to run them: a script of five steps, and a graph."""
 
 import importlib
 import inspect
@@ -9,8 +9,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from pantheon.errors import PantheonError
+from pantheon.state import StageRecord
+from pantheon.workflow import memory
 from pantheon.workflow.locks import exclusive, single
+from pantheon.workflow.model_store import ModelStore
+from pantheon.workflow.outputs import Summary
 from pantheon.workflow.run import Run, now
 
 __all__ = [
@@ -26,7 +32,7 @@ __all__ = [
     "single",
 ]
 
-# Stage -> the stages whose outputs it reads. One inside the other, they are the paths of the tiers' diagrams.
+# Stage -> the stages whose outputs it reads.
 GRAPH: dict[str, tuple[str, ...]] = {
     "load_data": (),
     "clean_data": ("load_data",),
@@ -52,66 +58,74 @@ SCRIPT: dict[str, tuple[str, ...]] = {
     "deploy": ("deploy",),
 }
 
-Report = Callable[[dict[str, Any]], None]
+Event = dict[str, Any]
+"""A progress event for other programs, as JSON: ``{"event": "stage", "run", "stage", "state", …}``."""
+Report = Callable[[Event], None]
 
-# Held while a stage's state is written and told. Whoever ends this process takes it and keeps it: a stage whose files
-# are cleared up under it must not call that a failure.
+# Held while a stage's state is written and reported. The code that ends this process acquires it and never releases it,
+# so that a stage whose files are being removed does not record a failure.
 marking = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Other:
-    """Another way to do a stage, which writes the same outputs.
+    """Another implementation of a stage, which writes the same outputs.
 
     Attributes:
-        by: who does it; the stage's record says so.
-        work: called with the run; gives the stage's summary.
+        by: its name, for the stage's record.
+        work: called with the run; returns the stage's summary.
     """
 
     by: str
-    work: Callable[..., dict[str, Any]]
+    work: Callable[..., Summary]
 
 
 def run_stage(
-    name: str, run: Run, store: Any, report: Report = lambda event: None, other: Other | None = None
-) -> dict[str, Any]:
-    """Run one stage on its run's folder and record how it went.
+    name: str, run: Run, store: ModelStore | None, report: Report = lambda event: None, other: Other | None = None
+) -> Summary:
+    """Run one stage in its run's folder and record the result.
 
     Args:
         name: a key of ``GRAPH``.
         run: the folder to read from and write to.
         store: the model store, for the stages that compare with it or publish to it.
-        report: is told ``{"event": "stage", "stage", "state", …}`` at the begin and at the end.
-        other: does it instead of the workflow's own function.
+        report: called with ``{"event": "stage", "stage", "state", …}`` at the start and at the end.
+        other: an implementation to use instead of the workflow's function.
 
     Returns:
-        The stage's summary: a few figures to show.
+        The stage's summary: a few figures to show. Its ``notes`` are moved to the stage's record.
 
     Raises:
-        PantheonError: the stage says what is wrong with its input; or there is no such stage.
+        PantheonError: the stage fails on its input, or there is no such stage.
     """
-    known(name)
+    check_stage(name)
     started, clock = now(), time.perf_counter()
 
-    def mark(state: str, **values: Any) -> None:
-        record = {"state": state, "started": started, **({"by": other.by} if other else {}), **values}
+    def mark(state: str, summary: Summary | None = None, error: str = "") -> None:
+        record = StageRecord(name, state, started, by=other.by if other else "", error=error)
+        if summary is not None:
+            notes = summary.pop("notes", [])
+            record = msgspec.structs.replace(record, summary=summary, notes=notes)
         if state != "running":
-            record |= {"finished": now(), "seconds": round(time.perf_counter() - clock, 3)}
+            seconds = round(time.perf_counter() - clock, 3)
+            record = msgspec.structs.replace(record, finished=now(), seconds=seconds)
         with marking:
-            run.mark(name, **record)
-            report({"event": "stage", "run": run.id, "stage": name, **record})
+            run.mark(record)
+            report({"event": "stage", "run": run.id, **msgspec.to_builtins(record)})
 
     def fail(error: str) -> None:
         try:
             mark("failed", error=error)
-        except OSError:  # a full disk takes the record too; the error itself still reaches the person
+        except OSError:  # on a full disk, the record cannot be written either; report the error anyway
             report({"event": "stage", "run": run.id, "stage": name, "state": "failed", "error": error})
 
     try:
         mark("running")
-        stage = other.work if other else getattr(importlib.import_module(f"pantheon.workflow.{name}"), name)
-        summary: dict[str, Any] = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
-        mark("done", summary=summary)
+        stage: Callable[..., Summary] = (
+            other.work if other else getattr(importlib.import_module(f"pantheon.workflow.stages.{name}"), name)
+        )
+        summary: Summary = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
+        mark("done", summary)
     except PantheonError as error:
         fail(str(error))
         raise
@@ -122,60 +136,87 @@ def run_stage(
     except KeyboardInterrupt:
         mark("interrupted")
         raise
-    except Exception as error:
-        fail(f"{type(error).__name__}: {error}")
+    except BaseException as error:
+        ended = describe_end(error, run, name)
+        fail(str(ended) if ended else f"{type(error).__name__}: {error}")
+        if ended:
+            raise ended from error
         raise
     return summary
 
 
+def describe_end(error: BaseException, run: Run, name: str) -> PantheonError | None:
+    """Convert an error that the stage's code did not cause to a PantheonError with a remedy; None for other errors."""
+    if not isinstance(error, MemoryError | SystemExit | RecursionError):
+        return None
+    from pantheon.workflow import extensions  # loads NumPy, which must not be loaded before ``fix_threads``
+
+    where = extensions.place(error, run.extensions) or name
+    if isinstance(error, MemoryError):
+        return memory.exhausted(where)
+    called = f"called {extensions.exit_call(error)}" if isinstance(error, SystemExit) else "calls itself endlessly"
+    return PantheonError(f"{where}: the code {called}.", f"Correct it, then continue: `run --resume {run.id}`", 1)
+
+
+def _function(name: str) -> Callable[..., Summary]:
+    """Return the workflow's function for a stage; imports its module only now."""
+    function: Callable[..., Summary] = getattr(importlib.import_module(f"pantheon.workflow.stages.{name}"), name)
+    return function
+
+
 def describe_os_error(error: OSError, run: Run | None = None) -> PantheonError:
-    """An error of the disk in words, with what to do."""
+    """Convert an error of the file system to a PantheonError with a remedy."""
     import errno
 
     where = error.filename or (run.folder if run else "the state folder")
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return PantheonError(
             f"the disk is full: {where} could not be written.",
-            "Free some room (old runs: bin/pantheon runs), then run again.",
+            "Free some space (old runs: `bin/pantheon runs`), then run again.",
             1,
         )
     return PantheonError(f"{where}: {error.strerror or error}.", "Check the folder's owner and mode.", 1)
 
 
 def run_single(
-    name: str, run: Run, store: Any, report: Report = lambda event: None, other: Other | None = None
-) -> dict[str, Any]:
-    """``run_stage`` for a process that runs this stage alone, such as a task of Airflow or a notebook.
+    name: str, run: Run, store: ModelStore | None, report: Report = lambda event: None, other: Other | None = None
+) -> Summary:
+    """``run_stage`` for a process that runs a single stage, such as an Airflow task or a notebook.
 
-    Others may run other stages of the run at the same time.
+    Other processes may run other stages of the run at the same time.
 
     Raises:
-        PantheonError: as ``run_stage``, or another process works on this stage or on the whole run.
+        PantheonError: as ``run_stage``, or another process has locked this stage or the complete run.
     """
-    known(name)
+    check_stage(name)
     with single(run, name):
         return run_stage(name, run, store, report, other)
 
 
-def known(name: str) -> None:
+def check_stage(name: str) -> None:
+    """Check the name of a stage.
+
+    Raises:
+        PantheonError: there is no such stage.
+    """
     if name not in GRAPH:
         raise PantheonError(f"there is no stage {name!r}.", f"The stages: {', '.join(GRAPH)}.")
 
 
 def wanted(until: str) -> set[str]:
-    """``until`` and every stage that it waits for, however far up; all stages where it is empty.
+    """Return ``until`` and all its direct and indirect dependencies; all stages if it is empty.
 
     Raises:
         PantheonError: there is no such stage.
     """
     if not until:
         return set(GRAPH)
-    known(until)
+    check_stage(until)
     return {until}.union(*(wanted(need) for need in GRAPH[until]))
 
 
-def run_script(run: Run, store: Any, report: Report, until: str = "") -> None:
-    """Persephone: the five steps, one stage after another; stages that are done already are left as they are.
+def run_script(run: Run, store: ModelStore, report: Report, until: str = "") -> None:
+    """Run the five steps, one stage after another (Persephone); skip stages that are done.
 
     Args:
         until: stop after this stage.
@@ -187,17 +228,17 @@ def run_script(run: Run, store: Any, report: Report, until: str = "") -> None:
                 run_stage(name, run, store, lambda event, step=step: report(event | {"step": step}))  # type: ignore[misc]
 
 
-def run_graph(run: Run, store: Any, report: Report, until: str = "") -> None:
-    """Daedalus: every stage as soon as what it waits for is done, independent ones side by side in threads.
+def run_graph(run: Run, store: ModelStore, report: Report, until: str = "") -> None:
+    """Run every stage as soon as its dependencies are done, independent stages in parallel threads (Daedalus).
 
-    The first stage that fails ends the run; stages that are running are waited for, none is started after it.
+    The first stage that fails ends the run: running stages are waited for, and no other stage is started.
 
     Args:
-        until: stop after this stage; only what it waits for, however far up, is run before it.
+        until: stop after this stage; only its direct and indirect dependencies run before it.
     """
     left = wanted(until) - finished(run)
     waiting = {name: set(GRAPH[name]) & left for name in GRAPH if name in left}
-    running: dict[Future[dict[str, Any]], str] = {}
+    running: dict[Future[Summary], str] = {}
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="stage") as pool:
         while waiting or running:
             for name in [n for n, needs in waiting.items() if not needs]:
@@ -216,24 +257,24 @@ def run_graph(run: Run, store: Any, report: Report, until: str = "") -> None:
 
 
 def finished(run: Run) -> set[str]:
-    """The stages of the run that need not be run again: done, and begun after all that they read was done.
+    """Return the stages of the run that are up to date: done, and started after all their dependencies were done.
 
-    A stage that was repeated (an Airflow task that was cleared, a notebook cell run again) makes those after it stale.
+    Repeating a stage (clearing an Airflow task, running a notebook cell again) makes the stages after it stale.
     """
-    stages, found = run.stages(), set[str]()
-    for name, needs in GRAPH.items():  # each after its needs
-        record = stages.get(name)
-        if record and record["state"] == "done":
-            begun = record.get("started", "")
-            if all(need in found and stages[need].get("finished", "") <= begun for need in needs):
-                found.add(name)
-    return found
+    records, current = run.records(), set[str]()
+    for name, needs in GRAPH.items():  # dependencies come first
+        record = records.get(name)
+        if not record or record.state != "done":
+            continue
+        if all(need in current and records[need].finished <= record.started for need in needs):
+            current.add(name)
+    return current
 
 
 class Runner(Protocol):
-    """How a tier runs a whole run."""
+    """A function that runs all stages of a run."""
 
-    def __call__(self, run: Run, store: Any, report: Report, until: str = "") -> None: ...
+    def __call__(self, run: Run, store: ModelStore, report: Report, until: str = "") -> None: ...
 
 
 RUNNERS: dict[str, Runner] = {"script": run_script, "graph": run_graph}

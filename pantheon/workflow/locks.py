@@ -1,73 +1,61 @@
-"""Who may work in a run's folder: one process for the whole run, or several for single stages of it.
+"""Locks of a run's folder: one process runs the complete run, or several processes run single stages of it.
 
-A whole run holds the run exclusively. A single stage holds the run shared and itself exclusively, so that two notebooks
-or two tasks work on two stages of one run side by side, and no stage is run twice at once. The locks are the kernel's:
-whoever dies holds none.
+A complete run locks the run exclusively. A single stage takes a shared lock on the run and an exclusive one on the
+stage, so that two notebooks or tasks can run two stages of one run in parallel, and no stage runs twice at once. The
+kernel frees the locks of a process that dies.
 """
 
-import fcntl
-import time
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pantheon.errors import PantheonError
+from pantheon.files import Busy, is_locked, take_lock
 from pantheon.workflow.run import Run
 
-PATIENCE = 2.0  # seconds: `is_held` takes the lock for an instant, and a killed task's process may be ending still
-LOOK = 0.02
+TIMEOUT_SECONDS = 2.0  # `is_held` takes the lock for a moment, and a killed task's process may still be exiting
 
 
 @contextmanager
 def exclusive(run: Run) -> Iterator[None]:
-    """Hold the whole run.
+    """Lock the complete run.
 
     Raises:
-        PantheonError: another process works in it.
+        PantheonError: another process has locked it.
     """
-    with _held(run.folder / ".lock", fcntl.LOCK_EX, f"run {run.id}"):
+    with _held(run.folder / ".lock", f"run {run.id}"):
         yield
 
 
 @contextmanager
 def single(run: Run, stage: str) -> Iterator[None]:
-    """Hold one stage of the run.
+    """Lock one stage of the run.
 
     Raises:
-        PantheonError: another process works on this stage, or on the whole run.
+        PantheonError: another process has locked this stage, or the complete run.
     """
     with (
-        _held(run.folder / ".lock", fcntl.LOCK_SH, f"run {run.id}"),
-        _held(run.folder / f".lock-{stage}", fcntl.LOCK_EX, f"stage {stage} of run {run.id}"),
+        _held(run.folder / ".lock", f"run {run.id}", shared=True),
+        _held(run.folder / f".lock-{stage}", f"stage {stage} of run {run.id}"),
     ):
         yield
 
 
 def is_held(run: Run) -> bool:
-    """Whether a process works in the run's folder now, on the whole or on a stage."""
-    lock = run.folder / ".lock"
-    if not lock.exists():
-        return False
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    """Whether a process has locked the run, or a stage of it."""
+    return is_locked(run.folder / ".lock", shared=True)
 
 
 @contextmanager
-def _held(path: Path, kind: int, what: str) -> Iterator[None]:
-    end = time.monotonic() + PATIENCE
-    with path.open("a") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, kind | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise PantheonError(
-                        f"{what} is being worked on by another process.", "Wait for it: bin/pantheon runs"
-                    ) from None
-            time.sleep(LOOK)
+def _held(path: Path, what: str, shared: bool = False) -> Iterator[None]:
+    try:
+        held = take_lock(path, shared, timeout=TIMEOUT_SECONDS)
+    except Busy:
+        raise PantheonError(
+            f"{what} is locked by another process.", "Wait until it ends: `bin/pantheon runs`"
+        ) from None
+    try:
         yield
+    finally:
+        os.close(held)

@@ -1,11 +1,9 @@
-"""A run's folder: where stages read named inputs and write named outputs, so that any runner can call one alone.
+"""A run's folder, where stages read named inputs and write named outputs, so that any runner can run a single stage.
 
-Layout: ``run.json`` (what was asked, never changed), ``spec.toml`` (the dataset's spec as used), ``stages/NAME.json``
-(one file a stage, so that stages in different processes never write the same file) and the stages' own outputs.
+Layout: ``run.json`` (the request, never changed), ``spec.toml`` (a copy of the dataset's spec), ``stages/NAME.json``
+(one file per stage, so that stages in different processes never write the same file) and the outputs of the stages.
 """
 
-import json
-import os
 import re
 import secrets
 import shutil
@@ -15,28 +13,34 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from pantheon.errors import PantheonError
+from pantheon.files import atomic, atomic_folder, write_json
+from pantheon.state import Outcome, RunRecord, StageRecord
+
+T = TypeVar("T")
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
-NOUNS: dict[Any, str] = {int: " whole number", float: " number", str: " text"}
+NOUNS: dict[Any, str] = {int: " whole number", float: " number", str: " string"}
 
 
 @dataclass(frozen=True)
 class Params:
-    """What decides a run's result besides its data.
+    """The parameters of a run; with the data, they determine its result.
 
     Attributes:
-        seed: seeds every random choice.
-        trials: hyperparameter trials for each family of models.
+        seed: seed of every random choice.
+        trials: hyperparameter trials per family of models.
         folds: folds of cross-validation.
         test_share: the held-out share of rows, 0..1.
-        tuning_rows: rows of the training part, at most, that cross-validation and tuning look at.
-        time_limit: seconds of tuning after which a run stops searching and is marked not reproducible.
-        threads: threads for every fit and prediction; fixed, so that sums are added in the same order everywhere.
-        approval: "auto" promotes what passes the gate, "required" leaves it a challenger until a person approves.
-        metric: the metric to rank models by; empty takes the task's default.
+        tuning_rows: rows of the training part that cross-validation and tuning use, at most.
+        time_limit: seconds after which tuning stops; the run is then marked as not reproducible.
+        threads: threads of every fit and prediction; fixed, so that sums are computed in the same order everywhere.
+        approval: "auto" promotes what passes the gate; "required" keeps it a challenger until a person approves.
+        metric: the metric to rank models by; empty: the task's default.
     """
 
     seed: int = 42
@@ -51,64 +55,53 @@ class Params:
 
     @classmethod
     def read(cls, raw: dict[str, Any]) -> "Params":
-        known = {field.name: field.type for field in fields(cls)}
-        unknown = sorted(set(raw) - set(known))
+        types = {field.name: field.type for field in fields(cls)}
+        unknown = sorted(set(raw) - set(types))
         if unknown:
-            raise PantheonError(f"unknown parameter {unknown[0]!r}.", f"Known ones: {', '.join(known)}.")
+            raise PantheonError(f"unknown parameter {unknown[0]!r}.", f"The parameters are {', '.join(types)}.")
         for name, value in raw.items():
-            kinds = (int, float) if known[name] is float else (known[name],)
+            kinds = (int, float) if types[name] is float else (types[name],)
             if isinstance(value, bool) or not isinstance(value, kinds):  # type: ignore[arg-type]
-                raise PantheonError(f"{name} must be a{NOUNS[known[name]]}, not {value!r}.")
+                raise PantheonError(f"{name} must be a{NOUNS[types[name]]}, not {value!r}.")
         params = cls(**raw)
         if params.approval not in ("auto", "required"):
-            raise PantheonError(f"APPROVAL={params.approval} is not known.", "Use APPROVAL=auto or APPROVAL=required.")
+            raise PantheonError(f"APPROVAL={params.approval} is not valid.", "Use APPROVAL=auto or APPROVAL=required.")
         for name, low in (("trials", 1), ("folds", 2), ("threads", 1), ("tuning_rows", 100)):
             if getattr(params, name) < low:
                 raise PantheonError(f"{name} must be at least {low}, not {getattr(params, name)}.")
         if not 0 < params.test_share < 0.9:
-            raise PantheonError(f"test_share must lie between 0 and 0.9, not {params.test_share}.")
+            raise PantheonError(f"test_share must be between 0 and 0.9, not {params.test_share}.")
         return params
 
 
 def now() -> str:
-    """The time as ISO 8601 in UTC, to the millisecond."""
+    """Return the current time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-@contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that becomes ``path`` when the block ends well, and else vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.part")
+def read_as(path: Path, kind: type[T], cure: str = "") -> T:
+    """Read a JSON file and check it against a type.
+
+    Args:
+        cure: what a person can do about a damaged file.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        PantheonError: it cannot be read, is not JSON, or not of this type; names the place in the file.
+    """
     try:
-        yield part
-        if part.is_dir() and path.is_dir():  # a folder takes no other's place: the one of an earlier try goes first
-            old = part.with_name(f"{part.name.removesuffix('.part')}.old.part")
-            path.rename(old)
-            part.rename(path)
-            shutil.rmtree(old)
-        else:
-            part.replace(path)
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        else:
-            part.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` whole or not at all; NaN is refused, since JSON has none."""
-    with atomic(path) as part:
-        part.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise PantheonError(f"{path} is damaged: {str(error)[:300]}.", cure, 1) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise PantheonError(f"{path} cannot be read: {error.strerror}.", cure, 1) from None
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the workflow, by its folder ``STATE/runs/ID``."""
+    """One run of the workflow, in the folder ``STATE/runs/ID``."""
 
     folder: Path
 
@@ -118,38 +111,55 @@ class Run:
 
     @property
     def state(self) -> Path:
-        """The deployment's state folder (models/, data/, extensions/ … lie there)."""
+        """The deployment's state folder, with models/, data/, extensions/ …"""
         return self.folder.parent.parent
 
     @property
     def extensions(self) -> Path:
-        """The folder of the user's own candidates and features."""
+        """The folder of user-defined candidates and features."""
         return self.state / "extensions"
 
     def source(self, path: str) -> Path:
-        """Where the file ``path`` of a spec lies: in the deployment's ``data`` folder, else where it says."""
+        """Resolve the ``path`` in a spec: a file in the deployment's ``data`` folder, else the path itself."""
         inside = self.state / "data" / Path(path).expanduser()
         return inside if inside.exists() else Path(path).expanduser()
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """``run.json``: id, created, dataset, tier, runner, params."""
-        asked: dict[str, Any] = read_json(self.folder / "run.json")
-        return asked
+    def _cure(self) -> str:
+        return f"Restore it from a backup, or delete the run: `rm -r {self.folder}`"
+
+    @property
+    def record(self) -> RunRecord:
+        """``run.json``: the request.
+
+        Raises:
+            PantheonError: it is missing or damaged.
+        """
+        path = self.folder / "run.json"
+        try:
+            return read_as(path, RunRecord, self._cure)
+        except FileNotFoundError:
+            raise PantheonError(f"{path} is missing.", self._cure, 1) from None
 
     @property
     def params(self) -> Params:
-        return Params.read(self.asked["params"])
+        return Params.read(self.record.params)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """``outcome.json``: the gate's decision; None before it."""
+        path = self.folder / "outcome.json"
+        return read_as(path, Outcome, self._cure) if path.exists() else None
 
     def path(self, name: str) -> Path:
-        """Where the output ``name`` (such as ``data/train.parquet``) lies."""
+        """Return the path of the output ``name``, such as ``data/train.parquet``."""
         return self.folder / name
 
     def need(self, name: str, stage: str) -> Path:
-        """The path of an earlier stage's output.
+        """Return the path of an earlier stage's output.
 
         Raises:
-            PantheonError: it is not there; names the stage to run first.
+            PantheonError: it is missing; names the stage to run first.
         """
         path = self.path(name)
         if not path.exists():
@@ -158,24 +168,42 @@ class Run:
             )
         return path
 
+    def read(self, name: str, stage: str, kind: type[T]) -> T:
+        """Read an earlier stage's JSON file and check it against its type in ``pantheon.workflow.outputs``.
+
+        Raises:
+            PantheonError: it is missing, or not of this type; names the stage to run.
+        """
+        return read_as(self.need(name, stage), kind, f"Run `bin/pantheon stage {stage} --run {self.id}` again.")
+
     @contextmanager
     def output(self, name: str) -> Iterator[Path]:
-        """A temporary path for the output ``name``: complete when the block ends well, else absent."""
+        """Yield a temporary path for the output ``name``: complete if the block succeeds, else absent."""
         with atomic(self.path(name)) as part:
             yield part
 
-    def mark(self, stage: str, **values: Any) -> None:
-        """Record a stage's state (``running``, ``done``, ``failed``, ``interrupted``) with times and a summary."""
-        write_json(self.path(f"stages/{stage}.json"), {"stage": stage, **values})
+    @contextmanager
+    def output_folder(self, name: str) -> Iterator[Path]:
+        """Yield a new folder for the output ``name``: complete if the block succeeds, else absent."""
+        with atomic_folder(self.path(name)) as part:
+            yield part
 
-    def stages(self) -> dict[str, dict[str, Any]]:
-        """Every stage that has begun, by name."""
-        found = (read_json(path) for path in sorted(self.path("stages").glob("[a-z]*.json")))
-        return {stage["stage"]: stage for stage in found}
+    def mark(self, record: StageRecord) -> None:
+        """Write a stage's record."""
+        write_json(self.path(f"stages/{record.stage}.json"), msgspec.to_builtins(record))
+
+    def records(self) -> dict[str, StageRecord]:
+        """Return the record of every stage that has started, by name.
+
+        Raises:
+            PantheonError: one is damaged.
+        """
+        records = (read_as(path, StageRecord, self._cure) for path in sorted(self.path("stages").glob("[a-z]*.json")))
+        return {record.stage: record for record in records}
 
     @classmethod
     def create(cls, state: Path, spec: str, dataset: str, params: Params, tier: str = "", runner: str = "") -> "Run":
-        """A new, empty run under ``state/runs``; complete or absent, and never one that another process has."""
+        """Create a new, empty run under ``state/runs``, atomically and with a unique id."""
         while True:
             name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
             if run := cls._new(state, name, spec, dataset, params, tier, runner):
@@ -185,25 +213,28 @@ class Run:
     def ensure(
         cls, state: Path, name: str, spec: str, dataset: str, params: Params, tier: str = "", runner: str = ""
     ) -> "Run":
-        """The run called ``name``: made if it is not there, so that a task may be tried again.
+        """Return the run called ``name``; create it if it does not exist, so that a task can be retried.
 
-        The tier and the runner are those of the first call: they do not decide a run's result, and a deployment may
-        grow between two tries.
+        The tier and the runner are those of the first call: they do not affect the result, and the deployment may have
+        changed its tier between two attempts.
 
         Raises:
-            PantheonError: the name is none of a run, or a run of this name has other data or parameters.
+            PantheonError: the name is not valid, or a run of this name has other data or parameters.
         """
         if not RUN_ID.fullmatch(name):
-            raise PantheonError(f"{name!r} is no name of a run.", "It looks like 20260131-142500-0a1b.")
+            raise PantheonError(f"{name!r} is not a valid name of a run.", "Use a name such as 20260131-142500-0a1b.")
         run = cls._new(state, name, spec, dataset, params, tier, runner)
         if run:
             return run
         run = cls(state / "runs" / name)
-        there, asked = run.asked, {"dataset": dataset, "params": asdict(params)}
-        for key, value in asked.items():
-            if there[key] != value:
+        existing = run.record
+        for key, value, wanted in (
+            ("dataset", existing.dataset, dataset),
+            ("parameters", existing.params, asdict(params)),
+        ):
+            if value != wanted:
                 raise PantheonError(
-                    f"run {name} is there already with another {key}: {there[key]}, not {value}.", "Take another name."
+                    f"run {name} already exists with other {key}: {value}, not {wanted}.", "Choose another name."
                 )
         return run
 
@@ -211,7 +242,7 @@ class Run:
     def _new(
         cls, state: Path, name: str, spec: str, dataset: str, params: Params, tier: str, runner: str
     ) -> "Run | None":
-        """A new run, None where one of this name is there: whole or not at all, whoever else tries."""
+        """Create a run atomically; None if a run of this name exists already."""
         runs = state / "runs"
         folder = runs / name
         if folder.exists():
@@ -221,10 +252,10 @@ class Run:
         try:
             part.chmod(0o755)
             (part / "spec.toml").write_text(spec, encoding="utf-8")
-            asked = {"id": name, "created": now(), "dataset": dataset, "tier": tier, "runner": runner}
-            write_json(part / "run.json", asked | {"params": asdict(params)})
+            record = RunRecord(name, now(), dataset, tier, runner, asdict(params))
+            write_json(part / "run.json", msgspec.to_builtins(record))
             try:
-                part.rename(folder)  # fails where another process took the same name: the folder there is not empty
+                part.rename(folder)  # fails if another process took the same name: that folder is not empty
             except OSError:
                 if not folder.exists():
                     raise
@@ -235,7 +266,7 @@ class Run:
 
     @classmethod
     def find(cls, state: Path, name: str) -> "Run":
-        """The run called ``name``, or the newest for ``latest``."""
+        """Return the run called ``name``; ``latest`` is the newest."""
         runs = cls.all(state)
         if name == "latest" and runs:
             return runs[0]
@@ -243,11 +274,11 @@ class Run:
             if run.id == name:
                 return run
         raise PantheonError(
-            f"there is no run {name!r}.", "`bin/pantheon runs` lists them; `bin/pantheon run` makes one."
+            f"there is no run {name!r}.", "`bin/pantheon runs` lists them; `bin/pantheon run` starts one."
         )
 
     @classmethod
     def all(cls, state: Path) -> list["Run"]:
-        """Every run, newest first."""
+        """Return all runs, newest first."""
         folders = (state / "runs").glob("*") if (state / "runs").is_dir() else []
         return [cls(f) for f in sorted(folders, key=lambda f: f.name, reverse=True) if RUN_ID.fullmatch(f.name)]

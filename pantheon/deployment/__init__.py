@@ -1,0 +1,1 @@
+"""The implementation of the commands: one module per capability of a deployment."""

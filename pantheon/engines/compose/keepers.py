@@ -1,0 +1,135 @@
+"""Services with ``deploy.update_config.order: start-first``: a container of their own keeps their published port open.
+
+Compose stops a changed container before it starts the new one. Its port would be closed meanwhile, and Docker's proxy
+would cut every connection. The keeper's container stays as it is: its image gets a name of its own when it starts.
+"""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pantheon.engines.compose.client import Api
+from pantheon.engines.compose.networks import NO_NAMES
+from pantheon.engines.definition.model import Model, RawService
+from pantheon.errors import PantheonError
+
+LABEL = "pantheon.keeps"  # on a keeper's container: the service
+SUFFIX = "-port"
+FOLDER = "/ports"  # in both containers
+COPIED = ("user", "init", "read_only", "cap_drop", "security_opt", "logging", "pull_policy", "restart", "x-component")
+Container = Mapping[str, Any]
+PORT = ["python", "-S", "-m", "pantheon.web.port"]
+
+
+def services(model: Model) -> list[str]:
+    """Return the services whose port is kept open."""
+    return [
+        name
+        for name, service in model.services.items()
+        if ((service.get("deploy") or {}).get("update_config") or {}).get("order") == "start-first"
+        and len(service.get("ports") or []) == 1
+    ]
+
+
+def added(model: Model, project: str, home: Path, reset: Any) -> dict[str, dict[str, Any]]:
+    """Return what a compose file adds: the keepers, and changes of the services that it is about.
+
+    Args:
+        project: the project's name.
+        home: the folder on this machine for the Unix sockets between them.
+        reset: the value that removes a key.
+    """
+    internal = {key for key, network in (model.raw.get("networks") or {}).items() if (network or {}).get("internal")}
+    # Compose warns about `deploy.update_config` in every command, because it does not obey it
+    changes = {name: {"deploy": reset} for name, service in model.services.items() if service.get("deploy")}
+    for name in services(model):
+        service = model.services[name]
+        networks = [key for key in service.get("networks") or {} if key not in internal]  # those that publish ports
+        changes |= _changes(name, service, networks, home / (name + SUFFIX), image(project, name), reset)
+    return changes
+
+
+def _changes(
+    name: str, service: RawService, networks: list[str], folder: Path, image: str, reset: Any
+) -> dict[str, dict[str, Any]]:
+    keeper, (port,) = name + SUFFIX, service["ports"]
+    volume = {"type": "bind", "source": str(folder), "target": FOLDER}
+    return {
+        keeper: {
+            **{key: service[key] for key in COPIED if key in service},
+            "image": image,
+            "command": [*PORT, "keep", str(port["target"]), f"{FOLDER}/socket"],
+            "labels": {LABEL: name},
+            "mem_limit": "32m",
+            "pids_limit": 16,
+            "dns": NO_NAMES,
+            "networks": networks,
+            "ports": [port],
+            "volumes": [volume],
+        },
+        name: {
+            "entrypoint": [*PORT, "take", f"{FOLDER}/socket"],
+            "depends_on": {keeper: {"condition": "service_started"}},
+            "deploy": reset,
+            "environment": {"HEALTH_HOST": keeper},
+            "ports": reset,
+            "volumes": [volume | {"read_only": True}],  # which allows connecting
+        },
+    }
+
+
+def left_out(model: Model, before: Model) -> Model:
+    """Return ``model`` as it is without keepers: each port is that of the service.
+
+    Args:
+        before: the model without the changes of ``added``.
+    """
+    found = {name: dict(service) for name, service in model.services.items()}
+    for name in found.keys() & before.services.keys():
+        if deploy := before.services[name].get("deploy"):
+            found[name]["deploy"] = deploy
+    for keeper, service in model.services.items():
+        if kept := (service.get("labels") or {}).get(LABEL):
+            del found[keeper]
+            found[kept]["ports"] = before.services[kept]["ports"]
+            found[kept]["depends_on"] = {key: on for key, on in found[kept]["depends_on"].items() if key != keeper}
+    return Model({**model.raw, "services": found}, model.digest, model.left_out)
+
+
+def image(project: str, service: str) -> str:
+    return f"pantheon/port-{service}:{project}"
+
+
+def name_images(api: Api, model: Model, project: str) -> None:
+    """Give the image of each service to its keeper, unless the keeper exists: then it stays as it is."""
+    kept = {each["Config"]["Image"] for each in api.containers(project) if keeps(each)}
+    for name in services(model):
+        if (keeper := image(project, name)) not in kept:
+            repo, _, tag = keeper.partition(":")
+            api.ask(f"/images/{model.services[name]['image']}/tag?repo={repo}&tag={tag}", "POST")
+
+
+def remove_names(api: Api, project: str) -> None:
+    """Remove the names that ``name_images`` gave, of a project without containers."""
+    filters = quote(json.dumps({"reference": [image(project, "*")]}))
+    for found in api.ask(f"/images/json?filters={filters}") or []:
+        for name in found["RepoTags"]:
+            if fnmatchcase(name, image(project, "*")):
+                with contextlib.suppress(PantheonError):  # another container uses the image, which has no other name
+                    api.ask(f"/images/{name}", "DELETE")
+
+
+def keeps(container: Container) -> bool:
+    """Return whether a container is a keeper."""
+    return LABEL in (container["Config"].get("Labels") or {})
+
+
+def without(containers: Mapping[str, Container], model: Model) -> list[str]:
+    """Return the services whose containers hold their port themselves: they were started without a keeper."""
+    return [
+        name for name in services(model) if name in containers and containers[name]["HostConfig"].get("PortBindings")
+    ]

@@ -1,0 +1,1 @@
+"""The compose model that every engine runs: resolved, checked, in start order."""

@@ -1,1 +1,0 @@
-"""Models built elsewhere: checked, made a bundle, published."""

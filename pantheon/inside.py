@@ -1,0 +1,73 @@
+"""Answer queries of commands about a deployment's files: ``python -m pantheon.worker ask QUESTION --given JSON``.
+
+The command line may run where the services' folders are not readable, so it opens none of them. Answers are JSON.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pantheon.errors import PantheonError
+from pantheon.store import open_store, operations
+from pantheon.workflow import datasets, runs
+
+RETRY_SECONDS = 2.0  # for an S3 that does not answer; short, because a user waits at the terminal
+
+MODELS: dict[str, Callable[..., Any]] = {
+    "models.aliases": operations.aliases,
+    "models.list": operations.listed,
+    "models.show": operations.described,
+    "models.verify": operations.verified,
+    "models.plan": operations.plan,
+    "models.promote": operations.promote,
+    "models.rollback": operations.rollback,
+    "models.number": operations.number,
+}
+FOLDERS: dict[str, Callable[..., Any]] = {
+    "models.remove": lambda state, found: operations.remove(
+        state, open_store(state, retry_seconds=RETRY_SECONDS), found
+    ),
+    "models.waiting": lambda state: operations.waiting(open_store(state, retry_seconds=RETRY_SECONDS)),
+    "dataset": datasets.is_known,
+    "dataset.leave_out": datasets.leave_out,
+    "runs": runs.listed,
+    "runs.look": runs.look,
+}
+
+
+def answer(state: Path, question: str, given: dict[str, Any], called: str | None = None) -> Any:
+    """Return the answer to one query.
+
+    Args:
+        state: the deployment's state folder.
+        given: the query's arguments by name.
+        called: the path of that folder on the caller's side; a container has it at another path.
+
+    Raises:
+        PantheonError: the query does not exist, or it failed.
+    """
+    try:
+        return translated(_answer(state, question, given), str(state), called or str(state))
+    except PantheonError as error:
+        cause, cure = (translated(text, str(state), called or str(state)) for text in (error.cause, error.cure))
+        raise PantheonError(cause, cure, error.status) from None
+
+
+def translated(value: Any, state: str, called: str) -> Any:
+    """Return the value with paths in the state folder as they are on the caller's side."""
+    if isinstance(value, str):
+        return re.sub(rf"(?<![\w/]){re.escape(state)}/", lambda _: f"{called}/", value)  # not in s3://pantheon/models
+    if isinstance(value, dict):
+        return {key: translated(item, state, called) for key, item in value.items()}
+    return [translated(item, state, called) for item in value] if isinstance(value, list) else value
+
+
+def _answer(state: Path, question: str, given: dict[str, Any]) -> Any:
+    if question in MODELS:
+        return msgspec.to_builtins(MODELS[question](open_store(state, retry_seconds=RETRY_SECONDS), **given))
+    if question in FOLDERS:
+        return msgspec.to_builtins(FOLDERS[question](state, **given))
+    raise PantheonError(f"there is no query {question!r}.", f"Queries: {', '.join([*MODELS, *FOLDERS])}.")

@@ -1,0 +1,1 @@
+"""The model bundle: ONNX graph, model card, lineage."""

@@ -1,0 +1,1 @@
+"""Datasets: spec, inference, formats and cleaning of cells."""

@@ -1,0 +1,1 @@
+"""Training: candidates, folds, metrics and the gate."""

@@ -1,0 +1,89 @@
+"""Where predictions run: small ones directly in the calling thread, others in threads, so that none holds up the rest.
+
+A model may need long for some values, or never end. A small request that is not answered within ``DIRECT_SECONDS`` is
+stopped and repeated in threads of its own, and for ``REST_SECONDS`` no other request is answered directly by this
+version. Every request ends ``predictor.SECONDS`` after it arrived.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+
+from pantheon.web.messages import Response
+from serving import memory
+from serving.model import predictor
+from serving.model.predictor import TooSlow
+
+SMALL_BYTES = 16 * 1024  # of a body whose prediction usually takes less than a millisecond
+LARGE_BYTES = 1024 * 1024  # of a body that is decoded alone: its values take many times its size
+DIRECT_SECONDS = 0.1
+REST_SECONDS = 60.0
+
+Work = Callable[[float], Response]  # the deadline → the answer; raises TooSlow
+
+
+class Lanes:
+    """The threads for predictions.
+
+    Args:
+        late: the answer to a request without a prediction at its deadline.
+    """
+
+    def __init__(self, late: Callable[[TooSlow], Response]) -> None:
+        self.late = late
+        self.large = ThreadPoolExecutor(1, "large")
+        self.batches = ThreadPoolExecutor(2, "batch")
+        self.small = ThreadPoolExecutor(2, "small")
+        self.slow = ThreadPoolExecutor(2, "slow")
+        self._resting = "", 0.0  # the version that is not asked directly, until when
+
+    def run(self, work: Work, size: int, version: str) -> Response | Future[Response]:
+        """Answer a request.
+
+        Args:
+            size: of its body, in bytes.
+            version: the model's, to remember whether it is slow.
+        """
+        now = monotonic()
+        if size > SMALL_BYTES:
+            return (self.large if size > LARGE_BYTES else self.batches).submit(
+                self._last, work, now + predictor.SECONDS
+            )
+        slow, until = self._resting
+        if version == slow and now < until:
+            answered: Future[Response] = Future()
+            self.small.submit(self._first, work, now + predictor.SECONDS, answered)
+            return answered
+        try:
+            return work(now + DIRECT_SECONDS)
+        except TooSlow:
+            return self.slow.submit(self._last, work, monotonic() + predictor.SECONDS)
+        finally:
+            if monotonic() - now > DIRECT_SECONDS:
+                self._resting = version, monotonic() + REST_SECONDS
+
+    def _alone(self, work: Work, end: float) -> Response:
+        try:
+            return self._last(work, end)
+        finally:
+            memory.give_back()
+
+    def _first(self, work: Work, end: float, answered: Future[Response]) -> None:
+        try:
+            answered.set_result(work(min(monotonic() + DIRECT_SECONDS, end)))
+        except TooSlow:
+            self.slow.submit(self._settle, work, end, answered)
+        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it
+            answered.set_exception(error)
+
+    def _settle(self, work: Work, end: float, answered: Future[Response]) -> None:
+        try:
+            answered.set_result(self._last(work, end))
+        except Exception as error:  # noqa: BLE001 - whoever waits must learn of it
+            answered.set_exception(error)
+
+    def _last(self, work: Work, end: float) -> Response:
+        try:
+            return work(end)
+        except TooSlow as error:
+            return self.late(error)

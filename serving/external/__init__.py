@@ -1,0 +1,1 @@
+"""Models built elsewhere: check them, create a bundle, publish it."""

@@ -1,0 +1,1 @@
+"""The deployed model: its signature, its predictions, and replacing it."""

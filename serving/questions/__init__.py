@@ -1,0 +1,1 @@
+"""Questions about the deployment's models that the architecture can answer."""

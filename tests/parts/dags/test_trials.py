@@ -1,0 +1,185 @@
+"""Real runs of the DAGs without a server: ``dag.test()``, the workflow's stages in the workflow's own environment.
+
+They share two processes of Airflow's: each start of one costs eight seconds of CPU.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from pantheon.files import write_json
+from pantheon.jupyter.graph import graph_of, stages_of
+from pantheon.state import Route
+from pantheon.workflow.run import RUN_ID, Run
+from tests.support.dags import Airflow, Trial
+
+pytestmark = pytest.mark.slow
+
+NAMED = "20260131-142500-0a1b"
+NOTEBOOKS = graph_of(Route(rest="jupyter"))
+ETL = ("load_data", "clean_data", "split_data", "preprocess")
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    made = Airflow(tmp_path_factory.mktemp("airflow"), tmp_path_factory.mktemp("deployment"))
+    made.python("-m", "airflow", "db", "migrate")
+    made.settle(tier="zeus", route={"etl": "airflow", "rest": "jupyter"})
+    (made.state / "data" / "broken.toml").write_text("nonsense = true\n")
+    return made
+
+
+@pytest.fixture(scope="module")
+def etl(airflow: Airflow) -> dict[str, Trial]:
+    runs: dict[str, dict[str, Any]] = {
+        "plain": {"trials": 3, "seed": 7},
+        "named": {"run": NAMED},
+        "again": {"run": NAMED},
+        "no such dataset": {"dataset": "robotz"},
+        "broken": {"dataset": "broken"},
+        "no trials": {"trials": 0},
+    }
+    return dict(zip(runs, airflow.trials(*(("etl", conf) for conf in runs.values())), strict=True))
+
+
+def test_the_etl_prepares_a_run_and_hands_it_over(airflow: Airflow, etl: dict[str, Trial]) -> None:
+    assert etl["plain"].state == "success", etl["plain"].said
+    ((asset, extra),) = etl["plain"].events
+    assert asset == "x-pantheon://prepared/jupyter"
+    assert RUN_ID.fullmatch(extra["run"])
+    run = Run.find(airflow.state, extra["run"])
+    assert (run.record.tier, run.record.dataset) == ("zeus", "robots")
+    assert (run.params.trials, run.params.seed) == (3, 7)
+    stages = run.records()
+    assert {name: stage.state for name, stage in stages.items()} == dict.fromkeys(ETL, "done")
+    assert f"clean_data finished in {stages['clean_data'].seconds} s: rows in 5000" in etl["plain"].said
+
+
+def test_a_run_that_was_named_is_taken_and_repeating_it_takes_it_again(airflow: Airflow, etl: dict[str, Trial]) -> None:
+    for name in ("named", "again"):
+        assert etl[name].state == "success", etl[name].said
+        assert etl[name].events == [["x-pantheon://prepared/jupyter", {"run": NAMED}]]
+    others = {run.record.dataset for run in Run.all(airflow.state) if run.id != NAMED}
+    assert len(Run.all(airflow.state)) == 3
+    assert others == {"robots", "broken"}
+
+
+def test_a_dataset_that_is_not_there_fails_at_once_with_cause_and_cure(etl: dict[str, Trial]) -> None:
+    trial = etl["no such dataset"]
+    assert trial.state == "failed"
+    assert trial.tasks["load_data"] == ["failed", 1]
+    assert {trial.tasks[name][0] for name in ETL[1:]} == {"upstream_failed"}
+    assert trial.events == []
+    cause, cure = trial.said.index("there is no dataset 'robotz'."), trial.said.index("There are: breast_cancer")
+    assert cause < cure
+
+
+def test_a_spec_that_is_wrong_fails_at_once_in_the_stages_words(etl: dict[str, Trial]) -> None:
+    assert etl["broken"].tasks["load_data"] == ["failed", 1]
+    assert "nonsense" in etl["broken"].said
+
+
+def test_a_parameter_out_of_its_range_is_refused(etl: dict[str, Trial]) -> None:
+    assert etl["no trials"].state == "refused"
+    assert "0 is less than the minimum of 1" in etl["no trials"].why
+
+
+class Service:
+    """A dataflow service that gives the answers it is told, and remembers what it was asked."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str, str]] = []
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                service.asked.append((self.command, self.path, self.headers["Authorization"]))
+                body = json.dumps(service.answers.pop(0)).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = answer
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+DONE = "20260131-142500-0a1c"  # a run whose notebooks are all done: nothing is asked of JupyterLab
+ERROR = {"cause": "column rust-level has one value alone.", "cure": "Leave it out of the spec."}
+
+
+@pytest.fixture(scope="module")
+def dataflow(airflow: Airflow) -> Iterator[tuple[dict[str, Trial], Service]]:
+    """Three runs of the DAG ``dataflow``, one goes well after an interruption, one fails, one names no run; and one of
+    ``notebooks``."""
+    run = airflow.state / "runs" / DONE
+    for name in NOTEBOOKS:
+        for stage in stages_of(name):
+            write_json(run / "stages" / f"{stage}.json", {"stage": stage, "state": "done"})
+        write_json(run / "notebooks" / f"{name}.ipynb", {})
+    service = Service(
+        {"run": NAMED, "state": "running"},
+        {"run": NAMED, "state": "running", "stages": {"train": {"state": "running"}}},
+        {"run": NAMED, "state": "interrupted", "stages": {}},
+        {"run": NAMED, "state": "running", "stages": {}},
+        {"run": NAMED, "state": "done", "outcome": {"promoted": True}},
+        {"run": NAMED, "state": "failed", "error": ERROR},
+        {"run": DONE, "state": "done", "outcome": {}},
+    )
+    (airflow.state / "secrets" / "dataflow_token").write_text("moonlight")
+    (airflow.state / "secrets" / "jupyter_token").write_text("moonlight")
+    airflow.given = {"DATAFLOW_HOST": "127.0.0.1", "DATAFLOW_PORT": str(service.server.server_address[1])}
+    airflow.given |= {"JUPYTER_HOST": "127.0.0.1", "JUPYTER_PORT": "9"}
+    runs = (("dataflow", {"run": NAMED}), ("dataflow", {"run": NAMED}), ("dataflow", {}), ("notebooks", {"run": DONE}))
+    yield dict(zip(("well", "fails", "no run", "notebooks"), airflow.trials(*runs), strict=True)), service
+    service.close()
+
+
+def test_the_dataflow_is_asked_to_go_on_and_waited_for(dataflow: tuple[dict[str, Trial], Service]) -> None:
+    trial, service = dataflow[0]["well"], dataflow[1]
+    assert trial.state == "success", trial.said
+    asked = [method for method, _, _ in service.asked]
+    assert asked[:-1] == ["POST", "GET", "GET", "POST", "GET", "POST"]  # again after the interruption; last: "fails"
+    assert {path for method, path, _ in service.asked[:-1] if method == "POST"} == {f"/runs/{NAMED}/continue"}
+    assert {token for _, _, token in service.asked} == {"Bearer moonlight"}
+    assert "moonlight" not in trial.said
+    assert "train: running" in trial.said
+
+
+def test_a_run_that_failed_there_fails_the_task_with_cause_and_cure(dataflow: tuple[dict[str, Trial], Service]) -> None:
+    trial = dataflow[0]["fails"]
+    assert trial.state == "failed"
+    assert trial.tasks["finish"] == ["failed", 1]
+    assert trial.said.index(ERROR["cause"]) < trial.said.index(ERROR["cure"])
+
+
+def test_going_on_with_no_run_says_what_to_do(dataflow: tuple[dict[str, Trial], Service]) -> None:
+    trial = dataflow[0]["no run"]
+    assert trial.tasks["runs"] == ["failed", 1]
+    assert "Trigger this DAG with the ID of a run" in trial.said
+
+
+def test_what_a_deployment_does_not_have_is_skipped_and_the_rest_goes_on(
+    dataflow: tuple[dict[str, Trial], Service],
+) -> None:
+    trial = dataflow[0]["notebooks"]
+    assert trial.state == "success", trial.said
+    states = {name.removeprefix("of_run."): state for name, (state, _) in trial.tasks.items()}
+    assert states == {"runs": "success", "quick_preprocessing": "skipped", "deploy": "success"} | dict.fromkeys(
+        NOTEBOOKS, "success"
+    )
+    assert dataflow[1].asked[-1][1] == f"/runs/{DONE}/continue"

@@ -1,0 +1,34 @@
+"""Compare two runs: their metrics, and what their models answer."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pantheon.workflow.run import Run
+
+
+def answers(run: Path) -> list[np.ndarray]:
+    """Return what the run's ONNX model answers to its held-out rows."""
+    import onnxruntime
+
+    from pantheon.workflow.training.matrix import train_and_test
+
+    _, held_out = train_and_test(Run(run))
+    session = onnxruntime.InferenceSession(run / "bundle" / "model.onnx")
+    return session.run(None, {"features": held_out.X})
+
+
+def differences(one: Any, two: Any, where: str = "") -> Any:
+    """Every place where two metrics files differ by more than 1e-9."""
+    if isinstance(one, dict) and isinstance(two, dict) and set(one) == set(two):
+        for key in one:
+            yield from differences(one[key], two[key], f"{where}/{key}")
+    elif isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
+        for index, (a, b) in enumerate(zip(one, two, strict=True)):
+            yield from differences(a, b, f"{where}/{index}")
+    elif isinstance(one, float) and isinstance(two, int | float):
+        if abs(one - two) > 1e-9:
+            yield where, one, two
+    elif one != two:
+        yield where, one, two

@@ -1,0 +1,35 @@
+"""Free ports, chosen so that parallel workers never choose the same."""
+
+import os
+import random
+from collections.abc import Iterable
+
+from pantheon.engines.ports import is_free
+
+# No two of them end alike: offsets of whole hundreds never meet.
+PORTS = (8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017))
+
+
+def worker() -> tuple[int, int]:
+    """Which of how many workers of pytest this one is. Each takes ports of its own: those of a deployment that is down,
+    or of a service that was killed, look free to the others."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+def free_port_offset(ports: Iterable[int] = PORTS) -> int:
+    """At random among this worker's: what an earlier test left may still be closing."""
+    number, workers = worker()
+    tries = iter(lambda: random.randrange(1000 + 100 * number, 20000, 100 * workers), None)
+    return next(tried for tried in tries if all(is_free(port + tried) for port in ports))
+
+
+_given: set[int] = set()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports below the system's ephemeral range, each only once: none is taken while its server is restarted."""
+    number, workers = worker()
+    free = [port for port in range(29_200 + number, 32_768, workers) if port not in _given and is_free(port)]
+    chosen = random.sample(free, count)
+    _given.update(chosen)
+    return chosen

@@ -1,0 +1,39 @@
+"""What containers write cannot redirect a mount: Docker resolves the source on the host, with root's rights."""
+
+from pathlib import PurePosixPath
+
+import yaml
+
+from tests.support import ROOT
+
+
+def mounts() -> dict[str, list[tuple[PurePosixPath, bool]]]:
+    """Service → the mounted folders in the state folder, and whether each is writable."""
+    found: dict[str, list[tuple[PurePosixPath, bool]]] = {}
+    for file in sorted((ROOT / "compose").glob("*.yaml")):
+        services = yaml.safe_load(file.read_text()).get("services") or {}
+        for name, service in services.items():
+            for volume in service.get("volumes") or []:
+                place, end, _ = volume.partition("}/")[2].partition(":")
+                if volume.startswith("${PANTHEON_STATE") and end:
+                    found.setdefault(name, []).append((PurePosixPath(place), not volume.endswith(":ro")))
+    return found
+
+
+def test_no_service_can_replace_a_folder_that_another_one_mounts() -> None:
+    found = mounts()
+    sources = {place for each in found.values() for place, _ in each}
+    assert PurePosixPath("repositories/main.git") in sources, "the file's format is understood"
+    for service, each in found.items():
+        own = {place for place, _ in each}
+        for folder in (place for place, writable in each if writable):
+            for source in (place for place in sources if folder in place.parents):
+                assert source in own, f"{service} writes {folder} and could replace {source}: mount that too"
+
+
+def test_no_service_can_write_what_the_host_obeys() -> None:
+    for service, each in mounts().items():
+        writable = {place.parts[0] for place, writable in each if writable}
+        allowed = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes"}
+        assert writable <= allowed, service
+        assert all(place.parts for place, _ in each), f"{service} mounts the state folder itself"

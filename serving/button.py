@@ -6,7 +6,6 @@ password (without it, nobody can log in), ``BUTTON_DIR`` a folder of the button'
 """
 
 import os
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,9 +16,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 from pantheon.store import open_store  # noqa: E402
 from pantheon.web.granian import leave  # noqa: E402
 from pantheon.web.messages import Quick, Response  # noqa: E402
-from pantheon.web.server import Request, Server  # noqa: E402
+from pantheon.web.server import Request  # noqa: E402
 from pantheon.web.wsgi import Wsgi  # noqa: E402
-from serving import memory  # noqa: E402
+from serving import memory, process  # noqa: E402
 from serving.endpoint.api import Api  # noqa: E402
 from serving.endpoint.guard import Guard, fenced, repeated  # noqa: E402
 from serving.model.champion import Champion  # noqa: E402
@@ -56,6 +55,11 @@ class Button:
         self.pages = Page(folder, store, self.champion, questions, self.access)
         self.page = Wsgi(application(self.pages), threads, FORM_BYTES)
 
+    def start(self) -> None:
+        """Load the champion, and follow its changes."""
+        self.champion.refresh()
+        self.champion.start()
+
     async def __call__(self, request: Request) -> Response:
         if why := self.guard.refusal(request):
             return self.refuse(403, why)
@@ -90,32 +94,13 @@ class Button:
 
 def main() -> int:
     memory.limit()
-    state, host, port = (
-        os.environ.get("STATE_DIR", ""),
-        os.environ.get("BUTTON_HOST", "127.0.0.1"),
-        os.environ.get("BUTTON_PORT", "8080"),
-    )
-    if not state or not Path(state).is_dir():
-        print(
-            "button: STATE_DIR does not name a deployment's state folder. Start with `make tier-persephone up`.",
-            file=sys.stderr,
-        )
+    given = process.settings("button", 8080)
+    if given is None:
         return 2
-    hosts = [h.strip().lower() for h in os.environ.get("BUTTON_HOSTS", "").split(",") if h.strip()]
-    own = Path(os.environ.get("BUTTON_DIR") or Path(state) / "volumes" / "button")
-    password = Path(os.environ.get("BUTTON_PASSWORD_FILE") or Path(state) / "secrets" / "button" / "password")
-    button = Button(Path(state), int(port), hosts, password=password, own=own)
-    server = Server(host, int(port), button)
-    try:
-        server.prepare()
-    except OSError as error:
-        print(f"button: cannot listen on {host}:{port}: {error}.", file=sys.stderr)
-        return 1
-    button.champion.refresh()
-    button.champion.start()
-    server.run(lambda: print(f"button: listening on http://{host}:{port}", file=sys.stderr, flush=True))
-    button.champion.stop()
-    return 0
+    own = Path(os.environ.get("BUTTON_DIR") or given.state / "volumes" / "button")
+    password = Path(os.environ.get("BUTTON_PASSWORD_FILE") or given.state / "secrets" / "button" / "password")
+    button = Button(given.state, given.port, given.hosts, password=password, own=own)
+    return process.run(given, button, button.start, button.champion.stop)
 
 
 if __name__ == "__main__":

@@ -4,37 +4,28 @@ Small predictions run where they arrive; large ones, and what reads the store, r
 """
 
 import asyncio
-import sys
-import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-
 from pantheon.errors import PantheonError
-from pantheon.web.messages import Headers, Quick, Response
+from pantheon.web.messages import Quick, Response
 from pantheon.web.server import Request
 from pantheon.workflow import runs
 from serving.endpoint import body
-from serving.endpoint.guard import HEADERS, fenced
+from serving.endpoint.dispatch import FENCED_JSON, Answered, Handler, dispatch, encode
+from serving.endpoint.guard import fenced
 from serving.endpoint.lanes import Lanes
 from serving.endpoint.openapi import document
+from serving.endpoint.rows import need_probabilities, payload, shape, wants_probabilities
 from serving.formatting import time
 from serving.model.champion import Champion
 from serving.model.predictor import Predictor, TooSlow
 from serving.problems import Problem, shown
 from serving.questions.answers import Questions
-
-MAX_ROWS = 10_000  # of one request; fewer for a model with many inputs
-JSON: Headers = [("content-type", "application/json"), ("cache-control", "no-store")]
-FENCED_JSON: Headers = [*JSON, *HEADERS]
-_encode = msgspec.json.Encoder().encode
-
-Answered = tuple[Any, Predictor | None]
 
 
 class Api:
@@ -47,7 +38,7 @@ class Api:
     def __init__(self, champion: Champion, questions: Questions, threads: Executor) -> None:
         self.champion, self.asked, self.threads = champion, questions, threads
         self.lanes = Lanes(lambda late: fenced(late.response()))
-        self.routes: dict[str, tuple[str, Callable[[Request], Awaitable[Answered | Response]]]] = {
+        self.routes: dict[str, tuple[str, Handler]] = {
             "/predict": ("POST", self.predict),
             "/signature": ("GET", self.signature),
             "/questions": ("GET", self.questions),
@@ -57,20 +48,7 @@ class Api:
         }
 
     async def __call__(self, request: Request) -> Response:
-        allowed, handler = self.routes[request.path]
-        method = request.method
-        try:
-            if method != allowed and (method, allowed) != ("HEAD", "GET"):
-                allow = "GET, HEAD" if allowed == "GET" else allowed
-                why = f"{method[:20]} is not supported for {request.path}."
-                raise Problem(405, why, expected=allow, headers=(("allow", allow),))
-            result = await handler(request)
-        except Problem as problem:
-            return problem.response()
-        except Exception:  # noqa: BLE001 - a bug in Pantheon: report it to the client and log the traceback
-            traceback.print_exc(file=sys.stderr)
-            return Problem(500, "An internal error occurred; see the button's log.").response()
-        return result if isinstance(result, Response) else answered(*result)
+        return await dispatch(request, *self.routes[request.path], "button")
 
     def quick(self, request: Request) -> Quick | None:
         """Return a function that answers a plain prediction request; None for other requests."""
@@ -89,7 +67,7 @@ class Api:
         """
         try:
             value, predictor = self.answer(data, probabilities, deadline)
-            return Response(200, _encode(value), [*FENCED_JSON, ("x-model-version", predictor.version)])
+            return Response(200, encode(value), [*FENCED_JSON, ("x-model-version", predictor.version)])
         except TooSlow:
             raise
         except Problem as problem:
@@ -111,7 +89,7 @@ class Api:
 
     async def predict(self, request: Request) -> Response:
         body.need_json(request)
-        wanted = _wants_probabilities(request.query)
+        wanted = wants_probabilities(request.query)
         data = await body.read(request)
         result = self.predicted_soon(data, wanted)
         return await asyncio.wrap_future(result) if isinstance(result, Future) else result
@@ -168,42 +146,6 @@ class Api:
         return await self._in_thread(self.threads, document, predictor, shape(predictor)[1]), predictor
 
 
-def shape(predictor: Predictor | None) -> tuple[int, int]:
-    """Return how many inputs the model has, and how many rows one request may have."""
-    inputs = len(predictor.signature.fields) if predictor else 1
-    return inputs, body.most_rows(inputs, MAX_ROWS)
-
-
-def need_probabilities(predictor: Predictor, rows: int) -> None:
-    """Raise Problem if the model has no probabilities, or too many for one answer."""
-    if predictor.signature.task != "classification":
-        raise Problem(400, "A regression has no probabilities.", expected="no probabilities in the query")
-    classes = len(predictor.signature.classes)
-    if rows * classes > body.MOST_VALUES:
-        expected = f"at most {max(1, body.MOST_VALUES // classes):,} rows with the probabilities of {classes} classes"
-        raise Problem(413, f"The answer would be too large: {expected}.", expected=expected, got=f"{rows:,} rows")
-
-
-def answered(value: Any, predictor: Predictor | None) -> Response:
-    headers = JSON.copy()
-    if predictor is not None:
-        headers.append(("x-model-version", predictor.version))
-    return Response(200, _encode(value), headers)
-
-
-def _wants_probabilities(query: str) -> bool:
-    if not query:
-        return False
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name == "probabilities":
-            if value not in ("0", "1", "false", "true"):
-                raise Problem(
-                    400, "probabilities must be 0 or 1.", field="probabilities", expected="0 or 1", got=shown(value)
-                )
-            return value in ("1", "true")
-    return False
-
-
 def _moment(query: str) -> datetime | None:
     """Return the time in ``at``; None if the query has no ``at``."""
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -214,35 +156,3 @@ def _moment(query: str) -> datetime | None:
                 expected = "a time such as 2026-11-22T10:00:00Z, UTC if it has no offset"
                 raise Problem(400, f"at is not {expected}.", field="at", expected=expected, got=shown(value)) from None
     return None
-
-
-def payload(value: Any, most: int) -> list[Any]:
-    """Return the rows of a request's JSON value.
-
-    Raises:
-        Problem: 422 if it is not ``{"payload": [one row or more]}``, 413 if it has more than ``most`` rows.
-    """
-    expected = '{"payload": [{…}, …]}'
-    if not isinstance(value, dict):
-        raise Problem(422, "The body is not a JSON object.", expected=expected, got=shown(value))
-    others = value.keys() - {"payload"}
-    if others:
-        name = min(others)[:80]
-        raise Problem(
-            422,
-            f'The body has the unknown field "{name}".',
-            field=name,
-            expected=expected,
-            got=shown(value[min(others)]),
-        )
-    if not isinstance(value.get("payload"), list):
-        got = shown(value["payload"]) if "payload" in value else "nothing"
-        raise Problem(422, '"payload" must be a list of rows.', field="payload", expected=expected, got=got)
-    rows: list[Any] = value["payload"]
-    if not rows:
-        raise Problem(422, '"payload" has no rows.', field="payload", expected="1 row or more", got="0 rows")
-    if len(rows) > most:
-        expected = f"at most {most:,} rows"
-        got = f"{len(rows):,} rows"
-        raise Problem(413, f'"payload" has too many rows: {expected}.', field="payload", expected=expected, got=got)
-    return rows

@@ -64,25 +64,26 @@ _decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).
 _fast = msgspec.json.Decoder().decode
 
 
-def parse(data: bytes, rows: int, inputs: int) -> Any:
+def parse(data: bytes, rows: int, inputs: int, name: str = "payload") -> Any:
     """Parse ``data`` as JSON.
 
     Args:
         rows, inputs: how many rows with how many inputs are allowed; more values are rejected before decoding.
+        name: the field with the rows.
 
     Raises:
         Problem: 400; not UTF-8, not JSON, a duplicate key in an object, NaN or Infinity, nested too deeply. 413; too
             many values.
     """
     if not data:
-        raise Problem(400, "The request has no body.", expected='{"payload": [{…}]}', got="nothing")
+        raise Problem(400, "The request has no body.", expected=f'{{"{name}": [{{…}}]}}', got="nothing")
     if len(data) > FREE_BYTES:
-        _limit_values(data, rows, inputs)
+        limit_values(data, rows, inputs)
     try:
         value = _fast(data)
     except (ValueError, RecursionError):  # the other decoder reports the position of the error
         return _slow(data)
-    return value if _has_unique_keys(value, data, inputs) else _slow(data)
+    return value if _has_unique_keys(value, data, inputs, name) else _slow(data)
 
 
 def most_rows(inputs: int, most: int) -> int:
@@ -90,7 +91,7 @@ def most_rows(inputs: int, most: int) -> int:
     return max(1, min(most, MOST_VALUES // (inputs + 1)))
 
 
-def _limit_values(data: bytes, rows: int, inputs: int) -> None:
+def limit_values(data: bytes, rows: int, inputs: int) -> None:
     """Raise Problem 413 if decoding would create too many values: each but the first in an object or array follows a
     comma."""
     most = rows * (inputs + 1) + 2
@@ -112,14 +113,14 @@ def _outside_texts(data: bytes) -> int:
     return found
 
 
-def _has_unique_keys(value: Any, data: bytes, inputs: int) -> bool:
+def _has_unique_keys(value: Any, data: bytes, inputs: int, name: str) -> bool:
     """Return whether the JSON certainly has no duplicate keys, or is invalid anyway because a row has too many: msgspec
     keeps the last of two equal keys.
 
     A JSON text has one colon per key, and possibly more in strings. If it has as many colons as ``value`` has keys, no
     key was lost.
     """
-    if type(value) is not dict or type(rows := value.get("payload")) is not list:
+    if type(value) is not dict or type(rows := value.get(name)) is not list:
         return False
     kept = len(value)
     for row in rows:

@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 
 from pantheon.web.messages import Response
-from serving import memory
 from serving.model import predictor
 from serving.model.predictor import TooSlow
 
@@ -20,6 +19,7 @@ DIRECT_SECONDS = 0.1
 REST_SECONDS = 60.0
 
 Work = Callable[[float], Response]  # the deadline → the answer; raises TooSlow
+Late = Callable[[TooSlow], Response]
 
 
 class Lanes:
@@ -29,61 +29,61 @@ class Lanes:
         late: the answer to a request without a prediction at its deadline.
     """
 
-    def __init__(self, late: Callable[[TooSlow], Response]) -> None:
+    def __init__(self, late: Late) -> None:
         self.late = late
         self.large = ThreadPoolExecutor(1, "large")
         self.batches = ThreadPoolExecutor(2, "batch")
         self.small = ThreadPoolExecutor(2, "small")
         self.slow = ThreadPoolExecutor(2, "slow")
-        self._resting = "", 0.0  # the version that is not asked directly, until when
+        self._resting: dict[str, float] = {}  # the versions that are not asked directly, and until when
 
-    def run(self, work: Work, size: int, version: str) -> Response | Future[Response]:
+    def run(self, work: Work, size: int, version: str, late: Late | None = None) -> Response | Future[Response]:
         """Answer a request.
 
         Args:
             size: of its body, in bytes.
             version: the model's, to remember whether it is slow.
+            late: of this request, instead of the one for all.
         """
+        late = late or self.late
         now = monotonic()
         if size > SMALL_BYTES:
             return (self.large if size > LARGE_BYTES else self.batches).submit(
-                self._last, work, now + predictor.SECONDS
+                self._last, work, now + predictor.SECONDS, late
             )
-        slow, until = self._resting
-        if version == slow and now < until:
+        if self._resting and now < self._resting.get(version, 0.0):
             answered: Future[Response] = Future()
-            self.small.submit(self._first, work, now + predictor.SECONDS, answered)
+            self.small.submit(self._first, work, now + predictor.SECONDS, answered, late)
             return answered
         try:
             return work(now + DIRECT_SECONDS)
         except TooSlow:
-            return self.slow.submit(self._last, work, monotonic() + predictor.SECONDS)
+            return self.slow.submit(self._last, work, monotonic() + predictor.SECONDS, late)
         finally:
             if monotonic() - now > DIRECT_SECONDS:
-                self._resting = version, monotonic() + REST_SECONDS
+                self._rest(version)
 
-    def _alone(self, work: Work, end: float) -> Response:
-        try:
-            return self._last(work, end)
-        finally:
-            memory.give_back()
+    def _rest(self, version: str) -> None:
+        now = monotonic()
+        still = {slow: until for slow, until in self._resting.items() if now < until}
+        self._resting = still | {version: now + REST_SECONDS}
 
-    def _first(self, work: Work, end: float, answered: Future[Response]) -> None:
+    def _first(self, work: Work, end: float, answered: Future[Response], late: Late) -> None:
         try:
             answered.set_result(work(min(monotonic() + DIRECT_SECONDS, end)))
         except TooSlow:
-            self.slow.submit(self._settle, work, end, answered)
+            self.slow.submit(self._settle, work, end, answered, late)
         except Exception as error:  # noqa: BLE001 - whoever waits must learn of it
             answered.set_exception(error)
 
-    def _settle(self, work: Work, end: float, answered: Future[Response]) -> None:
+    def _settle(self, work: Work, end: float, answered: Future[Response], late: Late) -> None:
         try:
-            answered.set_result(self._last(work, end))
+            answered.set_result(self._last(work, end, late))
         except Exception as error:  # noqa: BLE001 - whoever waits must learn of it
             answered.set_exception(error)
 
-    def _last(self, work: Work, end: float) -> Response:
+    def _last(self, work: Work, end: float, late: Late) -> Response:
         try:
             return work(end)
         except TooSlow as error:
-            return self.late(error)
+            return late(error)

@@ -93,7 +93,7 @@ class Champion:
                 _log(f"version {version} of {model} is serving")
                 self._keep(model, alias, folder)
             except Exception as error:  # noqa: BLE001 - the thread must keep running to detect a fix
-                self._refuse(model, version, _message(error))
+                self._refuse(model, version, message(error))
                 if self.current is None and model:
                     self._recall(model)
 
@@ -117,7 +117,7 @@ class Champion:
             alias, folder = remembered
             self._answer(Predictor(folder, model, alias.version, alias.since))
         except Exception as error:  # noqa: BLE001 - see above
-            _log(f"the local copy of {model} cannot be served either: {_message(error)}")
+            _log(f"the local copy of {model} cannot be served either: {message(error)}")
             return
         _log(f"the store is unreachable; serving the last champion, version {alias.version} of {model}, from a copy")
 
@@ -136,7 +136,7 @@ class Champion:
             self.refresh()
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
     """Return an error's message; unexpected errors with their type: ``KeyError: 'a'``."""
     expected = isinstance(error, (PantheonError, BrokenBundle, OSError))
     return str(error) if expected else f"{type(error).__name__}: {error}"

@@ -1,0 +1,258 @@
+"""The models in this process: every version that an alias or a policy names, and a few that requests name themselves.
+
+Aliases are read again every ``POLL_SECONDS``. A model is an immutable ``Hosted``, which is replaced as a whole: a
+request uses the one that it began with, so that no request is lost by a swap. A version that is no longer named is
+dropped, and its memory is given back once its last request has been answered.
+"""
+
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+
+from pantheon.errors import PantheonError
+from pantheon.store import Alias, ModelStore
+from pantheon.store.records import is_version
+from serving import memory
+from serving.model.champion import POLL_SECONDS, RETRY_SECONDS, message
+from serving.model.predictor import Predictor
+from serving.problems import Problem
+from serving.state import State
+
+LIST_SECONDS = 1.0  # between listings of models and aliases, which cost more than reading an alias
+PINNED = 4  # versions that only requests name, which are kept loaded
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """One model as it is served now.
+
+    Attributes:
+        aliases: what each alias names, also if it could not be loaded.
+        loaded: the versions that can be asked, by number.
+        serving: the version that answers by default: the champion, or the one before if that could not be loaded;
+            empty if there is none.
+        refused: why a version could not be loaded, by number; under an empty number, why the aliases could not be read.
+    """
+
+    name: str
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    loaded: Mapping[str, Predictor] = field(default_factory=dict)
+    serving: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def predictor(self) -> Predictor | None:
+        """The version that answers by default."""
+        return self.loaded.get(self.serving)
+
+
+class Models:
+    """Follows the aliases of all models of the store.
+
+    Attributes:
+        hosted: the models by name; replaced, never changed.
+        default: the model of requests that name none: the one that the button serves, or the only one.
+    """
+
+    def __init__(self, state: State, store: ModelStore) -> None:
+        self._state, self._store = state, store
+        self.hosted: dict[str, Hosted] = {}
+        self.default = ""
+        self._names: list[str] = []
+        self._aliases: dict[str, list[str]] = {}
+        self._listed = 0.0
+        self._tried: dict[tuple[str, str], float] = {}
+        self._kept: dict[str, tuple[str, Alias]] = {}
+        self._pinned: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
+        self._refreshing, self._pinning, self._lock = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def of(self, name: str) -> Hosted:
+        """Return a model; the default one for an empty name.
+
+        Raises:
+            Problem: 404, there is no such model; 503, there is none at all.
+        """
+        hosted = self.hosted.get(name or self.default)
+        if hosted is None:
+            if name:
+                raise Problem(404, f'There is no model "{name[:100]}".', got=name[:100])
+            if self.hosted:
+                names = ", ".join(sorted(self.hosted)[:12])
+                raise Problem(400, "Name a model: ?model=NAME.", expected=names)
+            raise Problem(503, "No model is deployed yet: run the workflow first.", headers=(("retry-after", "2"),))
+        return hosted
+
+    def ready(self, hosted: Hosted, version: str = "") -> Predictor | None:
+        """Return a loaded version, or the one that answers by default; None if it is not loaded."""
+        if not version:
+            return hosted.predictor
+        if version in hosted.loaded:
+            return hosted.loaded[version]
+        with self._lock:
+            found = self._pinned.get((hosted.name, version))
+            if found:
+                self._pinned.move_to_end((hosted.name, version))
+            return found
+
+    def pinned(self, hosted: Hosted, version: str) -> Predictor:
+        """Return a version that a request names, loaded if need be. May take seconds.
+
+        Raises:
+            Problem: 404, there is no such version; 503, it cannot be loaded.
+        """
+        with self._pinning:  # one at a time: each takes memory and a core
+            if found := self.ready(hosted, version):
+                return found
+            try:
+                if not is_version(version):
+                    raise PantheonError(f"{version[:40]!r} is not a version: versions are 1, 2, 3 …")
+                self._store.describe(hosted.name, version)
+            except PantheonError as error:
+                raise Problem(404, f'The model "{hosted.name}" has no version {version[:40]}: {error.cause}') from None
+            try:
+                found = Predictor(self._store.get(hosted.name, version), hosted.name, version)
+            except Exception as error:
+                raise Problem(503, f"Version {version} cannot be loaded: {message(error)}") from error
+            with self._lock:
+                self._pinned[hosted.name, version] = found
+                dropped = [self._pinned.popitem(last=False) for _ in range(len(self._pinned) - PINNED)]
+            if dropped:
+                del dropped
+                memory.give_back()
+            return found
+
+    def refresh(self) -> None:
+        """Load and drop versions so that every alias is served. Errors are stored in ``Hosted.refused``."""
+        with self._refreshing:
+            try:
+                self._list()
+            except Exception as error:  # noqa: BLE001 - the thread must keep running to detect a fix
+                if not self._names:
+                    self._recall(message(error))
+                    return
+            for name in self._names:
+                self._replace(self._now(name))
+            if gone := self.hosted.keys() - set(self._names):
+                self.hosted = {name: hosted for name, hosted in self.hosted.items() if name not in gone}
+                memory.give_back()
+            served = self._state.served
+            self.default = served if served in self.hosted or len(self.hosted) != 1 else next(iter(self.hosted))
+
+    def _list(self) -> None:
+        if self._names and monotonic() - self._listed < LIST_SECONDS:
+            return
+        aliases = {name: self._store.aliases(name) for name in self._store.names()}
+        self._aliases = {name: found for name, found in aliases.items() if found}
+        self._names, self._listed = list(self._aliases), monotonic()
+
+    def _now(self, name: str) -> Hosted:
+        """Return the model with the versions that its aliases name at present; unchanged if they cannot be read."""
+        old = self.hosted.get(name, Hosted(name))
+        try:
+            found = {alias: self._store.alias(name, alias) for alias in self._aliases[name]}
+        except Exception as error:  # noqa: BLE001 - see above
+            return self._with_refusal(old, "", message(error))
+        aliases = {alias: record for alias, record in found.items() if record}
+        refused: dict[str, str] = {}
+        loaded: dict[str, Predictor] = {}
+        for version in dict.fromkeys(record.version for record in aliases.values()):
+            try:
+                loaded[version] = old.loaded.get(version) or self._load(old, version, aliases)
+            except Exception as error:  # noqa: BLE001 - see above
+                refused[version] = message(error)
+                if old.refused.get(version) != refused[version]:
+                    _log(f"version {version} of {name} cannot be served: {refused[version]}")
+        champion = aliases.get(CHAMPION)
+        serving = champion.version if champion and champion.version in loaded else ""
+        if champion and not serving and old.serving:
+            serving, loaded[old.serving] = old.serving, old.loaded[old.serving]
+        if champion and serving == champion.version:
+            self._remember(name, champion, loaded[serving])
+        return Hosted(name, aliases, loaded, serving, refused)
+
+    def _load(self, old: Hosted, version: str, aliases: Mapping[str, Alias]) -> Predictor:
+        tried = self._tried.get((old.name, version), 0.0)
+        if version in old.refused and monotonic() - tried < RETRY_SECONDS:
+            raise PantheonError(old.refused[version])
+        self._tried[old.name, version] = monotonic()
+        champion = aliases.get(CHAMPION)
+        since = champion.since if champion and champion.version == version else ""
+        predictor = Predictor(self._store.get(old.name, version), old.name, version, since)
+        _log(f"version {version} of {old.name} is loaded")
+        return predictor
+
+    def _with_refusal(self, old: Hosted, version: str, why: str) -> Hosted:
+        if old.refused.get(version) != why:
+            _log(f"the aliases of {old.name} cannot be read: {why}")
+        return Hosted(old.name, old.aliases, old.loaded, old.serving, {**old.refused, version: why})
+
+    def _replace(self, new: Hosted) -> None:
+        """Swap a model: new requests use this one."""
+        old = self.hosted.get(new.name)
+        if old == new:
+            return
+        self.hosted = {**self.hosted, new.name: new}
+        if old and old.loaded.keys() - new.loaded.keys():
+            del old
+            memory.give_back()
+
+    def _remember(self, name: str, champion: Alias, predictor: Predictor) -> None:
+        """Store locally which version is serving, for a start while the store is unreachable."""
+        if self._kept.get(name) == (self._store.where, champion):
+            return
+        try:
+            self._store.remember(name, champion, predictor.folder)
+        except (PantheonError, OSError) as error:
+            _log(f"the champion of {name} is not kept for a start without the store: {message(error)}")
+        self._kept[name] = self._store.where, champion
+
+    def _recall(self, why: str) -> None:
+        """Serve this machine's copy of the last champion, after a start while the store is unreachable."""
+        name = self._state.served
+        if self.hosted or not name:
+            return
+        try:
+            remembered = self._store.remembered(name)
+            if remembered is None:
+                return
+            alias, folder = remembered
+            predictor = Predictor(folder, name, alias.version, alias.since)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log(f"the local copy of {name} cannot be served: {message(error)}")
+            return
+        self.hosted = {name: Hosted(name, {CHAMPION: alias}, {alias.version: predictor}, alias.version, {"": why})}
+        self.default = name
+        _log(f"the store is unreachable; serving the last champion, version {alias.version} of {name}, from a copy")
+
+
+class Watch:
+    """Calls functions every ``POLL_SECONDS`` in a thread."""
+
+    def __init__(self, *refreshed: Callable[[], None]) -> None:
+        self._refreshed = refreshed
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(POLL_SECONDS):
+            for refresh in self._refreshed:
+                try:
+                    refresh()
+                except Exception:  # noqa: BLE001 - the thread must keep running to detect a fix
+                    traceback.print_exc(file=sys.stderr)
+
+
+def _log(text: str) -> None:
+    print(f"endpoint: {text}", file=sys.stderr, flush=True)

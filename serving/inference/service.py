@@ -1,0 +1,193 @@
+"""The endpoint, an application for ``pantheon.web.server``: routes, keys, and the way of each request.
+
+Small requests for predictions are answered where they arrive (``quick``); all others on the loop or in threads.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from pantheon.keys import Key
+from pantheon.store import open_store
+from pantheon.web.messages import Quick, Response
+from pantheon.web.server import Request
+from serving.endpoint import body
+from serving.endpoint.dispatch import Answered, Handler, dispatch
+from serving.endpoint.guard import Guard, fenced, repeated
+from serving.endpoint.rows import wants_probabilities
+from serving.inference import status, v2
+from serving.inference.access import Keys
+from serving.inference.answering import Answering, Call
+from serving.inference.metrics import CONTENT_TYPE, Metrics
+from serving.inference.models import Hosted, Models, Watch
+from serving.inference.targets import PREDICTIONS, Target, target
+from serving.model.predictor import Predictor
+from serving.problems import Problem
+from serving.state import State
+
+NAME = "endpoint"
+THREADS = 4  # for loading versions and for documents
+JSON = "application/json"
+
+
+class Endpoint:
+    """The service.
+
+    Args:
+        state: the deployment's state folder.
+        port: the port in its address.
+        hosts: additional allowed hosts.
+        tokens: a folder with the tokens of the deployment's own services.
+    """
+
+    def __init__(self, state: Path, port: int, hosts: Iterable[str] = (), *, tokens: Path) -> None:
+        folder = State(state)
+        self.models = Models(folder, open_store(state, retry_seconds=0))  # it is polled again soon
+        self.keys = Keys(state, tokens)
+        self.metrics = Metrics()
+        self.answering = Answering(self.metrics)
+        self.guard = Guard(port, (f"{NAME}:{port}", *hosts))
+        self.threads = ThreadPoolExecutor(THREADS, "models")
+        self.watch = Watch(self.keys.refresh, self.models.refresh)
+        self.open: dict[str, tuple[str, Handler]] = {
+            "/": ("GET", self.alive),
+            "/healthz": ("GET", self.healthz),
+            "/v2/health/live": ("GET", self.live),
+            "/v2/health/ready": ("GET", self.ready),
+            "/metrics": ("GET", self.measured),
+        }
+        self.routes: dict[str, tuple[str, Handler]] = {
+            "/signature": ("GET", self.signature),
+            "/v1/models": ("GET", self.names),
+            "/v2": ("GET", self.server),
+            "/v2/": ("GET", self.server),
+        }
+
+    def start(self) -> None:
+        """Load keys and models, and follow their changes."""
+        self.keys.refresh()
+        self.models.refresh()
+        self.watch.start()
+
+    def stop(self) -> None:
+        self.watch.stop()
+
+    def refuse(self, status: int, message: str) -> Response:
+        return fenced(Problem(status, message).response())
+
+    async def __call__(self, request: Request) -> Response:
+        if why := self.guard.refusal(request):
+            return self.refuse(403, why)
+        if name := repeated(request.query):
+            return self.refuse(400, f'The query has "{name}" more than once.')
+        if found := self.open.get(request.path):
+            return fenced(await dispatch(request, *found, NAME))
+        if found := self.routes.get(request.path):
+            return fenced(await dispatch(request, found[0], partial(self._with_key, found[1]), NAME))
+        if to := target(request.path):
+            handler = self.predict if to.verb in PREDICTIONS else self.about
+            return fenced(await dispatch(request, to.method, partial(handler, to), NAME))
+        return self.refuse(404, f"There is no {request.path[:100]}; /openapi.json lists the routes.")
+
+    def quick(self, request: Request) -> Quick | None:
+        """Return a function that answers a plain request for predictions; None for all others, and for refused ones."""
+        if request.method != "POST" or request.query or request.header("content-type") != JSON:
+            return None
+        to = target(request.path)
+        if to is None or to.verb not in PREDICTIONS or to.verb == "explain" or self.guard.refusal(request):
+            return None
+        try:
+            hosted = self.models.of(to.model)
+            predictor = self.models.ready(hosted, to.version)
+            if predictor is None or v2.LENGTH in request.headers:
+                return None
+            key = self.keys.need(request, hosted.name)
+        except Problem:  # which is reported from the loop
+            return None
+        return partial(self.answering.run, Call(to, predictor, key))
+
+    async def predict(self, to: Target, request: Request) -> Response:
+        """Answer a request for predictions on the loop."""
+        query = dict(parse_qsl(request.query))
+        name = to.model or query.get("model", "") or self.models.default
+        key = self.keys.need(request, name)
+        hosted = self.models.of(name)
+        predictor = await self.predictor(hosted, to.version)
+        length = request.header(v2.LENGTH)
+        if not length:
+            body.need_json(request)
+        elif to.verb != "infer":
+            raise Problem(400, "Only protocol V2 has binary data.", field=v2.LENGTH)
+        call = Call(to, predictor, key, wants_probabilities(request.query), length)
+        result = self.answering.run(call, await body.read(request))
+        return await asyncio.wrap_future(result) if isinstance(result, Future) else result
+
+    async def predictor(self, hosted: Hosted, version: str) -> Predictor:
+        """Return a version of a model, loaded if a request names it; raises Problem."""
+        if found := self.models.ready(hosted, version):
+            return found
+        if not version:
+            why = "; ".join(filter(None, hosted.refused.values())) or "it has no champion."
+            raise Problem(503, f'The model "{hosted.name}" cannot answer: {why}', headers=(("retry-after", "2"),))
+        return await asyncio.get_running_loop().run_in_executor(self.threads, self.models.pinned, hosted, version)
+
+    async def about(self, to: Target, request: Request) -> Answered | Response:
+        """Answer a question about a model: its metadata, and whether it is ready."""
+        self.keys.need(request, to.model)
+        hosted = self.models.of(to.model)
+        predictor = self.models.ready(hosted, to.version)
+        if to.verb == "describe":
+            predictor = predictor or await self.predictor(hosted, to.version)
+            return v2.model(predictor, sorted(hosted.loaded, key=int)), predictor
+        if predictor is None:
+            what = f"version {to.version} of {hosted.name}" if to.version else f'"{hosted.name}"'
+            raise Problem(503, f"The model {what} is not ready.", headers=(("retry-after", "2"),))
+        return {"name": hosted.name, "ready": True}, predictor
+
+    async def _with_key(self, handler: Handler, request: Request) -> Answered | Response:
+        name = dict(parse_qsl(request.query)).get("model", "")
+        self.keys.need(request, name)
+        return await handler(request)
+
+    def asked(self, request: Request) -> tuple[Hosted, Key]:
+        """Return the model that the query names, or the default one, and the request's key."""
+        key = self.keys.of(request)
+        hosted = self.models.of(dict(parse_qsl(request.query)).get("model", ""))
+        if not key.opens(hosted.name):
+            raise Problem(403, f'The API key "{key.name}" is not for the model "{hosted.name}".', got=hosted.name)
+        return hosted, key
+
+    async def signature(self, request: Request) -> Answered:
+        hosted, _ = self.asked(request)
+        predictor = await self.predictor(hosted, "")
+        return predictor.signature.raw, predictor
+
+    async def names(self, request: Request) -> Answered:
+        key = self.keys.of(request)
+        return {"models": [name for name in sorted(self.models.hosted) if key.opens(name)]}, None
+
+    async def server(self, request: Request) -> Answered:
+        return v2.server(), None
+
+    async def alive(self, request: Request) -> Answered:
+        return {"status": "alive"}, None
+
+    async def live(self, request: Request) -> Answered:
+        return {"live": True}, None
+
+    async def ready(self, request: Request) -> Answered:
+        if not status.is_ready(self.models):
+            raise Problem(503, "No model is ready.", headers=(("retry-after", "2"),))
+        return {"live": True, "ready": True}, None
+
+    async def healthz(self, request: Request) -> Answered:
+        """Return 200 while the server runs: a deployment without a model is healthy, because it may still train one."""
+        return status.health(self.models, self.keys), None
+
+    async def measured(self, request: Request) -> Response:
+        self.keys.need_metrics(request)
+        text = self.metrics.text(status.gauges(self.models, self.keys))
+        return Response(200, text.encode(), [("content-type", CONTENT_TYPE), ("cache-control", "no-store")])

@@ -1,0 +1,61 @@
+"""The endpoint's health and gauges, for people and for Prometheus."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from serving.inference.access import Keys
+from serving.inference.metrics import Labels
+from serving.inference.models import Models
+
+_PAGE_BYTES = 4096
+
+Gauges = Mapping[str, tuple[str, Iterable[tuple[Labels, float]]]]
+
+
+def is_ready(models: Models) -> bool:
+    """Return whether there is a model, and every model with a champion can answer."""
+    return bool(models.hosted) and all(hosted.predictor for hosted in models.hosted.values())
+
+
+def health(models: Models, keys: Keys) -> dict[str, Any]:
+    """Return the value of ``/healthz``, which needs no key."""
+    return {
+        "status": "ok",
+        "ready": is_ready(models),
+        "default": models.default or None,
+        "models": [
+            {
+                "model": hosted.name,
+                "version": hosted.serving or None,
+                "since": hosted.predictor.since if hosted.predictor else None,
+                "loaded": sorted(hosted.loaded, key=int),
+                "refused": dict(hosted.refused),
+            }
+            for _, hosted in sorted(models.hosted.items())
+        ],
+        "keys": len(keys.ring),
+        "problem": keys.problem or None,
+    }
+
+
+def gauges(models: Models, keys: Keys) -> Gauges:
+    """Return the values of the metrics at present; for ``Metrics.text``."""
+    serving = [((("model", each.name), ("version", each.serving)), 1.0) for each in models.hosted.values()]
+    loaded = [((("model", each.name),), float(len(each.loaded))) for each in models.hosted.values()]
+    refused = [((("model", each.name),), float(len(each.refused))) for each in models.hosted.values()]
+    return {
+        "pantheon_serving": ("The version of each model that answers by default.", serving),
+        "pantheon_versions_loaded": ("Versions that aliases and policies name, and that can answer.", loaded),
+        "pantheon_versions_refused": ("Versions that cannot be loaded.", refused),
+        "pantheon_keys": ("API keys.", [((), float(len(keys.ring)))]),
+        "process_resident_memory_bytes": ("Memory of this process.", [((), float(_resident()))]),
+    }
+
+
+def _resident() -> int:
+    """Return this process's memory in bytes; 0 where Linux does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0

@@ -1,0 +1,76 @@
+"""The endpoint on a free port of this process, and as a process of its own, with a client that has a key."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pantheon import keys
+from pantheon.web.server import Server
+from serving.inference.service import Endpoint
+from tests.support import ROOT
+from tests.support.button import Client, Deployment
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def with_key(state: Path, client: Client, name: str, **given: object) -> Client:
+    """A client with a new key; ``given`` as for ``keys.add``."""
+    _, token = keys.add(state, name, **given)  # type: ignore[arg-type]
+    return Client(client.port, {"Authorization": f"Bearer {token}"})
+
+
+@contextlib.contextmanager
+def endpoint(deployment: Deployment) -> Iterator[tuple[Endpoint, Client]]:
+    """The whole service in this process. The client has a key for everything but the metrics."""
+    port = free_port()
+    client = with_key(deployment.folder, Client(port), f"app{port}")
+    service = Endpoint(deployment.folder, port, tokens=deployment.folder / "secrets" / "endpoint_keys")
+    server = Server("127.0.0.1", port, service)
+    server.prepare()
+    service.start()
+    ready = threading.Event()
+    thread = threading.Thread(target=server.run, args=(ready.set,), kwargs={"signals": False}, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield service, client
+    finally:
+        service.stop()
+        server.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def process(state: Path, **environment: str) -> Iterator[tuple["subprocess.Popen[str]", Client]]:
+    """``python -m serving.inference``, ready. The client has a key."""
+    port = free_port()
+    client = with_key(state, Client(port), f"app{port}")
+    settings = {"STATE_DIR": str(state), "ENDPOINT_PORT": str(port), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "serving.inference"]
+    started = subprocess.Popen(command, env=os.environ | settings | environment, stderr=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError):
+                if client.get("/healthz").json["ready"]:
+                    break
+            assert started.poll() is None, "the endpoint ended"
+            assert time.monotonic() < end, "the endpoint is not ready after 20 s"
+            time.sleep(0.01)
+        yield started, client
+    finally:
+        if started.poll() is None:
+            started.kill()
+        started.communicate(timeout=10)

@@ -16,7 +16,7 @@ from pantheon.state import Route, Settings
 from pantheon.tiers import ROOT, Tier, all_tiers, find
 
 FOLDERS = (
-    *("state", state.SHARED, "runs", "models", "data", "extensions", "notebooks", "logs", "volumes"),
+    *("state", state.SHARED, "runs", "models", "data", "predictions", "extensions", "notebooks", "logs", "volumes"),
     "repositories/main.git",
 )
 RESERVED = {"bench", "dockerfiles", "envs", "uv"}

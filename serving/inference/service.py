@@ -23,6 +23,7 @@ from serving.inference.access import Keys
 from serving.inference.answering import Answering, Call
 from serving.inference.metrics import CONTENT_TYPE, Metrics
 from serving.inference.models import Hosted, Models, Watch
+from serving.inference.openapi import document
 from serving.inference.targets import PREDICTIONS, Target, target
 from serving.model.predictor import Predictor
 from serving.problems import Problem
@@ -61,6 +62,7 @@ class Endpoint:
         }
         self.routes: dict[str, tuple[str, Handler]] = {
             "/signature": ("GET", self.signature),
+            "/openapi.json": ("GET", self.openapi),
             "/v1/models": ("GET", self.names),
             "/v2": ("GET", self.server),
             "/v2/": ("GET", self.server),
@@ -164,6 +166,13 @@ class Endpoint:
         hosted, _ = self.asked(request)
         predictor = await self.predictor(hosted, "")
         return predictor.signature.raw, predictor
+
+    async def openapi(self, request: Request) -> Answered:
+        key = self.keys.of(request)
+        opened = [hosted for name, hosted in self.models.hosted.items() if key.opens(name)]
+        predictors = [hosted.predictor for hosted in opened if hosted.predictor]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, document, predictors, self.models.default), None
 
     async def names(self, request: Request) -> Answered:
         key = self.keys.of(request)

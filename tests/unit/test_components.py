@@ -181,7 +181,7 @@ def test_secrets_are_generated_once_for_their_owner_only(tmp_path: Path) -> None
         "admin": secrets.read(folder / "airflow_password")
     }
     users = {each["name"]: each for each in json.loads((folder / "s3_identities.json").read_text())["identities"]}
-    assert set(users) == {"s3_owner", "s3", "button"}
+    assert set(users) == {"s3_owner", "s3", "button", "endpoint"}
     access, key = secrets.s3_keys(folder, "button")
     assert users["button"]["credentials"] == [{"accessKey": access, "secretKey": key}]
     assert (folder / "button" / "credentials").read_text() == secrets.own_keys(folder, "button")

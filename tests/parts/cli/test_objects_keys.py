@@ -28,6 +28,7 @@ from tests.support.s3_faults import Between, answering, handler_for
 from tests.support.s3_servers import moto
 
 numbers = itertools.count(1)
+USERS = ("s3", "button", "endpoint")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ class Home:
         first.update(tier="nemesis")
         self.secrets = first.state / "secrets"
         self.number = next(numbers)  # the tests' buckets are all in one S3
-        own = [secrets.s3_keys(self.secrets, user)[0] for user in ("s3", "button")]
+        own = [secrets.s3_keys(self.secrets, user)[0] for user in USERS]
         self.ours = self.place(doors(*own), f"ours-{self.number}", embedded=True)
 
     def place(self, endpoint: str, bucket: str, embedded: bool = False) -> StoreLocation:
@@ -137,7 +138,7 @@ class Home:
     @property
     def keys(self) -> dict[str, str]:
         """What lies in the folders of the services' keys."""
-        found = {user: self.secrets / user for user in ("s3", "button")}
+        found = {user: self.secrets / user for user in USERS}
         return {
             f"{user}/{file.name}": file.read_text()
             for user, at in found.items()
@@ -153,7 +154,7 @@ class Home:
     def models(self) -> list[str]:
         """Versions, as commands find them, and the page with its own keys."""
         state, here = Deployment("pantheon").state, storage.current(Deployment("pantheon"))
-        stores = [store_at(state, here, True, 0.2, self.secrets / user / "credentials") for user in ("s3", "button")]
+        stores = [store_at(state, here, True, 0.2, self.secrets / user / "credentials") for user in USERS]
         found, same = ([each.version for each in store.list("robots")] for store in stores)
         assert found == same
         return found
@@ -192,11 +193,11 @@ def home(new_home: Callable[[], Home]) -> Home:
 def of(access: str) -> dict[str, str]:
     """The files where a key of an S3 of one's own is in use, and in no other."""
     text = secrets.aws_file(access, f"secret-of-{access}")
-    return {"s3/credentials": text, "button/credentials": text}
+    return {f"{user}/credentials": text for user in USERS}
 
 
 def own(home: Home) -> dict[str, str]:
-    return {f"{user}/credentials": secrets.own_keys(home.secrets, user) for user in ("s3", "button")}
+    return {f"{user}/credentials": secrets.own_keys(home.secrets, user) for user in USERS}
 
 
 @pytest.mark.parametrize("start", ["folder", "ours", "theirs"])
@@ -276,7 +277,7 @@ def test_while_models_are_copied_services_have_the_keys_of_the_old_store(
 def test_damaged_keys_of_the_own_store_are_written_again(home: Home) -> None:
     home.up()
     before = home.keys
-    for user in ("s3", "button"):
+    for user in USERS:
         (home.secrets / user / "credentials").write_bytes(b"\xff")
     home.up()
     assert home.keys == before
@@ -307,7 +308,7 @@ def test_an_up_killed_at_any_file_is_completed_by_the_next(
         left = {
             file for file in home.keys if not file.endswith(".part")
         }  # part of a file may stay where it was written
-        assert left == {"s3/credentials", "button/credentials"}
+        assert left == {f"{user}/credentials" for user in USERS}
         home.up()
         assert home.everything == settled
         home.up(*asked, **more)

@@ -34,6 +34,7 @@ def test_no_service_can_replace_a_folder_that_another_one_mounts() -> None:
 def test_no_service_can_write_what_the_host_obeys() -> None:
     for service, each in mounts().items():
         writable = {place.parts[0] for place, writable in each if writable}
-        allowed = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes"}
+        services = {"runs", "models", "data", "predictions", "extensions", "notebooks", "repositories"}
+        allowed = services | {"shared", "volumes"}
         assert writable <= allowed, service
         assert all(place.parts for place, _ in each), f"{service} mounts the state folder itself"

@@ -9,9 +9,20 @@ from pathlib import Path
 from pantheon.store.base import ModelStore
 from pantheon.store.current import CurrentStore
 from pantheon.store.folder import FolderStore
+from pantheon.store.policies import StoredPolicy
 from pantheon.store.records import ANY, Alias, Damaged, Version
 
-__all__ = ["ANY", "Alias", "CurrentStore", "Damaged", "FolderStore", "ModelStore", "Version", "open_store"]
+__all__ = [
+    "ANY",
+    "Alias",
+    "CurrentStore",
+    "Damaged",
+    "FolderStore",
+    "ModelStore",
+    "StoredPolicy",
+    "Version",
+    "open_store",
+]
 
 
 def open_store(state: Path, host: bool = False, retry_seconds: float = 20.0) -> CurrentStore:

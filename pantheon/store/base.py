@@ -1,6 +1,7 @@
 """The interface of a model store, and the code that all implementations share.
 
-Layout, the same in a folder and in a bucket: ``NAME/VERSION/{files…, manifest.json}`` and ``NAME/aliases/ALIAS.json``.
+Layout, the same in a folder and in a bucket: ``NAME/VERSION/{files…, manifest.json}``, ``NAME/aliases/ALIAS.json`` and
+``NAME/policy.json``, the routing policy.
 A version without ``manifest.json`` does not exist; the manifest carries a checksum of every file.
 """
 
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pantheon.errors import PantheonError
+from pantheon.store.policies import StoredPolicy
 from pantheon.store.records import ANY, Alias, Damaged, Metadata, Version
 
 
@@ -87,7 +89,7 @@ class ModelStore(ABC):
         """Delete a version; its number is never used again.
 
         Raises:
-            PantheonError: an alias names it, or there is no such version.
+            PantheonError: an alias or the routing policy names it, or there is no such version.
         """
 
     @abstractmethod
@@ -119,6 +121,28 @@ class ModelStore(ABC):
     @abstractmethod
     def aliases(self, name: str) -> builtins.list[str]:
         """Return the aliases that name a version, sorted."""
+
+    @abstractmethod
+    def policy(self, name: str) -> StoredPolicy | None:
+        """Return the routing policy of a model; None without one.
+
+        Raises:
+            Damaged: it cannot be read; then the champion answers.
+        """
+
+    @abstractmethod
+    def swap_policy(self, name: str, policy: StoredPolicy | None, expected: str | None) -> bool:
+        """Replace the routing policy, or remove it (None), if it is the expected one: compare and swap.
+
+        A move of the store copies policies with this method, including their dates.
+
+        Args:
+            expected: the token of the policy that it replaces; None: there must be none; ``ANY``: whatever is there,
+                even a damaged one.
+
+        Returns:
+            False if there is another policy; then nothing is changed.
+        """
 
     @abstractmethod
     def last(self, name: str) -> int:

@@ -18,6 +18,7 @@ from pantheon.files import lock, take_lock
 from pantheon.state import SHARED, StoreLocation, read_store, store_file
 from pantheon.store.base import ModelStore
 from pantheon.store.folder import FolderStore
+from pantheon.store.policies import StoredPolicy
 from pantheon.store.records import Alias, Damaged, Metadata, Version
 
 _Stamp = tuple[int, int, int] | None
@@ -174,6 +175,13 @@ class CurrentStore(ModelStore):
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
         with self._doors.writing():
             self.now.take_alias(name, alias, record)
+
+    def policy(self, name: str) -> StoredPolicy | None:
+        return self.now.policy(name)
+
+    def swap_policy(self, name: str, policy: StoredPolicy | None, expected: str | None) -> bool:
+        with self._doors.writing():
+            return self.now.swap_policy(name, policy, expected)
 
     def last(self, name: str) -> int:
         return self.now.last(name)

@@ -17,6 +17,7 @@ from pathlib import Path
 from pantheon.errors import PantheonError
 from pantheon.files import Busy, lock, sha256, sync, take_lock, write_json, write_text
 from pantheon.store.base import ModelStore
+from pantheon.store.policies import FolderPolicies, StoredPolicy, must_be_unnamed
 from pantheon.store.records import (
     ANY,
     MANIFEST,
@@ -50,6 +51,7 @@ class FolderStore(ModelStore):
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.where = str(self.root)
+        self._policies = FolderPolicies(self.root)
 
     def names(self) -> list[str]:
         if not self.root.is_dir():
@@ -130,11 +132,8 @@ class FolderStore(ModelStore):
         folder = self._folder(name, version)
         with self._lock(name):
             self.describe_any(name, version)
-            for alias in self.aliases(name):
-                if (named := self.alias(name, alias)) and named.version == version:
-                    raise PantheonError(
-                        f"version {version} of {name} is its {alias}.", "Promote another version first.", status=1
-                    )
+            named = {alias: record for alias in self.aliases(name) if (record := self.alias(name, alias))}
+            must_be_unnamed(name, version, named, self.policy(name))
             self._keep_last(name, int(version))
             (folder / MANIFEST).unlink()  # readers ignore it from here on; the next publisher sweeps the rest
             sync(folder)
@@ -208,6 +207,12 @@ class FolderStore(ModelStore):
             path.unlink()
             sync(path.parent)
         return True
+
+    def policy(self, name: str) -> StoredPolicy | None:
+        return self._policies.get(name)
+
+    def swap_policy(self, name: str, policy: StoredPolicy | None, expected: str | None) -> bool:
+        return self._policies.swap(name, policy, expected)
 
     @contextmanager
     def serialised(self, name: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
-"""Move a model store: copy every version, alias and date, and verify the copies; the old store is not changed."""
+"""Move a model store: copy and verify versions, and copy aliases, policies and dates; the old store is not changed."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pantheon.errors import PantheonError
 from pantheon.state import StoreLocation, read_store, write_store
 from pantheon.store.base import ModelStore
 from pantheon.store.current import Doors, store_at
-from pantheon.store.records import Alias, Version
+from pantheon.store.records import ANY, Alias, Damaged, Version
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -18,7 +19,7 @@ def move(
 ) -> dict[str, int]:
     """Copy all models from ``source`` to ``target``. After a kill, the next call resumes the copy.
 
-    Models and versions that only ``target`` has are kept, except aliases that ``source`` has dropped.
+    Models and versions that only ``target`` has are kept, except aliases and policies that ``source`` has dropped.
 
     Args:
         on_event: called with ``{"event": "version" | "alias", "model", …}`` for every copied version and alias.
@@ -28,7 +29,7 @@ def move(
         Number of versions by model.
 
     Raises:
-        PantheonError: a version is damaged, or ``target`` has another version with its number.
+        PantheonError: a version or a policy is damaged, or ``target`` has another version with its number.
     """
     report = on_event or (lambda event: None)
     done = set() if done is None else done
@@ -64,8 +65,17 @@ def move(
         for alias in set(target.aliases(name)) - set(aliases):
             if stale := target.alias(name, alias):
                 target.drop(name, alias, expected=stale.version)
+        _move_policy(source, target, name)
         counts[name] = len(versions)
     return counts
+
+
+def _move_policy(source: ModelStore, target: ModelStore, name: str) -> None:
+    policy = source.policy(name)
+    with suppress(Damaged):  # replaced below
+        if target.policy(name) == policy:
+            return
+    target.swap_policy(name, policy, ANY)
 
 
 def _move_alias(source: ModelStore, target: ModelStore, name: str, alias: str, current: Alias) -> None:

@@ -234,6 +234,9 @@ def plan(store: ModelStore, model: str, keep: int, older_than: str) -> dict[str,
         kept[alias.version] = name
         if alias.previous and name == "champion":
             kept.setdefault(alias.previous, "the previous champion, for a rollback")
+    policy = store.policy(model)
+    for named in policy.versions if policy else ():
+        kept.setdefault(named, "the routing policy names it")
     for version in versions:
         if datetime.fromisoformat(version.created) > limit:
             kept.setdefault(version.version, f"not older than {older_than}")

@@ -2,7 +2,7 @@
 
 - A version's number is claimed by a conditional put (see ``versions``). The files are written first, the manifest last:
   a version without a manifest does not exist.
-- Aliases are moved by compare-and-swap (see ``aliases``).
+- Aliases and routing policies are moved by compare-and-swap (see ``aliases``, ``policies``).
 - Versions are cached on this machine when they are read (see ``cache``); the manifest contains all checksums.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from pantheon.errors import PantheonError
 from pantheon.store.base import ModelStore
 from pantheon.store.cache import Cache
+from pantheon.store.policies import StoredPolicy, must_be_unnamed
 from pantheon.store.records import (
     MANIFEST,
     Alias,
@@ -30,6 +31,7 @@ from pantheon.store.records import (
 )
 from pantheon.store.s3.aliases import Aliases
 from pantheon.store.s3.bucket import Bucket
+from pantheon.store.s3.policies import Policies
 from pantheon.store.s3.versions import ABANDONED, DAMAGED, PUBLISHED, PUBLISHING, REMOVED, Claim, Claims, Versions
 
 ROOT = "models"
@@ -60,6 +62,7 @@ class S3Store(ModelStore):
         self._cache = Cache(cache)
         self._claims = Claims(self.bucket, ROOT)
         self._aliases = Aliases(self.bucket, ROOT)
+        self._policies = Policies(self.bucket, ROOT)
         self._versions = Versions(self.bucket, self._claims, ROOT)
 
     def names(self) -> builtins.list[str]:
@@ -167,11 +170,7 @@ class S3Store(ModelStore):
         self.bucket.purge(self._versions.key(name, version, ""))
 
     def _unnamed(self, name: str, version: str) -> None:
-        for alias, record in self._aliases.all(name).items():
-            if record.version == version:
-                raise PantheonError(
-                    f"version {version} of {name} is its {alias}.", "Promote another version first.", status=1
-                )
+        must_be_unnamed(name, version, self._aliases.all(name), self.policy(name))
 
     def sweep(self, name: str, older_than: float) -> builtins.list[str]:
         """As ``ModelStore.sweep``; complete a version that lacks only its manifest, remove other incomplete ones.
@@ -260,6 +259,12 @@ class S3Store(ModelStore):
 
     def take_alias(self, name: str, alias: str, record: Alias) -> None:
         self._aliases.take(name, alias, record)
+
+    def policy(self, name: str) -> StoredPolicy | None:
+        return self._policies.get(name)
+
+    def swap_policy(self, name: str, policy: StoredPolicy | None, expected: str | None) -> bool:
+        return self._policies.swap(name, policy, expected)
 
     def history(self, name: str, alias: str = "champion") -> builtins.list[Alias] | None:
         return self._aliases.history(name, alias)

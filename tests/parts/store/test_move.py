@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pantheon.errors import PantheonError
-from pantheon.store import Alias, FolderStore, ModelStore, open_store
+from pantheon.store import ANY, Alias, FolderStore, ModelStore, StoredPolicy, open_store
 from pantheon.store.move import move, relocate
 from tests.support.s3_servers import Server, Weed, deployment, where
 
@@ -28,6 +28,7 @@ def everything(store: ModelStore) -> dict[str, object]:
             expected[f"{name}/{version.version}"] = version, files
         expected |= {f"{name}@{alias}": store.alias(name, alias) for alias in store.aliases(name)}
         expected[f"{name}#"] = store.last(name)
+        expected[f"{name}/policy"] = store.policy(name)
     return expected
 
 
@@ -36,6 +37,7 @@ operations = st.lists(
         st.tuples(st.just("publish"), st.sampled_from(["robots", "wine"]), st.binary(min_size=0, max_size=40)),
         st.tuples(st.just("champion"), st.sampled_from(["robots", "wine"]), st.integers(0, 3)),
         st.tuples(st.just("challenger"), st.sampled_from(["robots", "wine"]), st.integers(0, 3)),
+        st.tuples(st.just("policy"), st.sampled_from(["robots", "wine"]), st.integers(0, 3)),
         st.tuples(st.just("remove"), st.sampled_from(["robots", "wine"]), st.integers(0, 3)),
     ),
     min_size=1,
@@ -53,10 +55,13 @@ def _do(store: ModelStore, folder: Path, what: list[tuple[str, str, bytes | int]
         if not versions:
             continue
         version = versions[value % len(versions)].version
+        if verb == "policy":
+            store.swap_policy(name, StoredPolicy.new({"pin": version}, (version,)) if value else None, ANY)
+            continue
         try:
             store.remove(name, version) if verb == "remove" else store.promote(name, version, verb, by="ada", note="é")
         except PantheonError as error:
-            assert "Promote another version first" in str(error)  # an alias names it
+            assert "first" in error.cure  # an alias or the policy names it: change that first
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -147,6 +152,23 @@ def test_a_damaged_manifest_stops_the_move_in_either_direction(moto: Server, bun
             move(source, target)
         assert f"The models stay in {source.where}. Restore that file" in told.value.cure
         assert target.list("wine") == []
+
+
+def test_a_policy_moves_along_and_a_damaged_one_stops_the_move(moto: Server, bundle: Path, tmp_path: Path) -> None:
+    source, target = FolderStore(tmp_path / "models"), moto.store(tmp_path / "cache")
+    source.publish("robots", bundle, {})
+    policy = StoredPolicy.new({"pin": "1"}, ("1",), "ada")
+    source.swap_policy("robots", policy, None)
+    target.bucket.put("models/robots/policy.json", b"{")  # the rest of an earlier try
+    move(source, target)
+    assert target.policy("robots") == policy
+    (source.root / "robots" / "policy.json").write_text("{")
+    with pytest.raises(PantheonError, match=r"robots/policy\.json is damaged") as told:
+        move(source, target)
+    assert "route clear" in told.value.cure
+    source.swap_policy("robots", None, ANY)
+    move(source, target)
+    assert target.policy("robots") is None
 
 
 def test_another_version_with_that_number_is_never_overwritten(moto: Server, bundle: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pantheon.errors import PantheonError
+from pantheon.routing import operations as routing
 from pantheon.store import open_store, operations
 from pantheon.workflow import datasets, runs
 
@@ -25,6 +26,14 @@ MODELS: dict[str, Callable[..., Any]] = {
     "models.promote": operations.promote,
     "models.rollback": operations.rollback,
     "models.number": operations.number,
+    "route.show": routing.show,
+    "route.weights": routing.weights,
+    "route.pin": routing.pin,
+    "route.header": routing.header,
+    "route.sticky": routing.sticky,
+    "route.shadow": routing.shadow,
+    "route.bandit": routing.bandit,
+    "route.clear": routing.clear,
 }
 FOLDERS: dict[str, Callable[..., Any]] = {
     "models.remove": lambda state, found: operations.remove(

@@ -17,7 +17,10 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
     *("service", "follow", "confirm", "json", "trials", "seed", "note", "file", "ca", "s3_endpoint_url", "s3_bucket"),
     *("at", "version", "alias", "model", "folds", "metric", "ignore", "header", "infer", "dataset"),
 }
-MODELS = frozenset(["list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"])
+GROUPS = {  # commands with a second verb
+    "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},
+    "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "clear"},
+}
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`
 DEFAULT = "pantheon"  # the default name of a deployment
 
@@ -77,8 +80,8 @@ def _completed(line: str, name: str, tier: str) -> str:
         return f"{line} NAME={name}" if speaks and not own else line
     called = words[:1] == ["bin/pantheon"]
     words = words[1:] if called else words
-    if words[:1] == ["models"] and words[1:2] and words[1] in MODELS:
-        verb, rest = f"models {words[1]}", words[2:]
+    if len(words) > 1 and words[1] in GROUPS.get(words[0], set()):
+        verb, rest = f"{words[0]} {words[1]}", words[2:]
     elif words and (words[0] in BARE or (called and words[0] in ("dvc", "tier", "models", "images-save"))):
         verb, rest = words[0], words[1:]
     else:

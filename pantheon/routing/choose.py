@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from pantheon.routing.policy import CHAMPION, KEY, Policy, Segments
+from pantheon.routing.policy import CHAMPION, KEY, SLOTS, Policy, Segments
 from pantheon.routing.shares import layout, rounded, salted, slot
 from pantheon.store.records import is_version
 
@@ -84,6 +84,17 @@ class Chooser:
             if identity:
                 return self._by_key[bisect_right(self._ends, slot(self._salt, identity))]
         return self._by_chance[bisect_right(self._ends, slot(self._salt, request_id))]
+
+    def traffic(self) -> dict[Choice, float]:
+        """Return the share of the requests that each choice gets, apart from those of header rules; the sum is 1."""
+        if not self._ends:
+            return {self._otherwise: 1.0}
+        shares: dict[Choice, float] = {}
+        begin = 0
+        for end, choice in zip(self._ends, self._by_key or self._by_chance, strict=True):
+            shares[choice] = shares.get(choice, 0.0) + (end - begin) / SLOTS
+            begin = end
+        return shares
 
     def _choice(self, target: str, reason: str) -> Choice:
         version, why = self._version(target)

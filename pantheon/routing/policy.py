@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from pantheon.errors import PantheonError
-from pantheon.store.policies import MEND_POLICY, StoredPolicy
+from pantheon.store.policies import StoredPolicy, cure
 from pantheon.store.records import Damaged, is_alias, is_version
 
 CHAMPION: Final = "champion"
@@ -108,8 +108,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         for target in self.targets:
             if not (is_version(target) or is_alias(target)):
-                cure = "Name a version by its number, or an alias such as challenger."
-                raise PantheonError(f"{target!r} is not a version or an alias.", cure)
+                way = "Name a version by its number, or an alias such as challenger."
+                raise PantheonError(f"{target!r} is not a version or an alias.", way)
         if sum(map(bool, (self.pin, self.split, self.bandit))) > 1:
             raise PantheonError("a policy has one of: a pinned version, weights, a bandit.", "Set one of them.")
         self._check_headers()
@@ -117,8 +117,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.bandit:
             _check_bandit(self.bandit)
         if self.sticky and not self.split:
-            cure = "First give versions weights: `bin/pantheon route weights challenger=10`."
-            raise PantheonError("only weights can be sticky.", cure)
+            way = "First give versions weights: `bin/pantheon route weights challenger=10`"
+            raise PantheonError("only weights can be sticky.", way)
         if len(self.shadows) > MOST_SHADOWS or len(set(self.shadows)) < len(self.shadows):
             raise PantheonError(f"a policy has at most {MOST_SHADOWS} shadows, each once.", "Name fewer.")
         return self
@@ -189,6 +189,6 @@ def read_json(raw: Mapping[str, Any], model: str) -> Policy:
     try:
         return msgspec.convert(raw, Policy).checked()
     except msgspec.ValidationError as error:
-        raise Damaged(f"the routing policy of {model} is damaged: {error}.", MEND_POLICY, 1) from None
+        raise Damaged(f"the routing policy of {model} is damaged: {error}.", cure(model), 1) from None
     except PantheonError as error:
-        raise Damaged(f"the routing policy of {model} is damaged: {error.cause}", MEND_POLICY, 1) from None
+        raise Damaged(f"the routing policy of {model} is damaged: {error.cause}", cure(model), 1) from None

@@ -8,7 +8,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from pantheon.files import lock, sync, write_json
 from pantheon.store.records import ANY, Alias, Damaged, check_name, date, is_version, now, reading
 
 POLICY: Final = "policy.json"
-MEND_POLICY: Final = "The champion answers meanwhile. `bin/pantheon route clear` removes that file; then set it again."
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,10 @@ class StoredPolicy:
         """Return a policy that is set now."""
         return cls(policy, versions, now(), by, note, secrets.token_hex(8))
 
+    def changed(self, policy: Mapping[str, Any]) -> "StoredPolicy":
+        """Return it with another content that says the same to people: who set it, when and why does not change."""
+        return replace(self, policy=policy, token=secrets.token_hex(8))
+
     @classmethod
     def read(cls, raw: Any) -> "StoredPolicy":
         """Read the record ``raw`` (a JSON value).
@@ -71,6 +74,11 @@ class StoredPolicy:
         return {**asdict(self), "policy": dict(self.policy), "versions": list(self.versions)}
 
 
+def cure(name: str) -> str:
+    """Return what to do about a damaged policy of the model ``name``."""
+    return f"The champion answers meanwhile. `bin/pantheon route clear --model {name}` removes it; then set it again."
+
+
 def is_expected(current: StoredPolicy | None, expected: str | None) -> bool:
     """Whether a swap that expects this token (None: no policy; ``ANY``: anything) may replace ``current``."""
     return expected == ANY or expected == (current.token if current else None)
@@ -84,8 +92,11 @@ def must_be_unnamed(name: str, version: str, aliases: Mapping[str, Alias], polic
                 f"version {version} of {name} is its {alias}.", "Promote another version first.", status=1
             )
     if policy and version in policy.versions:
-        cure = "Change the policy first: `bin/pantheon route`."
-        raise PantheonError(f"the routing policy of {name} names version {version}.", cure, status=1)
+        raise PantheonError(
+            f"the routing policy of {name} names version {version}.",
+            f"Change the policy first: `bin/pantheon route show --model {name}`",
+            status=1,
+        )
 
 
 class FolderPolicies:
@@ -97,7 +108,7 @@ class FolderPolicies:
     def get(self, name: str) -> StoredPolicy | None:
         """Return a model's policy; None without one. Raises Damaged."""
         path = self._root / check_name(name) / POLICY
-        with reading(path, MEND_POLICY):
+        with reading(path, cure(name)):
             try:
                 return StoredPolicy.read(json.loads(path.read_bytes()))
             except FileNotFoundError:

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 
-from pantheon.store.policies import MEND_POLICY, POLICY, StoredPolicy, is_expected
+from pantheon.store.policies import POLICY, StoredPolicy, cure, is_expected
 from pantheon.store.records import ANY, Damaged, check_name, now, reading
 from pantheon.store.s3.bucket import UNCONDITIONAL, Bucket, Object, Unchanged
 
@@ -53,13 +53,13 @@ class Policies:
         except Unchanged:
             content = seen
         except Damaged as error:
-            raise Damaged(error.cause, MEND_POLICY, error.status) from None
+            raise Damaged(error.cause, cure(name), error.status) from None
         with self._lock:
             if content is None:
                 self._seen.pop(key, None)
                 return None, None
             self._seen[key] = content
-        with reading(self._bucket.path(key), MEND_POLICY):
+        with reading(self._bucket.path(key), cure(name)):
             raw = json.loads(content.body)
             if isinstance(raw, dict) and raw.get("policy", "") is None:
                 return None, content.etag

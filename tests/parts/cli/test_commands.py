@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from pantheon.cli.main import app
-from pantheon.deployment.commands import BARE, GOALS, MODELS, SETTINGS, command, complete
+from pantheon.deployment.commands import BARE, GOALS, GROUPS, SETTINGS, command, complete
 from tests.support import ROOT
 
 SOURCES = [path for top in ("pantheon", "serving", "dags") for path in sorted((ROOT / top).rglob("*.py"))]
@@ -55,7 +55,7 @@ def named_in_pages() -> list[str]:
 
 def is_ours(line: str) -> bool:
     words = line.split()
-    return bool(OURS.match(line)) or words[0] in BARE or (words[0] == "models" and words[1:2] != [])
+    return bool(OURS.match(line)) or words[0] in BARE or (words[0] in GROUPS and words[1:2] != [])
 
 
 def parse(words: list[str]) -> None:
@@ -63,7 +63,7 @@ def parse(words: list[str]) -> None:
     group = typer.main.get_command(app)
     context = group.make_context("pantheon", [*words], resilient_parsing=False)
     name, found, rest = group.resolve_command(context, words)  # type: ignore[attr-defined]
-    if name == "models":
+    if hasattr(found, "commands"):  # a group
         inner = found.make_context(name, [*rest], parent=context)
         name, found, rest = found.resolve_command(inner, rest)
     with contextlib.suppress(typer.Exit):  # --help
@@ -114,7 +114,8 @@ def test_commands_render_exactly_the_goals_and_settings_of_make() -> None:
     assert {name.lower() for name in settings[1].split()} == SETTINGS
     assert {*goals[1].split(), "models", "rollback", "test"} == GOALS
     group = typer.main.get_command(app)
-    assert set(group.commands["models"].commands) == MODELS  # type: ignore[attr-defined]
+    for name, verbs in GROUPS.items():
+        assert set(group.commands[name].commands) == verbs  # type: ignore[attr-defined]
 
 
 def test_a_command_names_the_deployment() -> None:
@@ -132,6 +133,7 @@ def test_a_command_names_the_deployment() -> None:
         ("`logs --service jupyter`", "`make tier-zeus logs SERVICE=jupyter NAME=d1`"),
         ("`bin/pantheon status`", "`make tier-zeus status NAME=d1`"),
         ("`bin/pantheon models gc`", "`bin/pantheon models gc --name d1`"),
+        ("`route weights challenger=10`", "`bin/pantheon route weights challenger=10 --name d1`"),
         ("`make tier-odysseus up`", "`make tier-odysseus up NAME=d1`"),
         ("`make tier-odysseus up NAME=d2`", "`make tier-odysseus up NAME=d2`"),
         ("`bin/pantheon dvc repro -f`", "`bin/pantheon dvc --name d1 repro -f`"),

@@ -445,7 +445,7 @@ def test_a_damaged_policy_is_named_and_can_be_replaced(store: ModelStore, place:
         for ask in (lambda: store.policy("robots"), lambda: store.swap_policy("robots", None, None)):
             with pytest.raises(Damaged, match=r"robots/policy\.json is damaged: ") as error:
                 ask()
-        assert "`bin/pantheon route clear`" in error.value.cure, what
+        assert "`bin/pantheon route clear --model robots`" in error.value.cure, what
         assert store.resolve("robots").version == "1", "the champion is not affected"
     new = StoredPolicy.new({"pin": "champion"}, ())
     assert store.swap_policy("robots", new, ANY)

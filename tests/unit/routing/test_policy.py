@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named(policy: Policy, message: str) -> None:
 def test_a_damaged_policy_has_one_sentence_and_a_cure(raw: dict[str, object]) -> None:
     with pytest.raises(Damaged, match="the routing policy of robots is damaged: ") as error:
         policies.read_json(raw, "robots")
-    assert "`bin/pantheon route clear`" in error.value.cure
+    assert "`bin/pantheon route clear --model robots`" in error.value.cure
 
 
 def test_a_least_share_that_is_no_number_is_refused() -> None:

@@ -162,7 +162,7 @@ class Spool:
             if self._file >= 0 and now - self._began >= self._segment_seconds:
                 self._rotate()
             full, self._full = self._full, []
-            file, path = self._file, self._path
+            file = self._file
         for descriptor, segment in full:  # only this thread closes files, so that `file` stays valid, too
             self._close(descriptor, segment)
         if file >= 0:
@@ -205,9 +205,9 @@ class Spool:
                     self._rotate()
 
     def _too_large(self) -> SpoolFull:
+        size, most = self.size / MEBIBYTE, self.most_bytes / MEBIBYTE
         return SpoolFull(
-            f"the spool {self.folder} is full: {self.size / MEBIBYTE:,.1f} MiB of {self.most_bytes / MEBIBYTE:,.1f} MiB "
-            "wait to be stored.",
+            f"the spool {self.folder} is full: {size:,.1f} MiB of {most:,.1f} MiB wait to be stored.",
             "`bin/pantheon logs --service predictions` says why they are not stored.",
             1,
         )

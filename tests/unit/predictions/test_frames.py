@@ -8,6 +8,7 @@ from pantheon.predictions.frames import Damage, Entry, read, scan
 from pantheon.predictions.records import Answered, Feedback
 
 texts = st.text(max_size=20)
+numbers = st.integers(0, 9999)
 answers = st.builds(
     Answered,
     texts,

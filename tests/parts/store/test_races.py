@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pantheon.store import StoredPolicy
 from tests.support.stores import RACED, Place
 
 pytestmark = pytest.mark.slow
@@ -71,3 +72,23 @@ def test_concurrent_moves_of_an_alias_are_not_lost(place: Place, bundle: Path) -
     assert (history is None) == (place.kind == "folder")
     if history is not None:
         assert len(history) == won + 1
+
+
+def _change_policy_many(place: Place, machine: int, results: "multiprocessing.Queue[int]") -> None:
+    """Count up in the policy; only a change of what was read counts."""
+    store = place.open(machine)
+    won = 0
+    for _ in range(10):
+        now = store.policy("robots")
+        assert now
+        won += store.swap_policy("robots", now.changed({"count": now.policy["count"] + 1}), now.token)
+    results.put(won)
+
+
+@pytest.mark.parametrize("place", RACED, indirect=True)
+def test_concurrent_changes_of_a_policy_are_not_lost(place: Place) -> None:
+    place.open().swap_policy("robots", StoredPolicy.new({"count": 0}, ()), None)
+    won = sum(_all(_change_policy_many, [(place, machine) for machine in range(4)]))
+    stored = place.open().policy("robots")
+    assert stored
+    assert stored.policy["count"] == won >= 10

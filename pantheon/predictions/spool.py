@@ -172,13 +172,18 @@ class Spool:
 
     def _count(self, now: float) -> None:
         with self._lock:
-            own, self._counted = self._path, now
+            own, self._counted = self._own, now
         total = total_bytes(self.folder, own)  # may take a while: writers do not wait for it
         with self._lock:
-            if own == self._path and self._file >= 0:
+            if own == self._own:
                 self._others = total
             else:  # another segment began or ended meanwhile: count at the next occasion
                 self._counted = 0.0
+
+    @property
+    def _own(self) -> Path | None:
+        """The segment that is being written."""
+        return self._path if self._file >= 0 else None
 
     def _close(self, file: int, path: Path) -> None:
         self._sync(file)

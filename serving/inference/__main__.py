@@ -2,17 +2,22 @@
 
 Environment: ``STATE_DIR`` the deployment's state folder, ``ENDPOINT_HOST`` the address to bind, ``ENDPOINT_PORT``,
 ``ENDPOINT_HOSTS`` additional allowed host names, comma-separated, ``ENDPOINT_KEYS`` a folder with the tokens of the
-deployment's own services.
+deployment's own services, ``SPOOL_DIR`` where the prediction log is written first, ``SPOOL_MB`` its largest size,
+``ENDPOINT_LOG`` ``required`` (default), ``best-effort`` or ``off``.
 """
 
 import os
+import sys
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is imported: its thread pool is not used
 
+from pantheon.errors import PantheonError  # noqa: E402
+from pantheon.predictions.spool import Spool  # noqa: E402
 from pantheon.web.granian import leave  # noqa: E402
 from serving import memory, process  # noqa: E402
+from serving.inference.journal import MODES, Mode  # noqa: E402
 from serving.inference.service import NAME, Endpoint  # noqa: E402
 
 
@@ -22,8 +27,31 @@ def main() -> int:
     if given is None:
         return 2
     tokens = Path(os.environ.get("ENDPOINT_KEYS") or given.state / "secrets" / "endpoint_keys")
-    endpoint = Endpoint(given.state, given.port, given.hosts, tokens=tokens)
+    try:
+        mode, spool = log(given.state)
+    except (PantheonError, OSError) as error:
+        print(f"{NAME}: {error}", file=sys.stderr)
+        return 1
+    endpoint = Endpoint(given.state, given.port, given.hosts, tokens=tokens, spool=spool, mode=mode)
     return process.run(given, endpoint, endpoint.start, endpoint.stop)
+
+
+def log(state: Path) -> tuple[Mode, Spool | None]:
+    """Return how the prediction log is kept, and its spool.
+
+    Raises:
+        PantheonError: a setting is not valid.
+        OSError: the spool's folder cannot be written.
+    """
+    given = os.environ.get("ENDPOINT_LOG") or "required"
+    mode = next((mode for mode in MODES if mode == given), None)
+    if mode is None:
+        raise PantheonError(f"ENDPOINT_LOG is {given!r}.", f"Use one of: {', '.join(MODES)}.")
+    most = os.environ.get("SPOOL_MB") or "1000"
+    if not most.isdecimal():
+        raise PantheonError(f"SPOOL_MB is {most!r}.", "Use a number of megabytes, such as 1000.")
+    folder = Path(os.environ.get("SPOOL_DIR") or state / "volumes" / "spool")
+    return mode, None if mode == "off" else Spool(folder, most_bytes=int(most) * 1_000_000)
 
 
 if __name__ == "__main__":

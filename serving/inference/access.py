@@ -101,25 +101,34 @@ class Keys:
             raise Problem(401, "This API key is not known, or was revoked.", headers=_CHALLENGE)
         return key
 
-    def need(self, request: Request, model: str = "") -> Key:
-        """Return the key of a request for predictions, and count it.
+    def scoped(self, request: Request, model: str = "") -> Key:
+        """Return the key of a request for predictions.
 
         Args:
             model: what it asks; empty: nothing of one model.
 
         Raises:
-            Problem: 401 as ``of``; 403, the key is for something else; 429, it has reached its limit.
+            Problem: 401 as ``of``; 403, the key is for something else.
         """
         key = self.of(request)
         if key.kind != "predict":
             raise Problem(403, f'The API key "{key.name}" is only for /metrics.')
         if model and not key.opens(model):
             raise Problem(403, f'The API key "{key.name}" is not for the model "{model}".', got=model)
+        return key
+
+    def count(self, key: Key) -> None:
+        """Count a request; raises Problem 429 if the key has reached its limit."""
         if wait := self.rates.take(key, monotonic()):
             seconds = max(1, math.ceil(wait))
             limit = f"at most {key.per_minute:,} requests a minute"
             why = f'The API key "{key.name}" has reached its limit of {key.per_minute:,} requests a minute.'
             raise Problem(429, why, expected=limit, headers=(("retry-after", str(seconds)),))
+
+    def need(self, request: Request, model: str = "") -> Key:
+        """Return the key of a request, and count it; raises as ``scoped`` and ``count``."""
+        key = self.scoped(request, model)
+        self.count(key)
         return key
 
     def need_metrics(self, request: Request) -> None:

@@ -1,12 +1,14 @@
-"""From a request's body to its answer: read the rows, predict, write the answer, and count it."""
+"""From a request's body to its answer: read the rows, predict, write the record of the log, and the answer."""
 
+import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
 
-from pantheon.keys import Key
+from pantheon.predictions.records import Answered
+from pantheon.routing.choose import Choice
 from pantheon.web.messages import Response
 from serving.endpoint.dispatch import FENCED_JSON, encode
 from serving.endpoint.guard import fenced
@@ -14,9 +16,12 @@ from serving.endpoint.lanes import Lanes
 from serving.endpoint.rows import need_probabilities
 from serving.inference import v2
 from serving.inference.forms import PREDICT, V1, Asked
+from serving.inference.journal import LOGGED_PROBABILITIES, Journal, Origin, answer_of, rows_of
 from serving.inference.metrics import Metrics
+from serving.inference.models import Hosted, Models
+from serving.inference.shadows import Result, Shadows
 from serving.inference.targets import Target
-from serving.model.predictor import Predictor, TooSlow
+from serving.model.predictor import Answer, Predictor, TooSlow
 from serving.problems import Problem
 
 
@@ -25,18 +30,22 @@ class Call:
     """One request for predictions, from its arrival on.
 
     Attributes:
-        key: the name of the API key.
+        predictor: the version that answers, as ``choice`` says.
         probabilities: whether the query asks for them.
         json_bytes: of version 2 with binary data: the size of the JSON, as sent.
         began: of ``time.perf_counter``.
+        asked: what its body asks; None until it has been read.
     """
 
     target: Target
+    hosted: Hosted
     predictor: Predictor
-    key: Key
+    choice: Choice
+    origin: Origin
     probabilities: bool = False
     json_bytes: str = ""
     began: float = 0.0
+    asked: Asked | None = None
 
     def read(self, data: bytes) -> Asked:
         """Return what the body asks; raises Problem."""
@@ -45,10 +54,10 @@ class Call:
         form = PREDICT if self.target.verb == "predict" else V1
         return form.read(data, self.predictor, self.probabilities)
 
-    def write(self, asked: Asked, answer: Any) -> dict[str, Any]:
+    def write(self, asked: Asked, answer: Answer) -> dict[str, Any]:
         """Return the answer's JSON value."""
         if self.target.verb == "infer":
-            return v2.write(asked, answer, self.predictor, "")
+            return v2.write(asked, answer, self.predictor, self.origin.id)
         form = PREDICT if self.target.verb == "predict" else V1
         return form.write(asked, answer, self.predictor)
 
@@ -56,8 +65,8 @@ class Call:
 class Answering:
     """Answers calls, in the threads that ``Lanes`` chooses."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self.metrics = metrics
+    def __init__(self, models: Models, journal: Journal, shadows: Shadows, metrics: Metrics) -> None:
+        self.models, self.journal, self.shadows, self.metrics = models, journal, shadows, metrics
         self.lanes = Lanes(lambda late: fenced(late.response()))
 
     def run(self, call: Call, data: bytes) -> Response | Future[Response]:
@@ -70,29 +79,91 @@ class Answering:
         """Answer a call until ``deadline``; raises TooSlow if the model has no answer then."""
         predictor = call.predictor
         try:
-            asked = call.read(data)
-            if asked.probabilities and call.probabilities:
+            asked = call.asked = call.read(data)
+            if call.probabilities:
                 need_probabilities(predictor, len(asked.rows))
-            answer = predictor.predict(asked.rows, asked.probabilities, deadline)
-            response = Response(200, encode(call.write(asked, answer)), self._headers(call))
+            answer = predictor.predict(asked.rows, asked.probabilities or few(predictor, asked), deadline)
+            body = encode(call.write(asked, answer))
+            logged = self.log(call, answer_of(answer))
         except TooSlow:
             raise
         except Problem as problem:
             return self.failed(call, problem)
         self._count(call, 200, len(asked.rows))
-        return response
+        for version in call.choice.shadows:
+            self._shadow(call, asked, version)
+        return Response(200, body, self._headers(call, logged))
+
+    def log(self, call: Call, answer: bytes, problem: Problem | None = None, explained: bool = False) -> bool:
+        """Write the record of a call; return whether it was written. Raises Problem as ``Journal.write``."""
+        predictor, choice, origin = call.predictor, call.choice, call.origin
+        record = Answered(
+            id=origin.id,
+            at=time.time_ns() // 1000,
+            model=predictor.model,
+            version=predictor.version,
+            arm=choice.arm,
+            reason=choice.reason,
+            key=origin.key,
+            ms=round((perf_counter() - call.began) * 1000, 3),
+            status=problem.status if problem else 200,
+            error=problem.message if problem else "",
+            trace=origin.trace,
+            explained=explained,
+        )
+        return self.journal.write(record, rows_of(call.asked), answer)
 
     def failed(self, call: Call, problem: Problem) -> Response:
-        """Return the answer to a call that failed."""
-        response = problem.response()
-        response.headers += self._headers(call)[len(FENCED_JSON) :]
+        """Return the answer to a call that failed, after it was logged."""
+        logged = self.log(call, answer_of(None), problem)
         self._count(call, problem.status, 0)
+        response = problem.response()
+        if call.target.verb == "infer":
+            response = v2.error(response)
+        response.headers += self._headers(call, logged)[len(FENCED_JSON) :]
         return fenced(response)
 
-    def _headers(self, call: Call) -> list[tuple[str, str]]:
+    def _headers(self, call: Call, logged: bool) -> list[tuple[str, str]]:
         predictor = call.predictor
-        return [*FENCED_JSON, ("x-model-name", predictor.model), ("x-model-version", predictor.version)]
+        headers = [
+            *FENCED_JSON,
+            ("x-request-id", call.origin.id),
+            ("x-model-name", predictor.model),
+            ("x-model-version", predictor.version),
+        ]
+        return headers if logged else [*headers, ("x-log", "unlogged")]
 
     def _count(self, call: Call, status: int, rows: int) -> None:
         seconds = perf_counter() - call.began
         self.metrics.answered(call.predictor.model, call.predictor.version, call.target.verb, status, seconds, rows)
+
+    def _shadow(self, call: Call, asked: Asked, version: str) -> None:
+        predictor = self.models.ready(call.hosted, version)
+        if predictor is None:
+            self.metrics.count("shadow missing")
+        else:
+            self.shadows.add(predictor, asked, partial(self._shadowed, call.origin))
+
+    def _shadowed(self, origin: Origin, asked: Asked, result: Result) -> None:
+        """Write the record of a shadow, in the shadows' thread."""
+        record = Answered(
+            id=origin.id,
+            at=time.time_ns() // 1000,
+            model=result.predictor.model,
+            version=result.predictor.version,
+            arm="shadow",
+            reason="shadow",
+            key=origin.key,
+            ms=round(result.milliseconds, 3),
+            status=result.status,
+            error=result.error,
+            trace=origin.trace,
+            shadow=True,
+        )
+        self.journal.write(record, rows_of(asked), answer_of(result.answer))
+
+
+def few(predictor: Predictor, asked: Asked) -> bool:
+    """Return whether the log has the probabilities of an answer that does not."""
+    classes = len(predictor.signature.classes)
+    return 0 < len(asked.rows) * classes <= LOGGED_PROBABILITIES

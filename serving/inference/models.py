@@ -10,11 +10,14 @@ import threading
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from pantheon.errors import PantheonError
-from pantheon.store import Alias, ModelStore
+from pantheon.routing import policy as routing
+from pantheon.routing.choose import Chooser
+from pantheon.routing.policy import CHAMPION
+from pantheon.store import Alias, ModelStore, StoredPolicy
 from pantheon.store.records import is_version
 from serving import memory
 from serving.model.champion import POLL_SECONDS, RETRY_SECONDS, message
@@ -24,7 +27,8 @@ from serving.state import State
 
 LIST_SECONDS = 1.0  # between listings of models and aliases, which cost more than reading an alias
 PINNED = 4  # versions that only requests name, which are kept loaded
-CHAMPION = "champion"
+POLICY = "policy"  # the key of ``Hosted.refused``
+NOBODY = Chooser(None, {}, ())
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ class Hosted:
         loaded: the versions that can be asked, by number.
         serving: the version that answers by default: the champion, or the one before if that could not be loaded;
             empty if there is none.
-        refused: why a version could not be loaded, by number; under an empty number, why the aliases could not be read.
+        refused: why a version could not be loaded, by number; under an empty number, why the aliases could not be
+            read, and under ``policy``, why the routing policy could not.
+        policy: how requests are routed; None: the champion answers.
+        chooser: chooses the version for a request.
     """
 
     name: str
@@ -44,6 +51,8 @@ class Hosted:
     loaded: Mapping[str, Predictor] = field(default_factory=dict)
     serving: str = ""
     refused: Mapping[str, str] = field(default_factory=dict)
+    policy: StoredPolicy | None = None
+    chooser: Chooser = field(default=NOBODY, compare=False)
 
     @property
     def predictor(self) -> Predictor | None:
@@ -159,8 +168,10 @@ class Models:
             return self._with_refusal(old, "", message(error))
         aliases = {alias: record for alias, record in found.items() if record}
         refused: dict[str, str] = {}
+        policy = self._policy(old, refused)
         loaded: dict[str, Predictor] = {}
-        for version in dict.fromkeys(record.version for record in aliases.values()):
+        named = [record.version for record in aliases.values()] + list(policy.versions if policy else ())
+        for version in dict.fromkeys(named):
             try:
                 loaded[version] = old.loaded.get(version) or self._load(old, version, aliases)
             except Exception as error:  # noqa: BLE001 - see above
@@ -173,7 +184,24 @@ class Models:
             serving, loaded[old.serving] = old.serving, old.loaded[old.serving]
         if champion and serving == champion.version:
             self._remember(name, champion, loaded[serving])
-        return Hosted(name, aliases, loaded, serving, refused)
+        new = Hosted(name, aliases, loaded, serving, refused, policy)
+        return old if new == old else with_chooser(new)
+
+    def _policy(self, old: Hosted, refused: dict[str, str]) -> StoredPolicy | None:
+        """Return the model's routing policy; None, with the reason in ``refused``, if it cannot be used."""
+        try:
+            stored = self._store.policy(old.name)
+            if stored:
+                routing.read(stored, old.name)
+            return stored
+        except PantheonError as error:
+            refused[POLICY] = str(error)
+        except Exception as error:  # noqa: BLE001 - the store cannot be reached: the policy from before still counts
+            refused[POLICY] = message(error)
+            return old.policy
+        if old.refused.get(POLICY) != refused[POLICY]:
+            _log(refused[POLICY])
+        return None
 
     def _load(self, old: Hosted, version: str, aliases: Mapping[str, Alias]) -> Predictor:
         tried = self._tried.get((old.name, version), 0.0)
@@ -189,7 +217,7 @@ class Models:
     def _with_refusal(self, old: Hosted, version: str, why: str) -> Hosted:
         if old.refused.get(version) != why:
             _log(f"the aliases of {old.name} cannot be read: {why}")
-        return Hosted(old.name, old.aliases, old.loaded, old.serving, {**old.refused, version: why})
+        return replace(old, refused={**old.refused, version: why})
 
     def _replace(self, new: Hosted) -> None:
         """Swap a model: new requests use this one."""
@@ -225,9 +253,19 @@ class Models:
         except Exception as error:  # noqa: BLE001 - see above
             _log(f"the local copy of {name} cannot be served: {message(error)}")
             return
-        self.hosted = {name: Hosted(name, {CHAMPION: alias}, {alias.version: predictor}, alias.version, {"": why})}
+        hosted = Hosted(name, {CHAMPION: alias}, {alias.version: predictor}, alias.version, {"": why})
+        self.hosted = {name: with_chooser(hosted)}
         self.default = name
         _log(f"the store is unreachable; serving the last champion, version {alias.version} of {name}, from a copy")
+
+
+def with_chooser(hosted: Hosted) -> Hosted:
+    """Return the model with a chooser for what it has now."""
+    policy = routing.read(hosted.policy, hosted.name) if hosted.policy else None
+    aliases = {alias: record.version for alias, record in hosted.aliases.items()}
+    if CHAMPION in aliases:
+        aliases[CHAMPION] = hosted.serving or aliases[CHAMPION]
+    return replace(hosted, chooser=Chooser(policy, aliases, frozenset(hosted.loaded)))
 
 
 class Watch:

@@ -11,6 +11,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from pantheon.keys import Key
+from pantheon.predictions.ids import new_id
+from pantheon.predictions.spool import Spool
+from pantheon.routing.choose import Choice
 from pantheon.store import open_store
 from pantheon.web.messages import Quick, Response
 from pantheon.web.server import Request
@@ -18,18 +21,21 @@ from serving.endpoint import body
 from serving.endpoint.dispatch import Answered, Handler, dispatch
 from serving.endpoint.guard import Guard, fenced, repeated
 from serving.endpoint.rows import wants_probabilities
-from serving.inference import status, v2
+from serving.inference import feedback, status, v2
 from serving.inference.access import Keys
 from serving.inference.answering import Answering, Call
+from serving.inference.journal import Journal, Mode, Origin, trace_of
 from serving.inference.metrics import CONTENT_TYPE, Metrics
 from serving.inference.models import Hosted, Models, Watch
 from serving.inference.openapi import document
+from serving.inference.shadows import Shadows
 from serving.inference.targets import PREDICTIONS, Target, target
 from serving.model.predictor import Predictor
 from serving.problems import Problem
 from serving.state import State
 
 NAME = "endpoint"
+REQUESTED = "requested"  # the reason of a choice: the request named the version
 THREADS = 4  # for loading versions and for documents
 JSON = "application/json"
 
@@ -42,14 +48,26 @@ class Endpoint:
         port: the port in its address.
         hosts: additional allowed hosts.
         tokens: a folder with the tokens of the deployment's own services.
+        spool: where the prediction log is written first; None: nowhere.
+        mode: whether an answer that cannot be logged goes out; see ``Journal``.
     """
 
-    def __init__(self, state: Path, port: int, hosts: Iterable[str] = (), *, tokens: Path) -> None:
+    def __init__(
+        self,
+        state: Path,
+        port: int,
+        hosts: Iterable[str] = (),
+        *,
+        tokens: Path,
+        spool: Spool | None,
+        mode: Mode = "required",
+    ) -> None:
         folder = State(state)
         self.models = Models(folder, open_store(state, retry_seconds=0))  # it is polled again soon
         self.keys = Keys(state, tokens)
         self.metrics = Metrics()
-        self.answering = Answering(self.metrics)
+        self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics)
+        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics)
         self.guard = Guard(port, (f"{NAME}:{port}", *hosts))
         self.threads = ThreadPoolExecutor(THREADS, "models")
         self.watch = Watch(self.keys.refresh, self.models.refresh)
@@ -59,6 +77,7 @@ class Endpoint:
             "/v2/health/live": ("GET", self.live),
             "/v2/health/ready": ("GET", self.ready),
             "/metrics": ("GET", self.measured),
+            "/feedback": ("POST", self.feedback),
         }
         self.routes: dict[str, tuple[str, Handler]] = {
             "/signature": ("GET", self.signature),
@@ -73,14 +92,24 @@ class Endpoint:
         self.keys.refresh()
         self.models.refresh()
         self.watch.start()
+        self.shadows.start()
 
     def stop(self) -> None:
         self.watch.stop()
+        self.shadows.stop()
+        self.journal.close()
 
     def refuse(self, status: int, message: str) -> Response:
         return fenced(Problem(status, message).response())
 
     async def __call__(self, request: Request) -> Response:
+        response = await self.answer(request)
+        if response.status >= 400 and request.path.startswith("/v2") and response.body.startswith(b'{"error": {'):
+            return v2.error(response)
+        return response
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request; errors are in the form that all protocols but V2 have."""
         if why := self.guard.refusal(request):
             return self.refuse(403, why)
         if name := repeated(request.query):
@@ -101,15 +130,28 @@ class Endpoint:
         to = target(request.path)
         if to is None or to.verb not in PREDICTIONS or to.verb == "explain" or self.guard.refusal(request):
             return None
+        if v2.LENGTH in request.headers:
+            return None
         try:
             hosted = self.models.of(to.model)
-            predictor = self.models.ready(hosted, to.version)
-            if predictor is None or v2.LENGTH in request.headers:
+            key = self.keys.scoped(request, hosted.name)
+            call = self.call(to, hosted, key, request)
+            if call is None:
                 return None
-            key = self.keys.need(request, hosted.name)
+            self.keys.count(key)
         except Problem:  # which is reported from the loop
             return None
-        return partial(self.answering.run, Call(to, predictor, key))
+        return partial(self.answering.run, call)
+
+    def call(self, to: Target, hosted: Hosted, key: Key, request: Request) -> Call | None:
+        """Return a new call, with the version that answers it; None if that is not loaded."""
+        origin = Origin(new_id(), key.name, trace_of(request.header("traceparent")))
+        if to.version:
+            choice = Choice(to.version, to.version, REQUESTED)
+        else:
+            choice = hosted.chooser.choose(origin.id, request.headers, key.name)
+        predictor = self.models.ready(hosted, choice.version)
+        return Call(to, hosted, predictor, choice, origin) if predictor else None
 
     async def predict(self, to: Target, request: Request) -> Response:
         """Answer a request for predictions on the loop."""
@@ -117,15 +159,28 @@ class Endpoint:
         name = to.model or query.get("model", "") or self.models.default
         key = self.keys.need(request, name)
         hosted = self.models.of(name)
-        predictor = await self.predictor(hosted, to.version)
-        length = request.header(v2.LENGTH)
-        if not length:
-            body.need_json(request)
+        call = self.call(to, hosted, key, request)
+        if call is None:
+            await self.predictor(hosted, to.version)  # now it is loaded, or this raises Problem
+            call = self.call(to, hosted, key, request)
+        if call is None:
+            raise Problem(503, "The version was dropped while the request waited.", headers=(("retry-after", "1"),))
+        call.json_bytes = request.header(v2.LENGTH)
+        if not call.json_bytes:
+            if to.verb != "infer" or "content-type" in request.headers:  # Triton's client sends JSON without a type
+                body.need_json(request)
         elif to.verb != "infer":
             raise Problem(400, "Only protocol V2 has binary data.", field=v2.LENGTH)
-        call = Call(to, predictor, key, wants_probabilities(request.query), length)
+        call.probabilities = wants_probabilities(request.query)
         result = self.answering.run(call, await body.read(request))
         return await asyncio.wrap_future(result) if isinstance(result, Future) else result
+
+    async def feedback(self, request: Request) -> Answered:
+        key = self.keys.need(request)
+        body.need_json(request)
+        said = feedback.read(await body.read(request, feedback.LIMIT))
+        self.journal.feedback(said, key.name)
+        return {"accepted": 1}, None
 
     async def predictor(self, hosted: Hosted, version: str) -> Predictor:
         """Return a version of a model, loaded if a request names it; raises Problem."""

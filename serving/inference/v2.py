@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pantheon import __version__
+from pantheon.web.messages import Response
 from serving.endpoint import body
 from serving.endpoint.rows import shape
 from serving.inference import tensors
@@ -88,6 +89,13 @@ def write(asked: Asked, answer: Answer, predictor: Predictor, request_id: str) -
         found.append({"name": name, "datatype": entry["datatype"], "shape": size, "data": flat})
     named = {"model_name": predictor.model, "model_version": predictor.version}
     return {**named, "id": asked.id or request_id, "outputs": found}
+
+
+def error(response: Response) -> Response:
+    """Return an error in the form of this protocol: ``error`` is the message, and the position is beside it."""
+    inside = msgspec.json.decode(response.body)["error"]
+    body = msgspec.json.encode({"error": inside.pop("message"), **inside})
+    return Response(response.status, body, response.headers)
 
 
 def server() -> dict[str, Any]:

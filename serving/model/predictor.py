@@ -155,9 +155,7 @@ class Predictor:
         if shares.shape != (rows, len(classes)):
             raise ValueError(f"probabilities of shape {shares.shape} for {rows} rows and {len(classes)} classes")
         self._finite(shares, first)
-        # float32 has about seven significant digits: more would be noise
-        rounded = np.round(shares.astype(np.float64), 6).tolist() if probabilities else None
-        return Answer([classes[i] for i in labels.tolist()], rounded)
+        return Answer([classes[i] for i in labels.tolist()], rounded(shares) if probabilities else None)
 
     def _results(self, features: Any, deadline: float) -> list[Any]:
         """Return the model's outputs."""
@@ -200,6 +198,14 @@ class Predictor:
         if not finite.all():
             row = first + int(np.argwhere(~finite)[0][0])
             raise Problem(422, f"Row {row}: the model has no finite answer for these values.", row=row)
+
+
+def rounded(shares: Any) -> list[list[float]]:
+    """Return float32 probabilities with 6 decimals: more than seven significant digits would be noise."""
+    if len(shares) == 1:  # the same numbers, several times faster than numpy
+        return [[round(share * 1e6) / 1e6 for share in shares[0].tolist()]]
+    found: list[list[float]] = np.round(shares.astype(np.float64), 6).tolist()
+    return found
 
 
 def _example(raw: dict[str, Any], coerce: Any, nullable: bool) -> float:

@@ -9,9 +9,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pantheon import keys
+from pantheon.predictions.spool import Spool
 from pantheon.web.server import Server
+from serving.inference.journal import Mode
 from serving.inference.service import Endpoint
 from tests.support import ROOT
 from tests.support.button import Client, Deployment
@@ -30,12 +33,17 @@ def with_key(state: Path, client: Client, name: str, **given: object) -> Client:
     return Client(client.port, {"Authorization": f"Bearer {token}"})
 
 
+def spool_of(state: Path) -> Path:
+    return state / "volumes" / "spool"
+
+
 @contextlib.contextmanager
-def endpoint(deployment: Deployment) -> Iterator[tuple[Endpoint, Client]]:
-    """The whole service in this process. The client has a key for everything but the metrics."""
+def endpoint(deployment: Deployment, mode: Mode = "required", **given: Any) -> Iterator[tuple[Endpoint, Client]]:
+    """The whole service in this process; ``given``: of its spool. The client has a key for all but the metrics."""
     port = free_port()
     client = with_key(deployment.folder, Client(port), f"app{port}")
-    service = Endpoint(deployment.folder, port, tokens=deployment.folder / "secrets" / "endpoint_keys")
+    tokens, spool = deployment.folder / "secrets" / "endpoint_keys", Spool(spool_of(deployment.folder), **given)
+    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode)
     server = Server("127.0.0.1", port, service)
     server.prepare()
     service.start()

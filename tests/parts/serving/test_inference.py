@@ -1,5 +1,7 @@
 """The endpoint's protocols over real HTTP: the same answers as the button, in each of them."""
 
+import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,7 +104,7 @@ def test_a_request_may_name_a_version_which_is_loaded_if_need_be(client: Client)
         answers[version] = answer.json["outputs"][0]["data"]
     assert answers == {"1": [0], "2": [0], "3": [1]}
     missing = client.post("/v2/models/robots/versions/7/infer", infer)
-    assert (missing.status, "no version 7" in missing.error["message"]) == (404, True)
+    assert (missing.status, "no version 7" in missing.json["error"]) == (404, True)
 
 
 def test_signatures_and_health(client: Client) -> None:
@@ -118,7 +120,7 @@ def test_signatures_and_health(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/nothing", 404), ("/v1/models/robots:fly", 404), ("/v2/models/robots/fly", 404), ("/signature?a=1&a=2", 400)],
+    [("/nothing", 404), ("/v1/models/robots:fly", 404), ("/signature?a=1&a=2", 400)],
 )
 def test_unknown_routes_are_json_errors(client: Client, path: str, status: int) -> None:
     assert client.get(path).status == status
@@ -142,3 +144,25 @@ def test_the_metrics_have_a_key_of_their_own(client: Client, folder: Path) -> No
     assert 'pantheon_requests_total{model="robots",version="1",protocol="predict",status="200"}' in text
     assert 'pantheon_serving{model="robots",version="1"} 1.0' in text
     assert reader.predict(BAD).status == 403
+
+
+def test_version_2_with_binary_tensors_and_without_a_content_type(client: Client) -> None:
+    """As NVIDIA's tritonclient sends them."""
+    inputs = [{"name": "robot-age", "datatype": "FP64", "shape": [2], "parameters": {"binary_data_size": 16}}]
+    head = json.dumps({"id": "1", "inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    binary = {"content_type": "application/octet-stream", "inference_header_content_length": str(len(head))}
+    answer = client("POST", "/v2/models/robots/infer", head + struct.pack("<2d", 50.0, 0.0), **binary)
+    assert answer.json["outputs"][0]["data"] == [0, 1]
+    body = json.dumps({"inputs": [tensor("robot-age", "FP64", [50.0])]})
+    assert client("POST", "/v2/models/robots/infer", body).json["outputs"][0]["data"] == [0]
+    assert client("POST", "/predict", head, **binary).status == 400
+
+
+def test_errors_of_version_2_are_texts_as_its_clients_expect(client: Client) -> None:
+    refused = client.post("/v2/models/robots/infer", {"inputs": [tensor("robot-age", "FP64", [99.0])]})
+    assert refused.status == 422
+    assert (refused.json["row"], refused.json["field"]) == (0, "robot-age")
+    assert refused.json["error"].startswith('Row 0, "robot-age": expected')
+    for path in ("/v2/models/nobody", "/v2/models/robots/fly", "/v2/nothing"):
+        assert isinstance(client.get(path).json["error"], str)
+    assert isinstance(Client(client.port).get("/v2/models/robots").json["error"], str)

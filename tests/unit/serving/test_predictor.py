@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from serving.model.predictor import BrokenBundle, Predictor
+from serving.model.predictor import BrokenBundle, Predictor, rounded
 from serving.model.signature import Signature
 from serving.problems import Problem
 from tests.support.bundles import EVERY_TYPE, LABELS, bundle, model, signature
@@ -100,3 +102,9 @@ def test_a_broken_bundle_is_rejected(tmp_path: Path, what: str) -> None:
     breakage(bundle(tmp_path / "b"))
     with pytest.raises(BrokenBundle, match=why):
         Predictor(tmp_path / "b", "robots", "1")
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=5))
+def test_one_row_is_rounded_as_many_are(shares: list[float]) -> None:
+    one = np.array([shares], dtype=np.float32)
+    assert rounded(one) * 2 == rounded(np.repeat(one, 2, axis=0))

@@ -1,0 +1,98 @@
+"""Routing over HTTP: policies take effect without a lost request, and a shadow changes nothing for anybody."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pantheon.routing.policy import HeaderRule, Policy, as_json
+from pantheon.store import ANY, StoredPolicy
+from serving.inference.service import Endpoint
+from serving.model.predictor import Predictor
+from serving.problems import Problem
+from tests.parts.serving.test_swap import ROW, wait_for
+from tests.support.bundles import bundle
+from tests.support.button import Client, Deployment
+from tests.support.endpoint import endpoint
+
+
+@pytest.fixture
+def served(deployment: Deployment, tmp_path: Path) -> Iterator[tuple[Deployment, Endpoint, Client]]:
+    """Version 1 answers 0 (the champion), version 2 answers 1 (the challenger), version 3 is named by nothing."""
+    deployment.publish(bundle(tmp_path / "one", bias=-40))
+    deployment.publish(bundle(tmp_path / "two", bias=40), promote=False)
+    deployment.publish(bundle(tmp_path / "three", bias=40), promote=False)
+    deployment.store.promote("robots", "2", "challenger")
+    with endpoint(deployment) as (service, client):
+        yield deployment, service, client
+
+
+def route(deployment: Deployment, **policy: Any) -> None:
+    new = Policy("robots", **policy).checked()
+    deployment.store.swap_policy("robots", StoredPolicy.new(as_json(new), new.versions), ANY)
+
+
+def versions(client: Client, requests: int = 1, **headers: str) -> Counter[str]:
+    answers = [client.post("/predict", {"payload": [ROW]}, **headers) for _ in range(requests)]
+    assert {answer.status for answer in answers} == {200}
+    return Counter(answer.headers["x-model-version"] for answer in answers)
+
+
+def test_a_pinned_version_is_loaded_and_takes_effect_within_two_seconds(
+    served: tuple[Deployment, Endpoint, Client],
+) -> None:
+    deployment, _, client = served
+    assert versions(client) == {"1": 1}
+    route(deployment, pin="3")
+    assert wait_for(lambda: versions(client) == {"3": 1}) < 2
+    deployment.store.swap_policy("robots", None, ANY)
+    assert wait_for(lambda: versions(client) == {"1": 1}) < 2
+
+
+def test_headers_and_weights(served: tuple[Deployment, Endpoint, Client]) -> None:
+    deployment, _, client = served
+    route(deployment, headers=(HeaderRule("x-customer", "new", "challenger"),))
+    wait_for(lambda: versions(client, x_customer="new") == {"2": 1})
+    assert versions(client, x_customer="old") == {"1": 1}
+    route(deployment, split=((5_000, "champion"), (10_000, "challenger")))
+    wait_for(lambda: versions(client, 20).keys() == {"1", "2"})
+    assert 50 < versions(client, 200)["2"] < 150  # seven sigma
+
+
+def test_a_policy_that_cannot_be_read_leaves_the_champion(served: tuple[Deployment, Endpoint, Client]) -> None:
+    deployment, _, client = served
+    route(deployment, pin="2")
+    wait_for(lambda: versions(client) == {"2": 1})
+    (deployment.folder / "models" / "robots" / "policy.json").write_text("{")
+    wait_for(lambda: versions(client) == {"1": 1})
+    assert "policy" in client.get("/healthz").json["models"][0]["refused"]
+
+
+@pytest.mark.parametrize("fault", ["sleeps", "raises", "refuses"])
+def test_a_shadow_changes_no_answer(
+    served: tuple[Deployment, Endpoint, Client], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, service, client = served
+    predict = Predictor.predict
+
+    def faulty(self: Predictor, *given: Any) -> Any:
+        if self.version == "2":
+            if fault == "sleeps":
+                time.sleep(0.5)
+            elif fault == "raises":
+                raise RuntimeError("a bug of the shadow")
+            else:
+                raise Problem(422, "The model has no finite answer.")
+        return predict(self, *given)
+
+    monkeypatch.setattr(Predictor, "predict", faulty)
+    route(deployment, shadows=("challenger",))
+    wait_for(lambda: service.models.hosted["robots"].policy)
+    began = time.monotonic()
+    assert versions(client, 50) == {"1": 50}
+    assert time.monotonic() - began < 5, "50 answers of a shadow that sleeps would take 25 s"
+    kind = {"sleeps": "shadow answered", "raises": "shadow failed", "refuses": "shadow refused"}[fault]
+    wait_for(lambda: service.metrics.events[kind])

@@ -111,8 +111,11 @@ def write_json(path: Path, value: Any, *, mode: int | None = None, fsync: bool =
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n", mode=mode, fsync=fsync)
 
 
-def write_once(path: Path, content: bytes, *, mode: int | None = None) -> bool:
+def write_once(path: Path, content: bytes, *, mode: int | None = None, fsync: bool = False) -> bool:
     """Write a file unless it exists; of two concurrent writers, the first one wins.
+
+    Args:
+        mode, fsync: as for ``write_bytes``.
 
     Returns:
         Whether this call wrote it.
@@ -122,11 +125,16 @@ def write_once(path: Path, content: bytes, *, mode: int | None = None) -> bool:
     try:
         with os.fdopen(create(part, mode), "wb") as file:
             file.write(content)
+            if fsync:
+                file.flush()
+                os.fsync(file.fileno())
         os.link(part, path)
     except FileExistsError:
         return False
     finally:
         part.unlink(missing_ok=True)
+    if fsync:
+        sync(path.parent)
     return True
 
 

@@ -44,7 +44,17 @@ def time_of(id_: str) -> datetime:
     Raises:
         ValueError: it is not a UUID of version 7.
     """
-    found = uuid.UUID(id_)
-    if found.version != 7:
+    if uuid.UUID(id_).version != 7:
         raise ValueError(f"{id_!r} is not a UUID of version 7")
-    return datetime.fromtimestamp((found.int >> 80) / 1000, UTC)
+    return datetime.fromtimestamp(milliseconds(str(uuid.UUID(id_))) / 1000, UTC)
+
+
+def milliseconds(id_: str) -> int:
+    """Return when an id was made, in milliseconds since the epoch; quick, with few checks.
+
+    Raises:
+        ValueError: it is not as ``new_id`` writes ids.
+    """
+    if len(id_) != 36 or id_[14] != "7":
+        raise ValueError(f"{id_!r} is not a UUID of version 7")
+    return int(id_[:8] + id_[9:13], 16)

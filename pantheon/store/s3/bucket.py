@@ -38,13 +38,14 @@ class Object:
 
 @dataclass(frozen=True)
 class Listed:
-    """An object in a listing; ``id`` is the object version, in a listing of versions."""
+    """An object in a listing; ``id`` is the object version, in a listing of versions; ``bytes`` its size, in others."""
 
     key: str
     etag: str
     modified: datetime
     id: str = ""
     deleted: bool = False
+    bytes: int = 0
 
 
 class Unchanged(Exception):
@@ -183,7 +184,7 @@ class Bucket:
         """List every object below ``prefix``, in the order of their keys."""
         for page in self._pages("list_objects_v2", prefix, Prefix=prefix):
             for raw in page.get("Contents", []):
-                yield Listed(raw["Key"], raw["ETag"], raw["LastModified"])
+                yield Listed(raw["Key"], raw["ETag"], raw["LastModified"], bytes=int(raw.get("Size", 0)))
 
     def folders(self, prefix: str) -> builtins.list[str]:
         """List the names between ``prefix`` and the next slash; some servers also list empty ones."""

@@ -1,0 +1,186 @@
+"""Read the log: every prediction exactly once, whether it is stored, merged, or still in the spool; and its feedback.
+
+The spool is looked at before the place: what is brought from one to the other meanwhile is seen twice, not missed, and
+counted once, because a file is named after its segment. If a file is removed while it is read, because it was merged or
+somebody was forgotten, everything is read again.
+"""
+
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from pantheon.errors import PantheonError
+from pantheon.predictions.ids import time_of
+from pantheon.predictions.layout import FEEDBACK, Layout, Part
+from pantheon.predictions.place import Place
+from pantheon.predictions.segments import CLOSED, segments
+from pantheon.predictions.ship import contents
+from pantheon.predictions.tables import FEEDBACKS, PREDICTIONS, tables
+
+TRIES = 5
+FETCHERS = 8  # files that are fetched at once
+MARGIN = timedelta(minutes=10)  # between the time in an id, by which it is filed, and ``at``
+KEY: Final = ("id", "row")
+# What was said, as columns beside a prediction; null where nothing was said.
+SAID: Final = {
+    "correct": "correct",
+    "value": "true_value",
+    "comment": "comment",
+    "at": "said_at",
+    "by": "said_by",
+    "source": "said_through",
+}
+_Spooled = dict[str, dict[str, pl.DataFrame]]  # by folder, then by segment
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which predictions; empty and None: all.
+
+    Attributes:
+        model, version, key: their names.
+        since, until: times of the answers, from and before (UTC).
+        id: of one request.
+        shadow: whether nobody saw the answer.
+        columns: of the result.
+        most: only the newest rows.
+    """
+
+    model: str = ""
+    version: str = ""
+    key: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    id: str = ""
+    shadow: bool | None = None
+    columns: tuple[str, ...] = ()
+    most: int | None = None
+
+    def days(self) -> tuple[date, date]:
+        """Return the first and the last day whose files may have some."""
+        first, last = date.min, date.max
+        if self.since:
+            first = (self.since.astimezone(UTC) - MARGIN).date()
+        if self.until:
+            last = (self.until.astimezone(UTC) + MARGIN).date()
+        if self.id:
+            first = last = time_of(self.id).date()
+        return first, last
+
+    def filters(self) -> pl.Expr:
+        found = pl.lit(True)
+        for column in ("model", "version", "key", "id"):
+            if value := getattr(self, column):
+                found &= pl.col(column) == value
+        if self.shadow is not None:
+            found &= pl.col("shadow") == self.shadow
+        if self.since:
+            found &= pl.col("at") >= self.since.astimezone(UTC)
+        if self.until:
+            found &= pl.col("at") < self.until.astimezone(UTC)
+        return found
+
+
+def predictions(
+    place: Place,
+    spool: Path | None,
+    *,
+    model: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    version: str = "",
+    key: str = "",
+    id: str = "",
+    shadow: bool | None = None,
+    columns: Iterable[str] = (),
+    most: int | None = None,
+) -> pl.DataFrame:
+    """Return predictions, oldest first, with the columns of ``tables.PREDICTIONS`` and the values of ``SAID``.
+
+    Args:
+        spool: the folder of segments that are not stored yet; None: leave them out.
+        model, version, key, id, since, until, shadow, columns, most: see ``Wanted``.
+
+    Raises:
+        PantheonError: the place cannot be reached, a file is damaged, or ``id`` is not an id.
+    """
+    wanted = Wanted(model, version, key, since, until, id, shadow, tuple(columns), most)
+    try:
+        days = wanted.days()
+    except ValueError:
+        raise PantheonError(
+            f"{id!r} is not the id of a request.", "It is the header x-request-id of its answer."
+        ) from None
+    for _ in range(TRIES):
+        with tempfile.TemporaryDirectory(prefix="predictions-") as folder:
+            try:
+                return _read(place, spool, wanted, days, Path(folder))
+            except FileNotFoundError:
+                continue
+    raise PantheonError(f"the files in {place.where} change all the time.", "Try again.", 1)
+
+
+def _read(place: Place, spool: Path | None, wanted: Wanted, days: tuple[date, date], folder: Path) -> pl.DataFrame:
+    spooled = _spooled(spool) if spool else {}
+    layout = Layout(place)
+    models = None if not wanted.model else (wanted.model, FEEDBACK)
+    parts = {part.folder: part for part in layout.parts(models)}
+    for name in spooled:
+        parts.setdefault(name, Part(name))
+    chosen = [part for part in parts.values() if days[0] <= part.day <= days[1]]
+    answers = [part for part in chosen if part.model != FEEDBACK and wanted.model in ("", part.model)]
+    said = [part for part in chosen if part.model == FEEDBACK]
+    found = _frame(place, answers, spooled, folder, PREDICTIONS).filter(wanted.filters())
+    if wanted.most is not None:
+        found = found.sort("at", *KEY).tail(wanted.most)
+    joined = _joined(found, _frame(place, said, spooled, folder, FEEDBACKS)).sort("at", *KEY, "shadow")
+    return (joined.select(wanted.columns) if wanted.columns else joined).collect()
+
+
+def _joined(found: pl.LazyFrame, said: pl.LazyFrame) -> pl.LazyFrame:
+    """Add the feedback: of several pieces about a row, the last one."""
+    order = ("at", "source", "by", "comment", "value", "correct")  # the same piece wins whatever the files' order
+    last = said.sort(order, nulls_last=False).unique(KEY, keep="last", maintain_order=True)
+    joined = found.join(
+        last.select(*KEY, **{name: pl.col(column) for column, name in SAID.items()}), on=KEY, how="left"
+    )
+    # users saw another version's answer, so they did not say whether a shadow's was right
+    return joined.with_columns(correct=pl.when(~pl.col("shadow")).then(pl.col("correct")))
+
+
+def _spooled(spool: Path) -> _Spooled:
+    found: _Spooled = {}
+    for path in segments(spool):
+        for each in (path, path.with_suffix(CLOSED)):  # it may be closed meanwhile
+            try:
+                records, _ = contents(each)
+            except FileNotFoundError:  # stored meanwhile
+                continue
+            for folder, table in tables(records).items():
+                found.setdefault(folder, {})[path.stem] = table
+            break
+    return found
+
+
+def _frame(
+    place: Place, parts: list[Part], spooled: _Spooled, folder: Path, schema: dict[str, pl.DataType]
+) -> pl.LazyFrame:
+    """Return what is in some folders.
+
+    Raises:
+        FileNotFoundError: a file was removed meanwhile.
+    """
+    keys = [stored.key for part in parts for stored in part.live.values()]
+    with ThreadPoolExecutor(FETCHERS) as threads:
+        paths = list(threads.map(lambda key: place.fetch(key, folder), keys))
+    if None in paths:
+        raise FileNotFoundError
+    waiting = [table for part in parts for name, table in spooled.get(part.folder, {}).items() if not part.knows(name)]
+    frames = [pl.scan_parquet([path for path in paths if path], schema=schema)] if paths else []
+    return pl.concat([*frames, *(table.lazy() for table in waiting), pl.LazyFrame(schema=schema)])

@@ -1,0 +1,113 @@
+"""Bring closed segments of the spool to the place of the log, as Parquet files.
+
+A file's name is its segment's: whatever interrupts this, repeating it stores nothing twice. A segment is removed only
+when all its files are stored.
+"""
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pantheon.errors import PantheonError
+from pantheon.files import Busy, lock, sync
+from pantheon.predictions.frames import Damage, Entry, scan
+from pantheon.predictions.layout import DATA, Layout
+from pantheon.predictions.place import Place
+from pantheon.predictions.records import Feedback
+from pantheon.predictions.segments import finished
+from pantheon.predictions.tables import parquet, tables
+
+DAMAGED = ".damaged"  # a segment with unreadable bytes: kept, its readable records are stored
+LOCK = ".storing"
+
+
+@dataclass
+class Shipped:
+    """What was brought: segments, the rows in their files, and sentences about what went wrong."""
+
+    segments: int = 0
+    rows: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@contextmanager
+def storing(spool: Path, timeout: float | None = 0.0) -> Iterator[None]:
+    """Be the only process that stores, merges and removes files of the log from this spool.
+
+    Raises:
+        PantheonError: another process does it, also after ``timeout`` seconds.
+    """
+    spool.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock(spool / LOCK, timeout=timeout):
+            yield
+    except Busy:
+        cause = f"another process stores what is in {spool}."
+        raise PantheonError(cause, "It is the service `predictions`; wait, or stop it.", 1) from None
+
+
+def ship(
+    place: Place, spool: Path, say: Callable[[str], None] = lambda line: None, layout: Layout | None = None
+) -> Shipped:
+    """Store every closed segment; the caller is ``storing``.
+
+    Args:
+        say: is told of tracebacks, which are mistakes of this program: the segment stays, and the others go on.
+
+    Raises:
+        PantheonError: the place cannot be reached or written; the segments stay.
+    """
+    layout, done = layout or Layout(place), Shipped()
+    for path in finished(spool):
+        try:
+            rows, problem = _ship(layout, path)
+        except FileNotFoundError:  # renamed a moment ago: it is closed the next time
+            continue
+        except PantheonError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one segment that cannot be stored must not hold up all others
+            say(traceback.format_exc())
+            done.problems += (f"the segment {path.name} cannot be stored: {error}.",)
+            continue
+        done.segments += 1
+        done.rows += rows
+        if problem:
+            done.problems += (problem,)
+    return done
+
+
+def contents(path: Path) -> tuple[list[Entry | Feedback], int]:
+    """Return the records of a segment, and how many bytes are damaged: not counting a last, torn record.
+
+    Raises:
+        FileNotFoundError: there is no such segment any more.
+    """
+    records: list[Entry | Feedback] = []
+    damaged = 0
+    for found in scan(path.read_bytes()):
+        if not isinstance(found, Damage):
+            records.append(found)
+        elif not found.last:
+            damaged += found.bytes
+    return records, damaged
+
+
+def _ship(layout: Layout, path: Path) -> tuple[int, str]:
+    records, damaged = contents(path)
+    rows = 0
+    for folder, table in tables(records).items():
+        rows += table.height
+        if not layout.part(folder).knows(path.stem):
+            layout.place.put_new(f"{folder}/{path.stem}{DATA}", parquet(table))
+    if not damaged:
+        path.unlink()
+        problem = ""
+    else:
+        kept = path.rename(path.with_suffix(DAMAGED))
+        problem = (
+            f"{damaged:,} bytes of a segment could not be read; it is kept as {kept}. Its other records are stored."
+        )
+    sync(path.parent)
+    return rows, problem

@@ -1,0 +1,120 @@
+"""Records as tables: one row per predicted row, and one per piece of feedback."""
+
+import io
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from pantheon.predictions.frames import Entry
+from pantheon.predictions.layout import FEEDBACK, folder_of
+from pantheon.predictions.records import Feedback
+
+MOMENT: Final = pl.Datetime("us", "UTC")
+# ``input``, ``prediction`` and ``probabilities`` are JSON texts of one row. A refused request has one row, 0, whose
+# input is all that was sent and whose prediction is null.
+PREDICTIONS: Final[dict[str, Any]] = {
+    "id": pl.String,
+    "row": pl.Int32,
+    "at": MOMENT,
+    "model": pl.String,
+    "version": pl.String,
+    "arm": pl.String,
+    "reason": pl.String,
+    "key": pl.String,
+    "ms": pl.Float64,
+    "status": pl.Int16,
+    "error": pl.String,
+    "trace": pl.String,
+    "shadow": pl.Boolean,
+    "explained": pl.Boolean,
+    "input": pl.String,
+    "prediction": pl.String,
+    "probabilities": pl.String,
+}
+FEEDBACKS: Final[dict[str, Any]] = {
+    "id": pl.String,
+    "row": pl.Int32,
+    "at": MOMENT,
+    "correct": pl.Boolean,
+    "value": pl.String,  # JSON text of the true value
+    "comment": pl.String,
+    "by": pl.String,
+    "source": pl.String,
+}
+
+
+class _Answer(msgspec.Struct):
+    prediction: list[msgspec.Raw]
+    probabilities: list[msgspec.Raw] | None = None
+
+
+_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_answer = msgspec.json.Decoder(_Answer).decode
+_Line = tuple[Any, ...]
+
+
+def tables(entries: Iterable[Entry | Feedback]) -> dict[str, pl.DataFrame]:
+    """Return the records as tables, by the folder that they belong to."""
+    lines: dict[str, list[_Line]] = {}
+    for entry in entries:
+        if isinstance(entry, Feedback):
+            lines.setdefault(folder_of(entry), []).append(_said(entry))
+        else:
+            lines.setdefault(folder_of(entry.record), []).extend(_predicted(entry))
+    return {folder: _table(found, schema_of(folder)) for folder, found in lines.items()}
+
+
+def schema_of(folder: str) -> dict[str, Any]:
+    """Return the columns of the files in a folder."""
+    return FEEDBACKS if folder.startswith(f"{FEEDBACK}/") else PREDICTIONS
+
+
+def parquet(table: pl.DataFrame) -> bytes:
+    """Return a table as the content of a Parquet file."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd", compression_level=3, statistics=True)
+    return buffer.getvalue()
+
+
+def _table(lines: list[_Line], schema: dict[str, Any]) -> pl.DataFrame:
+    """Return rows as a table: column by column, which is much faster than polars' own way."""
+    columns = zip(schema.items(), zip(*lines, strict=True), strict=True)
+    return pl.DataFrame([pl.Series(name, values, dtype, strict=True) for (name, dtype), values in columns])
+
+
+def _said(record: Feedback) -> _Line:
+    value = None if record.value is None else msgspec.json.encode(record.value).decode()
+    return record.id, record.row, record.at, record.correct, value, record.comment, record.by, record.source
+
+
+def _predicted(entry: Entry) -> list[_Line]:
+    record = entry.record
+    start = (
+        record.at,
+        record.model,
+        record.version,
+        record.arm,
+        record.reason,
+        record.key,
+        record.ms,
+        record.status,
+        record.error,
+        record.trace,
+        record.shadow,
+        record.explained,
+    )
+    id = record.id
+    if not entry.answer:
+        return [(id, 0, *start, entry.rows.decode(errors="replace") or None, None, None)]
+    rows, answer = _rows(entry.rows), _answer(entry.answer)
+    shares: list[Any] = answer.probabilities or [None] * len(rows)
+    return [
+        (id, row, *start, _text(given), _text(predicted), _text(share))
+        for row, (given, predicted, share) in enumerate(zip(rows, answer.prediction, shares, strict=True))
+    ]
+
+
+def _text(raw: msgspec.Raw | None) -> str | None:
+    return None if raw is None else str(raw, "utf-8")

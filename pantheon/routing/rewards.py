@@ -1,65 +1,58 @@
-"""Count how many answers of each version users called right and wrong, from the prediction log and its feedback.
+"""Count how many answers of each version users called right and wrong, in the prediction log joined with its feedback.
 
-The result does not depend on the order of the records: feedback may be days late, come before the record of its answer,
-twice, or name an answer that never was. So counts that were kept up to date and counts from the whole log are equal.
+The log's reader has each row of an answer once, with the last feedback about it, and no feedback about what was never
+answered. So the counts do not depend on the order of the feedback, on its delay, or on how often it came. They are
+computed from the log each time, so that nothing else has to be kept.
 """
 
-from collections.abc import Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = ("version", "shadow", "status", "prediction", "correct", "true_value")
+"""What ``counts`` needs of the log."""
 
 Counts = dict[str, tuple[int, int]]
 """By version: the number of rows whose prediction was called right, and wrong."""
 
 
-def is_right(correct: bool | None, value: Any, prediction: Any) -> bool | None:
-    """Return whether a prediction was right; None if the feedback does not say so.
+def counts(log: "pl.DataFrame") -> Counts:
+    """Count the judged rows by version.
+
+    Args:
+        log: with the columns of ``COLUMNS``, as ``pantheon.predictions.read`` returns them: one row per predicted row.
+            ``correct`` is whether it was called right; where that is null, ``true_value`` (JSON text) is compared with
+            ``prediction``. Answers of shadows do not count, since no user saw them.
+    """
+    import polars as pl
+
+    judged = log.filter(
+        ~pl.col("shadow"),
+        pl.col("status") == 200,
+        pl.col("correct").is_not_null() | pl.col("true_value").is_not_null(),
+    )
+    right = [
+        is_right(correct, value, prediction)
+        for correct, value, prediction in judged.select("correct", "true_value", "prediction").iter_rows()
+    ]
+    found: dict[str, list[int]] = {}
+    for version, good in zip(judged["version"], right, strict=True):
+        found.setdefault(version, [0, 0])[not good] += 1
+    return {version: (good, bad) for version, (good, bad) in sorted(found.items())}
+
+
+def is_right(correct: bool | None, value: str | None, prediction: str | None) -> bool:
+    """Return whether a prediction was right.
 
     Args:
         correct: what the feedback says about it.
-        value: the true value that the feedback gives, if any; counts if ``correct`` is None.
-        prediction: the answer.
+        value: the true value, which counts if ``correct`` is None; JSON text, as ``prediction``.
     """
-    if correct is not None:
-        return correct
-    return None if value is None else bool(value == prediction)
+    return correct if correct is not None else _decoded(value) == _decoded(prediction)
 
 
-class Tally:
-    """Answers and what was said about them.
-
-    About a row, the last feedback counts, by its time. If two have the same time, "wrong" counts before "right" and
-    "right" before a mere comment: any fixed rule will do. A last feedback that does not judge withdraws the judgement.
-    """
-
-    def __init__(self) -> None:
-        self._answers: dict[str, tuple[str, int, int]] = {}
-        self._said: dict[tuple[str, int], tuple[int, int]] = {}
-
-    def answered(self, id: str, version: str, rows: int, at: int) -> None:
-        """Add an answer that was sent; not one of a shadow.
-
-        Args:
-            rows: the number of its rows.
-            at: microseconds since 1970, UTC.
-        """
-        self._answers.setdefault(id, (version, rows, at))
-
-    def said(self, id: str, row: int, at: int, right: bool | None) -> None:
-        """Add feedback about a row of an answer; ``right`` as ``is_right`` returns it, ``at`` as in ``answered``."""
-        judged = (at, -1 if right is None else int(not right))
-        if judged > self._said.get((id, row), (-1, -1)):
-            self._said[id, row] = judged
-
-    def counts(self, versions: Collection[str] = (), since: int = 0) -> Counts:
-        """Count the judged rows of answers from ``since`` on.
-
-        Args:
-            versions: these are in the result even without feedback.
-            since: of the answer, not of its feedback: microseconds since 1970, UTC.
-        """
-        found = {version: [0, 0] for version in versions}
-        for (id_, row), (_, wrong) in self._said.items():
-            version, rows, at = self._answers.get(id_, ("", 0, 0))
-            if 0 <= row < rows and at >= since and wrong >= 0:
-                found.setdefault(version, [0, 0])[wrong] += 1
-        return {version: (right, wrong) for version, (right, wrong) in found.items()}
+def _decoded(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)

@@ -17,7 +17,7 @@ from pantheon.errors import PantheonError
 from pantheon.routing import policy as routing
 from pantheon.routing.choose import Chooser
 from pantheon.routing.policy import CHAMPION
-from pantheon.store import Alias, ModelStore, StoredPolicy
+from pantheon.store import Alias, Damaged, ModelStore, StoredPolicy
 from pantheon.store.records import is_version
 from serving import memory
 from serving.model.champion import POLL_SECONDS, RETRY_SECONDS, message
@@ -194,7 +194,7 @@ class Models:
             if stored:
                 routing.read(stored, old.name)
             return stored
-        except PantheonError as error:
+        except Damaged as error:
             refused[POLICY] = str(error)
         except Exception as error:  # noqa: BLE001 - the store cannot be reached: the policy from before still counts
             refused[POLICY] = message(error)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pantheon.errors import PantheonError
 from pantheon.routing import operations as route
 from pantheon.routing import policy as policies
 from pantheon.routing.choose import Chooser
+from pantheon.store import FolderStore
 from tests.parts.serving.test_swap import ROW, wait_for
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
@@ -75,3 +77,29 @@ def test_weights_change_under_load_without_a_failed_request(served: tuple[Deploy
 def changes(versions: list[str]) -> list[str]:
     """Return the sequence without repetitions of what came just before."""
     return [new for old, new in zip(["", *versions], versions, strict=False) if new != old]
+
+
+def test_the_policy_from_before_counts_while_the_store_does_not_answer(
+    served: tuple[Deployment, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, client = served
+
+    def version() -> str:
+        return client.post("/predict", {"payload": [ROW]}).headers["x-model-version"]
+
+    def refused() -> dict[str, str]:
+        found: dict[str, str] = client.get("/healthz").json["models"][0]["refused"]
+        return found
+
+    route.pin(deployment.store, "robots", "2")
+    wait_for(lambda: version() == "2")
+    with monkeypatch.context() as patched:
+
+        def down(self: FolderStore, name: str) -> None:
+            raise PantheonError("S3 does not answer.", "", 1)
+
+        patched.setattr(FolderStore, "policy", down)
+        wait_for(lambda: "S3 does not answer" in refused().get("policy", ""))
+        assert version() == "2"
+    wait_for(lambda: not refused())
+    assert version() == "2"

@@ -1,6 +1,7 @@
-"""The bandit's counts do not depend on the order of the log, and its shares follow them above the floor."""
+"""The bandit counts what users judged, and its shares follow the counts above the floor."""
 
 import random
+from typing import Any
 
 import polars as pl
 import pytest
@@ -8,80 +9,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pantheon.routing.bandit import chances, posterior, shares
-from pantheon.routing.rewards import Counts, Tally, is_right
-
-answers = st.dictionaries(
-    st.sampled_from([f"id-{n}" for n in range(6)]),
-    st.tuples(st.sampled_from(["1", "2"]), st.integers(1, 3), st.integers(0, 9)),
-)
-feedback = st.lists(
-    st.tuples(
-        st.sampled_from([f"id-{n}" for n in range(8)]),  # some are of no answer
-        st.integers(-1, 3),  # some are of no row
-        st.integers(0, 50),
-        st.sampled_from([True, False, None]),
-    ),
-    max_size=30,
-    unique_by=lambda each: each[:3],  # two at the same time are a case of its own
-)
-Answers = dict[str, tuple[str, int, int]]
-Feedback = list[tuple[str, int, int, bool | None]]
+from pantheon.routing.rewards import Counts, counts
 
 
-def recomputed(answered: Answers, said: Feedback, since: int) -> Counts:
-    """Return the counts from the whole log, as a query: the last feedback about each row of each answer."""
-    given_ = pl.DataFrame(said, schema=["id", "row", "at", "right"], orient="row").with_columns(
-        pl.col("row").cast(pl.Int64), pl.col("right").cast(pl.Boolean), pl.col("id").cast(pl.String)
-    )
-    rows = [(id_, row, version) for id_, (version, n, at) in answered.items() if at >= since for row in range(n)]
-    log = pl.DataFrame(rows, schema={"id": pl.String, "row": pl.Int64, "version": pl.String}, orient="row")
-    last = given_.sort("at").group_by("id", "row").last().filter(pl.col("right").is_not_null())
-    found = log.join(last, on=["id", "row"]).group_by("version").agg(pl.col("right").sum(), n=pl.len())
-    return {version: (int(right), n - int(right)) for version, right, n in found.iter_rows()}
-
-
-@given(answers, feedback, st.integers(0, 9), st.randoms(use_true_random=False))
-def test_counts_equal_those_from_the_log_in_any_order(
-    answered: Answers, said: Feedback, since: int, chance: random.Random
-) -> None:
-    tally = Tally()
-    calls = [lambda each=each: tally.answered(each[0], each[1][0], each[1][1], each[1][2]) for each in answered.items()]
-    calls += [lambda each=each: tally.said(*each) for each in said]
-    calls += chance.sample(calls, len(calls) // 2)  # delivered twice
-    chance.shuffle(calls)  # late, early, mixed
-    for call in calls:
-        call()
-    found = tally.counts(since=since)
-    assert found == recomputed(answered, said, since)
-    assert posterior(found) == {version: (1 + a, 1 + b) for version, (a, b) in found.items()}
-
-
-def test_feedback_at_the_same_time_has_one_result() -> None:
-    results = set()
-    for order in ([True, False, None], [None, False, True], [False, True, None]):
-        tally = Tally()
-        tally.answered("id", "1", 1, 0)
-        for right in order:
-            tally.said("id", 0, 5, right)
-        results.add(tally.counts()["1"])
-    assert results == {(0, 1)}
-
-
-def test_a_later_comment_without_a_judgement_withdraws_it() -> None:
-    tally = Tally()
-    tally.answered("id", "1", 1, 0)
-    tally.said("id", 0, 5, True)
-    assert tally.counts() == {"1": (1, 0)}
-    tally.said("id", 0, 6, None)
-    assert tally.counts(["1", "2"]) == {"1": (0, 0), "2": (0, 0)}
+def log(**columns: Any) -> pl.DataFrame:
+    """Return one row of the log."""
+    row = {"version": "1", "shadow": False, "status": 200, "prediction": "1", "correct": None, "true_value": None}
+    schema = {"correct": pl.Boolean, "true_value": pl.String, "prediction": pl.String}
+    return pl.DataFrame([row | columns], schema_overrides=schema)
 
 
 @pytest.mark.parametrize(
-    ("correct", "value", "right"),
-    [(True, None, True), (False, 1, False), (None, 1, True), (None, 0, False), (None, None, None)],
+    ("columns", "expected"),
+    [
+        ({"correct": True}, {"1": (1, 0)}),
+        ({"correct": False, "true_value": "1"}, {"1": (0, 1)}),
+        ({"true_value": "1"}, {"1": (1, 0)}),
+        ({"true_value": "1.0"}, {"1": (1, 0)}),
+        ({"true_value": '"bad"', "prediction": '"bad"'}, {"1": (1, 0)}),
+        ({"true_value": "0"}, {"1": (0, 1)}),
+        ({"version": "2", "correct": True}, {"2": (1, 0)}),
+        ({}, {}),
+        ({"correct": True, "shadow": True}, {}),
+        ({"correct": True, "status": 422, "prediction": None}, {}),
+    ],
 )
-def test_a_true_value_judges_if_nothing_else_does(correct: bool | None, value: int | None, right: bool | None) -> None:
-    assert is_right(correct, value, prediction=1) is right
+def test_a_row_counts_if_a_user_saw_and_judged_it(columns: dict[str, Any], expected: Counts) -> None:
+    assert counts(log(**columns)) == expected
+
+
+def test_rows_are_counted_by_version() -> None:
+    rows = [("1", True), ("1", False), ("1", True), ("2", None), ("2", False)]
+    frame = pl.concat([log(version=version, correct=correct) for version, correct in rows])
+    assert counts(frame) == {"1": (2, 1), "2": (0, 1)}
+    assert posterior(counts(frame)) == {"1": (3, 2), "2": (1, 2)}
 
 
 def test_without_feedback_shares_are_equal_and_one_clear_winner_gets_all_but_the_floor() -> None:
@@ -96,11 +57,11 @@ def test_without_feedback_shares_are_equal_and_one_clear_winner_gets_all_but_the
         st.sampled_from(["1", "2", "3", "4"]), st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), min_size=2
     )
 )
-def test_every_arm_has_at_least_the_floor_and_the_sum_is_one(counts: Counts) -> None:
-    found = shares({version: version for version in counts}, counts)
+def test_every_arm_has_at_least_the_floor_and_the_sum_is_one(judged: Counts) -> None:
+    found = shares({version: version for version in judged}, judged)
     assert min(found.values()) >= 0.02
     assert sum(found.values()) == pytest.approx(1, abs=1e-9)
-    assert found == shares({version: version for version in counts}, counts), "the same counts, the same shares"
+    assert found == shares({version: version for version in judged}, judged), "the same counts, the same shares"
 
 
 def test_the_chance_to_be_best_is_exact_for_two_small_posteriors() -> None:
@@ -111,12 +72,12 @@ def test_the_chance_to_be_best_is_exact_for_two_small_posteriors() -> None:
 def test_thompson_sampling_finds_the_better_version_from_delayed_feedback() -> None:
     """Feedback of a batch comes one batch late; rates 0.8 and 0.9."""
     chance = random.Random(3)
-    counts, waiting = {"1": (0, 0), "2": (0, 0)}, list[tuple[str, bool]]()
+    judged, waiting = {"1": (0, 0), "2": (0, 0)}, list[tuple[str, bool]]()
     for _ in range(40):
-        division = shares({"1": "1", "2": "2"}, counts)
+        division = shares({"1": "1", "2": "2"}, judged)
         answered = chance.choices(list(division), list(division.values()), k=100)
         for version, right in waiting:
-            counts[version] = (counts[version][0] + right, counts[version][1] + (not right))
+            judged[version] = (judged[version][0] + right, judged[version][1] + (not right))
         waiting = [(version, chance.random() < {"1": 0.8, "2": 0.9}[version]) for version in answered]
-    assert shares({"1": "1", "2": "2"}, counts)["2"] > 0.95
-    assert sum(counts["2"]) > 3 * sum(counts["1"])
+    assert shares({"1": "1", "2": "2"}, judged)["2"] > 0.95
+    assert sum(judged["2"]) > 3 * sum(judged["1"])

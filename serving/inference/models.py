@@ -1,15 +1,15 @@
 """The models in this process: every version that an alias or a policy names, and a few that requests name themselves.
 
-Aliases are read again every ``POLL_SECONDS``. A model is an immutable ``Hosted``, which is replaced as a whole: a
-request uses the one that it began with, so that no request is lost by a swap. A version that is no longer named is
-dropped, and its memory is given back once its last request has been answered.
+Aliases are read again every half second (``Watch``), and a new model is found within ``NAMES_SECONDS``. A model is an
+immutable ``Hosted``, which is replaced as a whole: a request uses the one that it began with, so no request is lost
+by a swap. A version that is no longer named is dropped, and its memory is given back once its last request has been
+answered.
 """
 
 import sys
 import threading
-import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -20,12 +20,13 @@ from pantheon.routing.policy import CHAMPION
 from pantheon.store import Alias, Damaged, ModelStore, StoredPolicy
 from pantheon.store.records import is_version
 from serving import memory
-from serving.model.champion import POLL_SECONDS, RETRY_SECONDS, message
+from serving.model.champion import RETRY_SECONDS, message
 from serving.model.predictor import Predictor
 from serving.problems import Problem
 from serving.state import State
 
-LIST_SECONDS = 1.0  # between listings of models and aliases, which cost more than reading an alias
+LIST_SECONDS = 1.0  # between listings of the aliases of all models
+NAMES_SECONDS = 5.0  # between listings of the models
 PINNED = 4  # versions that only requests name, which are kept loaded
 POLICY = "policy"  # the key of ``Hosted.refused``
 NOBODY = Chooser(None, {}, ())
@@ -74,7 +75,7 @@ class Models:
         self.default = ""
         self._names: list[str] = []
         self._aliases: dict[str, list[str]] = {}
-        self._listed = 0.0
+        self._listed = self._named = float("-inf")
         self._tried: dict[tuple[str, str], float] = {}
         self._kept: dict[str, tuple[str, Alias]] = {}
         self._pinned: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
@@ -141,23 +142,28 @@ class Models:
             try:
                 self._list()
             except Exception as error:  # noqa: BLE001 - the thread must keep running to detect a fix
-                if not self._names:
+                if not self._aliases:
                     self._recall(message(error))
                     return
-            for name in self._names:
+            names = [name for name, aliases in self._aliases.items() if aliases]
+            for name in names:
                 self._replace(self._now(name))
-            if gone := self.hosted.keys() - set(self._names):
+            if gone := self.hosted.keys() - set(names):
                 self.hosted = {name: hosted for name, hosted in self.hosted.items() if name not in gone}
                 memory.give_back()
             served = self._state.served
             self.default = served if served in self.hosted or len(self.hosted) != 1 else next(iter(self.hosted))
 
     def _list(self) -> None:
-        if self._names and monotonic() - self._listed < LIST_SECONDS:
+        """List models and aliases, which costs more than reading an alias; names of models cost most."""
+        now = monotonic()
+        if now - self._listed < LIST_SECONDS:
             return
-        aliases = {name: self._store.aliases(name) for name in self._store.names()}
-        self._aliases = {name: found for name, found in aliases.items() if found}
-        self._names, self._listed = list(self._aliases), monotonic()
+        served = self._state.served
+        if now - self._named >= NAMES_SECONDS or (served and served not in self._names):
+            self._names, self._named = self._store.names(), now
+        self._aliases = {name: self._store.aliases(name) for name in self._names}
+        self._listed = now
 
     def _now(self, name: str) -> Hosted:
         """Return the model with the versions that its aliases name at present; unchanged if they cannot be read."""
@@ -266,30 +272,6 @@ def with_chooser(hosted: Hosted) -> Hosted:
     if CHAMPION in aliases:
         aliases[CHAMPION] = hosted.serving or aliases[CHAMPION]
     return replace(hosted, chooser=Chooser(policy, aliases, frozenset(hosted.loaded)))
-
-
-class Watch:
-    """Calls functions every ``POLL_SECONDS`` in a thread."""
-
-    def __init__(self, *refreshed: Callable[[], None]) -> None:
-        self._refreshed = refreshed
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._end.wait(POLL_SECONDS):
-            for refresh in self._refreshed:
-                try:
-                    refresh()
-                except Exception:  # noqa: BLE001 - the thread must keep running to detect a fix
-                    traceback.print_exc(file=sys.stderr)
 
 
 def _log(text: str) -> None:

@@ -26,10 +26,11 @@ from serving.inference.access import Keys
 from serving.inference.answering import Answering, Call
 from serving.inference.journal import Journal, Mode, Origin, trace_of
 from serving.inference.metrics import CONTENT_TYPE, Metrics
-from serving.inference.models import Hosted, Models, Watch
+from serving.inference.models import Hosted, Models
 from serving.inference.openapi import document
 from serving.inference.shadows import Shadows
 from serving.inference.targets import PREDICTIONS, Target, target
+from serving.inference.watch import Watch
 from serving.model.predictor import Predictor
 from serving.problems import Problem
 from serving.state import State
@@ -70,7 +71,8 @@ class Endpoint:
         self.answering = Answering(self.models, self.journal, self.shadows, self.metrics)
         self.guard = Guard(port, (f"{NAME}:{port}", *hosts))
         self.threads = ThreadPoolExecutor(THREADS, "models")
-        self.watch = Watch(self.keys.refresh, self.models.refresh)
+        # two threads: a store that does not answer must not hold up a revoked key
+        self.watches = Watch(self.keys.refresh), Watch(self.models.refresh)
         self.open: dict[str, tuple[str, Handler]] = {
             "/": ("GET", self.alive),
             "/healthz": ("GET", self.healthz),
@@ -91,11 +93,13 @@ class Endpoint:
         """Load keys and models, and follow their changes."""
         self.keys.refresh()
         self.models.refresh()
-        self.watch.start()
+        for watch in self.watches:
+            watch.start()
         self.shadows.start()
 
     def stop(self) -> None:
-        self.watch.stop()
+        for watch in self.watches:
+            watch.stop()
         self.shadows.stop()
         self.journal.close()
 
@@ -155,6 +159,8 @@ class Endpoint:
 
     async def predict(self, to: Target, request: Request) -> Response:
         """Answer a request for predictions on the loop."""
+        if to.verb == "explain":
+            raise Problem(501, "This endpoint does not explain predictions yet.")
         query = dict(parse_qsl(request.query))
         name = to.model or query.get("model", "") or self.models.default
         key = self.keys.need(request, name)

@@ -17,6 +17,19 @@ from pantheon.workflow import datasets, runs
 
 RETRY_SECONDS = 2.0  # for an S3 that does not answer; short, because a user waits at the terminal
 
+
+def _learn(state: Path) -> list[str]:
+    from pantheon import judged  # imports polars: only where it is used
+
+    return judged.learn(state, open_store(state, retry_seconds=RETRY_SECONDS))
+
+
+def _test(state: Path, model: str, challenger: str) -> dict[str, Any]:
+    from pantheon import judged
+
+    return judged.test(state, open_store(state, retry_seconds=RETRY_SECONDS), model, challenger)
+
+
 MODELS: dict[str, Callable[..., Any]] = {
     "models.aliases": operations.aliases,
     "models.list": operations.listed,
@@ -40,6 +53,8 @@ FOLDERS: dict[str, Callable[..., Any]] = {
         state, open_store(state, retry_seconds=RETRY_SECONDS), found
     ),
     "models.waiting": lambda state: operations.waiting(open_store(state, retry_seconds=RETRY_SECONDS)),
+    "route.learn": _learn,
+    "route.test": _test,
     "dataset": datasets.is_known,
     "dataset.leave_out": datasets.leave_out,
     "runs": runs.listed,

@@ -9,7 +9,7 @@ from pantheon.cli.options import Json, Name, Note, TierOption, completed, runnin
 
 app = typer.Typer(
     name="route",
-    help="Choose which version answers: show, weights, pin, header, sticky, shadow, bandit, clear.",
+    help="Choose which version answers: show, weights, pin, header, sticky, shadow, bandit, test, clear.",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,6 +23,7 @@ Several = Annotated[list[str], typer.Argument(metavar="VERSION...", help="versio
 By = Annotated[str, typer.Argument(metavar="BY", help="key: the API key; or the name of a header; none: chance")]
 HeaderName = Annotated[str, typer.Argument(metavar="NAME", help="the header's name, such as x-beta")]
 HeaderValue = Annotated[str, typer.Argument(metavar="VALUE", help="its exact value")]
+Challenger = Annotated[str, typer.Argument(metavar="VERSION", help="a version number or an alias")]
 Floor = Annotated[
     float, typer.Option("--floor", min=2, max=50, help="the least share of each version, in percent, from 2 on")
 ]
@@ -119,17 +120,37 @@ def bandit(
 
 
 @app.command()
+def test(
+    challenger: Challenger = "challenger",
+    tier: TierOption = "",
+    model: Model = "",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Say whether users find a version better than the champion; it may be asked at any time, as often as you like."""
+    from pantheon import terminal
+
+    found = _ask("test", tier, model, name, challenger=challenger)
+    terminal.print_json(found) if as_json else terminal.say(terminal.plain(found["sentence"]))
+
+
+@app.command()
 def clear(tier: TierOption = "", model: Model = "", name: Name = "pantheon", as_json: Json = False) -> None:
     """Remove the policy, even a damaged one: the champion answers everything."""
     _do("clear", tier, model, name, as_json)
 
 
-def _do(operation: str, tier: str, model: str, deployed: str, as_json: bool, /, **given: Any) -> None:
-    from pantheon import terminal
+def _ask(operation: str, tier: str, model: str, deployed: str, /, **given: Any) -> dict[str, Any]:
     from pantheon.deployment import routes
 
     deployment, _, engine = running(deployed, tier, f"route {operation}")
-    found = routes.ask(deployment, engine, operation, model, **given)
+    return routes.ask(deployment, engine, operation, model, **given)
+
+
+def _do(operation: str, tier: str, model: str, deployed: str, as_json: bool, /, **given: Any) -> None:
+    from pantheon import terminal
+
+    found = _ask(operation, tier, model, deployed, **given)
     terminal.print_json(found) if as_json else _print(found)
 
 

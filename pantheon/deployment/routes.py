@@ -10,7 +10,7 @@ from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 
 NONE = "none"  # what users type to remove a part of a policy
-WITHOUT_PERSON = {"show", "clear"}  # operations that record nobody
+WITHOUT_PERSON = {"show", "test", "clear"}  # operations that record nobody
 
 
 def ask(deployment: Deployment, engine: Engine, operation: str, model: str, /, **given: Any) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def learn(store: ModelStore, model: str, counts: Counts) -> bool:
         counts: of all answers since ``Bandit.since``, see ``pantheon.routing.rewards``.
 
     Returns:
-        Whether the policy was changed: not without a bandit, for a small difference, or after another change.
+        Whether the policy was changed: not without a bandit or feedback, for little, or if another change came first.
 
     Raises:
         Damaged: the policy cannot be read.
@@ -179,6 +179,8 @@ def learn(store: ModelStore, model: str, counts: Counts) -> bool:
     aliases = {name: alias.version for name, alias in aliases_of(store, model).items()}
     versions = {arm: arm if is_version(arm) else aliases.get(arm, "") for arm in old.arms}
     known = {version: counts.get(version, (0, 0)) for version in versions.values() if version}
+    if not any(map(sum, known.values())):
+        return False
     new = shares(versions, known, old.floor)
     if old.shares and max(abs(new[arm] - old.shares[arm]) for arm in old.arms) < LEAST_CHANGE:
         return False

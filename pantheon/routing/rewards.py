@@ -5,24 +5,31 @@ answered. So the counts do not depend on the order of the feedback, on its delay
 computed from the log each time, so that nothing else has to be kept.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from pantheon.routing.choose import BANDIT, STICKY, WEIGHTS
 
 if TYPE_CHECKING:
     import polars as pl
 
-COLUMNS = ("version", "shadow", "status", "prediction", "correct", "true_value")
+COLUMNS = ("version", "reason", "shadow", "status", "prediction", "correct", "true_value")
 """What ``counts`` needs of the log."""
+
+CHANCE: Final = (WEIGHTS, STICKY, BANDIT)
 
 Counts = dict[str, tuple[int, int]]
 """By version: the number of rows whose prediction was called right, and wrong."""
 
 
-def counts(log: "pl.DataFrame") -> Counts:
+def counts(log: "pl.DataFrame", reasons: Collection[str] = CHANCE) -> Counts:
     """Count the judged rows by version.
 
     Args:
+        reasons: why the version was chosen. Only versions between which chance decided can be compared: a header rule
+            or a pinned version may have got other customers or other times.
         log: with the columns of ``COLUMNS``, as ``pantheon.predictions.read`` returns them: one row per predicted row.
             ``correct`` is whether it was called right; where that is null, ``true_value`` (JSON text) is compared with
             ``prediction``. Answers of shadows do not count, since no user saw them.
@@ -31,6 +38,7 @@ def counts(log: "pl.DataFrame") -> Counts:
 
     judged = log.filter(
         ~pl.col("shadow"),
+        pl.col("reason").is_in(list(reasons)),
         pl.col("status") == 200,
         pl.col("correct").is_not_null() | pl.col("true_value").is_not_null(),
     )

@@ -63,6 +63,11 @@ def test_every_verb_sets_its_part_and_shows_the_result(home: Path) -> None:
     assert asked("clear")["set"] is False
 
 
+def test_the_test_says_a_sentence(home: Path) -> None:
+    assert "nobody has judged an answer of version 1 or 2 yet" in " ".join(run("test").output.split())
+    assert asked("test", "2")["verdict"] == "undecided"
+
+
 def test_errors_of_the_store_reach_the_command_line(home: Path) -> None:
     with pytest.raises(PantheonError, match="no version 9 of model 'robots'"):
         run("pin", "9")

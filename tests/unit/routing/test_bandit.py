@@ -14,7 +14,8 @@ from pantheon.routing.rewards import Counts, counts
 
 def log(**columns: Any) -> pl.DataFrame:
     """Return one row of the log."""
-    row = {"version": "1", "shadow": False, "status": 200, "prediction": "1", "correct": None, "true_value": None}
+    row: dict[str, Any] = {"version": "1", "reason": "weights", "shadow": False, "status": 200, "prediction": "1"}
+    row |= {"correct": None, "true_value": None}
     schema = {"correct": pl.Boolean, "true_value": pl.String, "prediction": pl.String}
     return pl.DataFrame([row | columns], schema_overrides=schema)
 
@@ -31,6 +32,7 @@ def log(**columns: Any) -> pl.DataFrame:
         ({"version": "2", "correct": True}, {"2": (1, 0)}),
         ({}, {}),
         ({"correct": True, "shadow": True}, {}),
+        ({"correct": True, "reason": "header"}, {}),
         ({"correct": True, "status": 422, "prediction": None}, {}),
     ],
 )

@@ -55,7 +55,8 @@ class Part:
     Attributes:
         live: those that count, by name.
         dead: keys that are replaced, and since when, in seconds since the epoch.
-        loose: merged files without a manifest: not yet, or never.
+        loose: merged files without a manifest that counts: not yet, or never.
+        void: manifests of merges that another process did too, at the same time: its merge counts.
         manifests: those that count, by name.
     """
 
@@ -63,6 +64,7 @@ class Part:
     live: dict[str, Stored] = field(default_factory=dict)
     dead: dict[str, float] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)
+    void: list[str] = field(default_factory=list)
     manifests: dict[str, Manifest] = field(default_factory=dict)
 
     @property
@@ -132,9 +134,7 @@ class Layout:
                 continue
             again = {each for each in manifest.replaces if each in replaced}
             if again and not any(each in part.manifests for each in manifest.replaces):
-                part.loose.append(
-                    by_key[manifest_name].key
-                )  # two processes merged the same files: the first one counts
+                part.void.append(by_key[manifest_name].key)
                 continue
             for each in manifest.replaces:
                 replaced.setdefault(each, manifest.at)

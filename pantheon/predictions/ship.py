@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pantheon.errors import PantheonError
-from pantheon.files import Busy, lock, sync
+from pantheon.files import lock, sync
 from pantheon.predictions.frames import Damage, Entry, scan
 from pantheon.predictions.layout import DATA, Layout
 from pantheon.predictions.place import Place
@@ -37,15 +37,11 @@ def storing(spool: Path, timeout: float | None = 0.0) -> Iterator[None]:
     """Be the only process that stores, merges and removes files of the log from this spool.
 
     Raises:
-        PantheonError: another process does it, also after ``timeout`` seconds.
+        Busy: another process does it, also after ``timeout`` seconds.
     """
     spool.mkdir(parents=True, exist_ok=True)
-    try:
-        with lock(spool / LOCK, timeout=timeout):
-            yield
-    except Busy:
-        cause = f"another process stores what is in {spool}."
-        raise PantheonError(cause, "It is the service `predictions`; wait, or stop it.", 1) from None
+    with lock(spool / LOCK, timeout=timeout):
+        yield
 
 
 def ship(

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from pantheon.errors import PantheonError
+from pantheon.files import Busy
 from pantheon.predictions import frames
 from pantheon.predictions import ship as module
 from pantheon.predictions.place import FolderPlace
@@ -161,7 +162,7 @@ def test_ids_that_are_not_ours_and_odd_models_are_filed_too(place: FolderPlace, 
 
 
 def test_only_one_process_stores(spool: Path) -> None:
-    with storing(spool), pytest.raises(PantheonError, match="another process stores"), storing(spool):
+    with storing(spool), pytest.raises(Busy), storing(spool):
         pass
 
 

@@ -1,0 +1,56 @@
+"""Run the service that stores the prediction log: ``python -m pantheon.predictions``.
+
+Environment: ``STATE_DIR`` the deployment's state folder, ``SPOOL_DIR`` the folder to which the endpoint writes,
+``PREDICTIONS_KEEP`` for how long predictions are kept, such as ``90d``; empty: for ever.
+"""
+
+import gc
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from pantheon import durations
+from pantheon.errors import PantheonError
+from pantheon.predictions.service import Service
+
+
+def say(line: str) -> None:
+    print(f"predictions: {line}", file=sys.stderr, flush=True)
+
+
+def kept(text: str) -> timedelta | None:
+    """Return for how long predictions are kept; None: for ever.
+
+    Raises:
+        PantheonError: it is not a duration of a day or more.
+    """
+    if not text:
+        return None
+    seconds = durations.seconds(text)
+    if seconds < durations.UNITS["d"]:
+        raise PantheonError(f"PREDICTIONS_KEEP={text} is less than a day.", "Whole days are removed, such as 90d.")
+    return timedelta(seconds=seconds)
+
+
+def main() -> int:
+    state, spool = os.environ.get("STATE_DIR", ""), os.environ.get("SPOOL_DIR", "")
+    if not state or not Path(state).is_dir() or not spool:
+        say("STATE_DIR must name a deployment's state folder, and SPOOL_DIR the endpoint's spool. `up` sets both.")
+        return 2
+    try:
+        service = Service(Path(state), Path(spool), kept(os.environ.get("PREDICTIONS_KEEP", "")), say)
+    except PantheonError as error:
+        say(str(error))
+        return error.status
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop.set())
+    gc.set_threshold(100_000, 50, 100)  # rows are many objects without cycles; looking for them halves the speed
+    say(f"storing what is in {spool}.")
+    service.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

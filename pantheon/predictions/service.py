@@ -1,0 +1,126 @@
+"""The service that stores the log: segments of the spool every second, and from time to time merges and removals."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from pantheon.errors import PantheonError, describe
+from pantheon.files import Busy
+from pantheon.predictions.compact import compact
+from pantheon.predictions.keep import asked, carry_out, retain
+from pantheon.predictions.layout import MANIFEST, Layout
+from pantheon.predictions.place import ROOT, FolderPlace, Place, open_place
+from pantheon.predictions.ship import ship, storing
+
+EVERY_SECONDS = 1.0  # between looks at the spool
+FORGET_SECONDS = 5.0
+COMPACT_SECONDS = 300.0
+RETAIN_SECONDS = 3600.0
+LONGEST_PAUSE = 10.0  # seconds, while the place does not answer
+
+
+def _never() -> float:
+    return float("-inf")
+
+
+@dataclass
+class Service:
+    """Stores what is in ``spool`` where the deployment ``state`` keeps its models.
+
+    Attributes:
+        keep: for how long predictions are kept; None: for ever.
+        say: is told what happens, as sentences; the same trouble is told once.
+    """
+
+    state: Path
+    spool: Path
+    keep: timedelta | None
+    say: Callable[[str], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+    _done: dict[str, float] = field(default_factory=dict)
+    _told: tuple[str, ...] = ()
+
+    def run(self) -> None:
+        """Work until ``stop`` is set; then store what is closed by then."""
+        with ExitStack() as held:
+            if not self._alone(held):
+                return
+            pause = EVERY_SECONDS
+            while not self.stop.wait(pause):
+                pause = EVERY_SECONDS if self.look() else min(pause * 2, LONGEST_PAUSE)
+            self.look()
+
+    def look(self) -> bool:
+        """Do what is due; return whether it worked."""
+        try:
+            trouble = self._work()
+        except PantheonError as error:
+            trouble = (str(error),)
+        except OSError as error:
+            trouble = (str(describe(error, self.spool)),)
+        for line in trouble:
+            if line not in self._told:
+                self.say(line)
+        if self._told and not trouble:
+            self.say("Predictions are stored again.")
+        self._told = trouble
+        return not trouble
+
+    def _work(self) -> tuple[str, ...]:
+        place = open_place(self.state)  # each time: the store may move
+        layout = Layout(place)
+        bring(FolderPlace(self.state / ROOT), place, self.say)
+        problems = ship(place, self.spool, self.say, layout).problems
+        if self._due("forget", FORGET_SECONDS):
+            for request in asked(place):
+                if done := carry_out(layout, self.spool, request):
+                    self.say(f"Forgotten as asked ({done.column}): {done.words()}")
+        if self.keep and self._due("retain", RETAIN_SECONDS):
+            for folder in retain(layout, self.keep):
+                self.say(f"{folder} was removed: it is older than {self.keep.days} days.")
+        if not self.stop.is_set() and self._due("compact", COMPACT_SECONDS):
+            compact(layout)
+        return problems
+
+    def _due(self, what: str, seconds: float) -> bool:
+        now = time.monotonic()
+        if now - self._done.get(what, _never()) < seconds:
+            return False
+        self._done[what] = now
+        return True
+
+    def _alone(self, held: ExitStack) -> bool:
+        """Wait until no other process stores this spool, such as the release before; return False if stopped."""
+        told = False
+        while not self.stop.is_set():
+            try:
+                held.enter_context(storing(self.spool, timeout=EVERY_SECONDS))
+            except Busy:
+                if not told:
+                    self.say(f"Another process stores what is in {self.spool}; waiting for its end.")
+                    told = True
+            else:
+                return True
+        return False
+
+
+def bring(old: Place, new: Place, say: Callable[[str], None] = lambda line: None) -> int:
+    """Move the log's files from one place to another; return how many. Interrupted, the next call goes on.
+
+    Manifests go first and are removed last, so that nothing that is replaced counts again in between.
+    """
+    if old.where == new.where:
+        return 0
+    keys = sorted((stored.key for stored in old.list()), key=lambda key: (not key.endswith(MANIFEST), key))
+    for key in keys:
+        if (content := old.read(key)) is not None:
+            new.put_new(key, content)
+    for key in reversed(keys):  # data first: what is still here is explained by its manifest
+        old.remove(key)
+    if keys:
+        say(f"{len(keys):,} files of the log were moved from {old.where} to {new.where}.")
+    return len(keys)

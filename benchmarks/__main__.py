@@ -20,7 +20,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("serving", "data", "training", "runs", "store", "startup", "zeus", "odysseus", "versioning", "compose")
+PARTS = tuple(
+    ["serving", "endpoint", "data", "training", "runs", "store", "startup", "zeus", "odysseus", "versioning", "compose"]
+)
 
 
 def machine() -> dict[str, Any]:

@@ -54,7 +54,8 @@ def load(server: Server, clients: int, body: Path, seconds: float = SECONDS) -> 
     if wrk is None:
         sys.exit("wrk is not installed: apt-get install wrk")
     command = [wrk, "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "-s", str(HERE / "request.lua"), server.url]
-    done = subprocess.run(command, env=os.environ | {"BODY": str(body)}, capture_output=True, text=True, check=True)
+    env = os.environ | {"BODY": str(body), "AUTHORIZATION": server.authorization}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     if found["wrong"]:
         raise RuntimeError(f"{server.name}: {found['wrong']:.0f} requests were not answered at {clients} clients")

@@ -1,6 +1,9 @@
 -- wrk: POST the file BODY; one line of JSON at the end.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
+if os.getenv("AUTHORIZATION") ~= "" then
+  wrk.headers["Authorization"] = os.getenv("AUTHORIZATION")
+end
 local file = assert(io.open(os.getenv("BODY"), "rb"))
 wrk.body = file:read("*a")
 file:close()

@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from pantheon import keys
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / ".pantheon" / "bench"
@@ -35,6 +37,7 @@ class Server:
         path: of its prediction route.
         body: returns a request's JSON for a number of rows.
         answer: returns the predictions in a response's JSON.
+        authorization: the header of each request; empty: none.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Server:
     body: Callable[[int], Any]
     answer: Callable[[Any], list[Any]]
     environment: dict[str, str] = field(default_factory=dict)
+    authorization: str = ""
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -51,9 +55,10 @@ class Server:
         return f"http://127.0.0.1:{self.port}{self.path}"
 
     def ask(self, rows: int) -> list[Any]:
-        request = urllib.request.Request(
-            self.url, json.dumps(self.body(rows)).encode(), {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"} | (
+            {"Authorization": self.authorization} if self.authorization else {}
         )
+        request = urllib.request.Request(self.url, json.dumps(self.body(rows)).encode(), headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=20) as answer:
             return self.answer(json.load(answer))
@@ -116,6 +121,20 @@ def button(state: Path) -> Server:
         lambda rows: {"payload": objects(rows)},
         lambda answer: list(answer["prediction"]),
         {"STATE_DIR": str(state), "BUTTON_HOST": "127.0.0.1", "BUTTON_PORT": "PORT", "PYTHONPATH": str(ROOT)},
+    )
+
+
+def endpoint(state: Path, log: str = "required") -> Server:
+    """The endpoint with its log as ``ENDPOINT_LOG`` says, and a key of its own."""
+    _, token = keys.add(state, f"bench-{log}")
+    return Server(
+        "endpoint" if log == "required" else f"endpoint, log {log}",
+        [sys.executable, "-m", "serving.inference"],
+        "/predict",
+        lambda rows: {"payload": objects(rows)},
+        lambda answer: list(answer["prediction"]),
+        {"STATE_DIR": str(state), "ENDPOINT_PORT": "PORT", "ENDPOINT_LOG": log, "PYTHONPATH": str(ROOT)},
+        f"Bearer {token}",
     )
 
 

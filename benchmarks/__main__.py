@@ -20,8 +20,9 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-PARTS = tuple(
-    ["serving", "endpoint", "data", "training", "runs", "store", "startup", "zeus", "odysseus", "versioning", "compose"]
+PARTS = (
+    *("serving", "endpoint", "data", "training", "runs", "store"),
+    *("startup", "zeus", "odysseus", "versioning", "compose"),
 )
 
 

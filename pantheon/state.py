@@ -6,7 +6,8 @@ Besides the data of the services, a deployment's folder (mode 0700) contains:
     The settings that the host uses. Not mounted into services; ``settings.json.bak`` is its last good copy.
 ``state/``
     Files of the host for services, mounted read-only: ``deployment.json`` (a copy of the settings), ``store.json``
-    (where models are stored) and ``services.json`` (the state of the services). They can all be regenerated.
+    (where models are stored) and ``services.json`` (the state of the services), which can be regenerated; and
+    ``keys.json`` (hashes of API keys, see ``pantheon.keys``), which cannot.
 ``shared/``
     Files of services for the host: ``serving.json`` (which model is served) and the store's locks. Untrusted input.
 

@@ -58,6 +58,16 @@ class Journal:
             self._reported = why, time.monotonic()
             print(f"endpoint: answers are not logged: {why}", file=sys.stderr, flush=True)
 
+    @property
+    def size(self) -> int:
+        """The bytes of the spool; see ``Spool.size``."""
+        return self.spool.size if self.spool else 0
+
+    @property
+    def most(self) -> int:
+        """The largest size of the spool, bytes."""
+        return self.spool.most_bytes if self.spool else 0
+
     def write(self, record: Answered, rows: bytes, answer: bytes) -> bool:
         """Write a record; return whether it was written.
 

@@ -255,9 +255,9 @@ class Endpoint:
 
     async def healthz(self, request: Request) -> Answered:
         """Return 200 while the server runs: a deployment without a model is healthy, because it may still train one."""
-        return status.health(self.models, self.keys), None
+        return status.health(self.models, self.keys, self.journal), None
 
     async def measured(self, request: Request) -> Response:
         self.keys.need_metrics(request)
-        text = self.metrics.text(status.gauges(self.models, self.keys))
+        text = self.metrics.text(status.gauges(self.models, self.keys, self.journal))
         return Response(200, text.encode(), [("content-type", CONTENT_TYPE), ("cache-control", "no-store")])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.inference.access import Keys
+from serving.inference.journal import Journal
 from serving.inference.metrics import Labels
 from serving.inference.models import Models
 
@@ -18,7 +19,7 @@ def is_ready(models: Models) -> bool:
     return bool(models.hosted) and all(hosted.predictor for hosted in models.hosted.values())
 
 
-def health(models: Models, keys: Keys) -> dict[str, Any]:
+def health(models: Models, keys: Keys, journal: Journal) -> dict[str, Any]:
     """Return the value of ``/healthz``, which needs no key."""
     return {
         "status": "ok",
@@ -36,10 +37,11 @@ def health(models: Models, keys: Keys) -> dict[str, Any]:
         ],
         "keys": len(keys.ring),
         "problem": keys.problem or None,
+        "log": {"mode": journal.mode, "bytes": journal.size, "most_bytes": journal.most},
     }
 
 
-def gauges(models: Models, keys: Keys) -> Gauges:
+def gauges(models: Models, keys: Keys, journal: Journal) -> Gauges:
     """Return the values of the metrics at present; for ``Metrics.text``."""
     serving = [((("model", each.name), ("version", each.serving)), 1.0) for each in models.hosted.values()]
     loaded = [((("model", each.name),), float(len(each.loaded))) for each in models.hosted.values()]
@@ -48,6 +50,8 @@ def gauges(models: Models, keys: Keys) -> Gauges:
         "pantheon_serving": ("The version of each model that answers by default.", serving),
         "pantheon_versions_loaded": ("Versions that aliases and policies name, and that can answer.", loaded),
         "pantheon_versions_refused": ("Versions that cannot be loaded.", refused),
+        "pantheon_spool_bytes": ("Records that are not stored yet.", [((), float(journal.size))]),
+        "pantheon_spool_most_bytes": ("The largest size of the spool.", [((), float(journal.most))]),
         "pantheon_keys": ("API keys.", [((), float(len(keys.ring)))]),
         "process_resident_memory_bytes": ("Memory of this process.", [((), float(_resident()))]),
     }

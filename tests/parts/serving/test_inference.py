@@ -111,7 +111,7 @@ def test_signatures_and_health(client: Client) -> None:
     assert client.get("/signature").json["inputs"][0]["name"] == "robot-age"
     assert client.get("/signature?model=hours").json["task"] == "regression"
     health = Client(client.port).get("/healthz").json
-    assert (health["ready"], health["default"]) == (True, "robots")
+    assert (health["ready"], health["default"], health["log"]["mode"]) == (True, "robots", "required")
     assert [(each["model"], each["version"], each["loaded"]) for each in health["models"]] == [
         ("hours", "1", ["1"]),
         ("robots", "1", ["1", "2"]),

@@ -1,0 +1,88 @@
+"""The endpoint and the store of its log as components of a deployment, through the command line."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from pantheon.predictions.place import open_place
+from pantheon.predictions.read import predictions
+from pantheon.state import read_services
+from tests.parts.serving.test_swap import wait_for
+from tests.support import ROOT
+from tests.support.button import Client
+from tests.support.command_line import Pantheon, make_pantheon
+
+TIERS = ROOT / "tests" / "support" / "endpoint_tier"
+ROW = {"robot-age": 5, "rust-level": 9, "battery": "low"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pantheon]:
+    made = make_pantheon(tmp_path_factory.mktemp("endpoint") / "home", TRIALS="1")
+    made.settings["PANTHEON_TIERS"] = str(TIERS)
+    made("up", "answering", "--engine", "local", timeout=600)
+    try:
+        yield made
+    finally:
+        made("destroy", "--confirm", "yes")
+
+
+def service(made: Pantheon, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(each for each in made("status", "--json").json["services"] if each["name"] == name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def client(made: Pantheon) -> Client:
+    address = service(made, "endpoint")["address"]
+    token = made("keys", "add", "shop", "--models", "robots").out.strip()
+    client = Client(int(address.rpartition(":")[2]), {"Authorization": f"Bearer {token}"})
+    assert wait_for(lambda: client.predict(ROW).status == 200) < 2
+    return client
+
+
+def stored(made: Pantheon) -> set[str]:
+    """The ids in Parquet files."""
+    return set(predictions(open_place(made.state), None, model="robots")["id"])
+
+
+def test_answers_are_stored_as_files(made: Pantheon, client: Client) -> None:
+    answer = client.predict(ROW)
+    assert answer.json == {"prediction": [0]}
+    wait_for(lambda: answer.headers["x-request-id"] in stored(made), 40)
+    assert "shop" in made("keys", "list").out
+
+
+def test_a_killed_endpoint_comes_back_and_its_log_is_complete(made: Pantheon, client: Client) -> None:
+    ids = [client.predict(ROW).headers["x-request-id"] for _ in range(20)]
+    pid = next(each.pid for each in read_services(made.state).services if each.name == "endpoint")
+    psutil.Process(pid).kill()
+    wait_for(lambda: answers(client), 20)
+    wait_for(lambda: set(ids) <= stored(made), 40)
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.predict(ROW).status == 200
+    except OSError:
+        return False
+
+
+def test_services_of_the_deployment_have_keys(made: Pantheon, client: Client) -> None:
+    token = (made.state / "secrets" / "endpoint_keys" / "metrics").read_text()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{client.port}/metrics", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert b"pantheon_requests_total" in answer.read()
+    kept = json.loads((made.state / "state" / "keys.json").read_text())["keys"]
+    assert [key["name"] for key in kept] == ["shop"]
+
+
+def test_a_revoked_key_is_refused(made: Pantheon, client: Client) -> None:
+    made("keys", "revoke", "shop")
+    assert wait_for(lambda: client.predict(ROW).status == 401) < 2

@@ -43,6 +43,7 @@ class Service:
     stop: threading.Event = field(default_factory=threading.Event)
     _done: dict[str, float] = field(default_factory=dict)
     _told: tuple[str, ...] = ()
+    _layout: Layout | None = None
 
     def run(self) -> None:
         """Work until ``stop`` is set; then store what is closed by then."""
@@ -72,7 +73,9 @@ class Service:
 
     def _work(self) -> tuple[str, ...]:
         place = open_place(self.state)  # each time: the store may move
-        layout = Layout(place)
+        if self._layout is None or self._layout.place.where != place.where:
+            self._layout = Layout(place)
+        layout = self._layout
         bring(FolderPlace(self.state / ROOT), place, self.say)
         problems = ship(place, self.spool, self.say, layout).problems
         if self._due("forget", FORGET_SECONDS):

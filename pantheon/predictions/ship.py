@@ -13,7 +13,7 @@ from pathlib import Path
 from pantheon.errors import PantheonError
 from pantheon.files import lock, sync
 from pantheon.predictions.frames import Damage, Entry, scan
-from pantheon.predictions.layout import DATA, Layout
+from pantheon.predictions.layout import DATA, Layout, Part
 from pantheon.predictions.place import Place
 from pantheon.predictions.records import Feedback
 from pantheon.predictions.segments import finished
@@ -56,9 +56,10 @@ def ship(
         PantheonError: the place cannot be reached or written; the segments stay.
     """
     layout, done = layout or Layout(place), Shipped()
+    parts: dict[str, Part] = {}  # each folder is listed once: what is stored meanwhile are other segments
     for path in finished(spool):
         try:
-            rows, problem = _ship(layout, path)
+            rows, problem = _ship(layout, parts, path)
         except FileNotFoundError:  # renamed a moment ago: it is closed the next time
             continue
         except PantheonError:
@@ -90,12 +91,14 @@ def contents(path: Path) -> tuple[list[Entry | Feedback], int]:
     return records, damaged
 
 
-def _ship(layout: Layout, path: Path) -> tuple[int, str]:
+def _ship(layout: Layout, parts: dict[str, Part], path: Path) -> tuple[int, str]:
     records, damaged = contents(path)
     rows = 0
     for folder, table in tables(records).items():
         rows += table.height
-        if not layout.part(folder).knows(path.stem):
+        if folder not in parts:
+            parts[folder] = layout.part(folder)
+        if not parts[folder].knows(path.stem):
             layout.place.put_new(f"{folder}/{path.stem}{DATA}", parquet(table))
     if not damaged:
         path.unlink()

@@ -80,7 +80,7 @@ class Answering:
         predictor = call.predictor
         try:
             asked = call.asked = call.read(data)
-            if call.probabilities:
+            if asked.probabilities:
                 need_probabilities(predictor, len(asked.rows))
             answer = predictor.predict(asked.rows, asked.probabilities or few(predictor, asked), deadline)
             body = encode(call.write(asked, answer))

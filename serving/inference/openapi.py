@@ -51,14 +51,10 @@ def document(predictors: Iterable[Predictor], default: str) -> dict[str, Any]:
 
 def _paths(name: str, predictor: Predictor) -> dict[str, Any]:
     answer = ref(f"Answer-{name}")
-    explained = {"type": "object", "required": ["predictions", "explanations"]}
     tensors = {"type": "object", "required": ["inputs"], "properties": {"inputs": ref(f"Tensors-{name}")}}
     return {
         f"/v1/models/{name}": {"get": _get(f"Whether {name} is ready")},
         f"/v1/models/{name}:predict": {"post": _rows("Predict rows (protocol V1)", predictor, "instances", answer)},
-        f"/v1/models/{name}:explain": {
-            "post": _rows("Predict and explain rows (protocol V1)", predictor, "instances", explained)
-        },
         f"/v2/models/{name}": {"get": _get(f"The tensors of {name} (protocol V2)")},
         f"/v2/models/{name}/ready": {"get": _get(f"Whether {name} is ready (protocol V2)")},
         f"/v2/models/{name}/infer": {

@@ -73,7 +73,7 @@ class Endpoint:
         self.threads = ThreadPoolExecutor(THREADS, "models")
         # two threads: a store that does not answer must not hold up a revoked key
         self.watches = Watch(self.keys.refresh), Watch(self.models.refresh)
-        self.open: dict[str, tuple[str, Handler]] = {
+        self.unkeyed: dict[str, tuple[str, Handler]] = {  # they need no key, or look at it themselves
             "/": ("GET", self.alive),
             "/healthz": ("GET", self.healthz),
             "/v2/health/live": ("GET", self.live),
@@ -118,7 +118,7 @@ class Endpoint:
             return self.refuse(403, why)
         if name := repeated(request.query):
             return self.refuse(400, f'The query has "{name}" more than once.')
-        if found := self.open.get(request.path):
+        if found := self.unkeyed.get(request.path):
             return fenced(await dispatch(request, *found, NAME))
         if found := self.routes.get(request.path):
             return fenced(await dispatch(request, found[0], partial(self._with_key, found[1]), NAME))

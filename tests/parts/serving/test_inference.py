@@ -166,3 +166,8 @@ def test_errors_of_version_2_are_texts_as_its_clients_expect(client: Client) -> 
     for path in ("/v2/models/nobody", "/v2/models/robots/fly", "/v2/nothing"):
         assert isinstance(client.get(path).json["error"], str)
     assert isinstance(Client(client.port).get("/v2/models/robots").json["error"], str)
+
+
+def test_explanations_are_refused_in_words(client: Client) -> None:
+    answer = client.post("/v1/models/robots:explain", {"instances": [BAD]})
+    assert (answer.status, "explain" in answer.error["message"]) == (501, True)

@@ -4,6 +4,8 @@ Environment: ``STATE_DIR`` the deployment's state folder, ``SPOOL_DIR`` the fold
 ``PREDICTIONS_KEEP`` for how long predictions are kept, such as ``90d``; empty: for ever.
 """
 
+import contextlib
+import ctypes
 import gc
 import os
 import signal
@@ -14,6 +16,8 @@ from pathlib import Path
 from pantheon import durations
 from pantheon.errors import PantheonError
 from pantheon.predictions.service import Service
+
+M_ARENA_MAX = -8  # malloc.h
 
 
 def say(line: str) -> None:
@@ -35,6 +39,8 @@ def kept(text: str) -> timedelta | None:
 
 
 def main() -> int:
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries do not have it
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)  # by default glibc creates a heap per thread
     state, spool = os.environ.get("STATE_DIR", ""), os.environ.get("SPOOL_DIR", "")
     if not state or not Path(state).is_dir() or not spool:
         say("STATE_DIR must name a deployment's state folder, and SPOOL_DIR the endpoint's spool. `up` sets both.")

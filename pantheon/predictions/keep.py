@@ -154,7 +154,7 @@ def forget(place: Place, spool: Path, column: str, value: str, seconds: float = 
                 1,
             )
         with suppress(Busy), storing(spool):
-            ship(place, spool, layout=layout)
+            ship(place, spool, layout)
             carry_out(layout, spool, request)
         time.sleep(POLL_SECONDS)
     return done

@@ -77,7 +77,7 @@ class Service:
             self._layout = Layout(place)
         layout = self._layout
         bring(FolderPlace(self.state / ROOT), place, self.say)
-        problems = ship(place, self.spool, self.say, layout).problems
+        problems = ship(place, self.spool, layout).problems
         if self._due("forget", FORGET_SECONDS):
             for request in asked(place):
                 if done := carry_out(layout, self.spool, request):

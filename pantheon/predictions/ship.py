@@ -5,7 +5,7 @@ when all its files are stored.
 """
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +44,8 @@ def storing(spool: Path, timeout: float | None = 0.0) -> Iterator[None]:
         yield
 
 
-def ship(
-    place: Place, spool: Path, say: Callable[[str], None] = lambda line: None, layout: Layout | None = None
-) -> Shipped:
+def ship(place: Place, spool: Path, layout: Layout | None = None) -> Shipped:
     """Store every closed segment; the caller is ``storing``.
-
-    Args:
-        say: is told of tracebacks, which are mistakes of this program: the segment stays, and the others go on.
 
     Raises:
         PantheonError: the place cannot be reached or written; the segments stay.
@@ -64,9 +59,8 @@ def ship(
             continue
         except PantheonError:
             raise
-        except Exception as error:  # noqa: BLE001 - one segment that cannot be stored must not hold up all others
-            say(traceback.format_exc())
-            done.problems += (f"the segment {path.name} cannot be stored: {error}.",)
+        except Exception:  # noqa: BLE001 - a mistake of this program; the segment stays, and the others go on
+            done.problems += (f"the segment {path.name} cannot be stored: {traceback.format_exc()}",)
             continue
         done.segments += 1
         done.rows += rows

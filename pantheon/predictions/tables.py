@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import msgspec
 import polars as pl
+from msgspec.structs import astuple
 
 from pantheon.predictions.frames import Entry
 from pantheon.predictions.layout import FEEDBACK, folder_of
 from pantheon.predictions.records import Feedback
 
 MOMENT: Final = pl.Datetime("us", "UTC")
-# ``input``, ``prediction`` and ``probabilities`` are JSON texts of one row. A refused request has one row, 0, whose
-# input is all that was sent and whose prediction is null.
+# After ``row``: the fields of ``records.Answered`` in their order, then three JSON texts of one row. A request that was
+# refused, or that does not have one prediction per row, has one row, 0, with all that was sent and answered.
 PREDICTIONS: Final[dict[str, Any]] = {
     "id": pl.String,
     "row": pl.Int32,
@@ -90,25 +91,25 @@ def _said(record: Feedback) -> _Line:
 
 
 def _predicted(entry: Entry) -> list[_Line]:
-    record = entry.record
-    start = (
-        record.at,
-        record.model,
-        record.version,
-        record.arm,
-        record.reason,
-        record.key,
-        record.ms,
-        record.status,
-        record.error,
-        record.trace,
-        record.shadow,
-        record.explained,
-    )
-    id = record.id
-    if not entry.answer:
-        return [(id, 0, *start, entry.rows.decode(errors="replace") or None, None, None)]
+    id, *start = astuple(entry.record)
+    if entry.answer:
+        try:
+            return _row_by_row(id, start, entry)
+        except (ValueError, msgspec.DecodeError):
+            pass  # it is stored as a whole instead: nothing that was answered may be missing
+    given, told = (text.decode(errors="replace") or None for text in (entry.rows, entry.answer))
+    return [(id, 0, *start, given, told, None)]
+
+
+def _row_by_row(id: str, start: list[Any], entry: Entry) -> list[_Line]:
+    """Return a line per row.
+
+    Raises:
+        ValueError, msgspec.DecodeError: there is not one prediction per row, or something is not JSON.
+    """
     rows, answer = _rows(entry.rows), _answer(entry.answer)
+    if len(rows) == len(answer.prediction) == 1 and not answer.probabilities:  # most requests, and this is faster
+        return [(id, 0, *start, str(rows[0], "utf-8"), str(answer.prediction[0], "utf-8"), None)]
     shares: list[Any] = answer.probabilities or [None] * len(rows)
     return [
         (id, row, *start, _text(given), _text(predicted), _text(share))

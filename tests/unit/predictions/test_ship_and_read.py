@@ -16,9 +16,11 @@ from pantheon.predictions import frames
 from pantheon.predictions import ship as module
 from pantheon.predictions.place import FolderPlace
 from pantheon.predictions.read import predictions
+from pantheon.predictions.records import Answered, Feedback
 from pantheon.predictions.segments import segments
 from pantheon.predictions.ship import DAMAGED, ship, storing
 from pantheon.predictions.spool import Spool
+from pantheon.predictions.tables import FEEDBACKS, PREDICTIONS
 from tests.support.predictions import Fragile, Interrupted, answer, answered, rows, said, segment
 
 
@@ -118,13 +120,41 @@ def test_one_segment_that_cannot_be_stored_does_not_hold_up_the_others(
     place: FolderPlace, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = segment(spool, [(answered(), {}, 0)]), segment(spool, [(answered(), {}, 0)])
-    real, told = module.tables, []
-    monkeypatch.setattr(module, "tables", lambda entries: real(entries) if told else told.append("x") or 1 / 0)
-    done = ship(place, spool, told.append)
-    assert done.problems == (f"the segment {bad}.closed cannot be stored: division by zero.",)
-    assert "ZeroDivisionError" in told[1]
+    real, asked = module.tables, []
+    monkeypatch.setattr(module, "tables", lambda entries: real(entries) if asked else asked.append(1) or 1 / 0)
+    (problem,) = ship(place, spool).problems
+    assert problem.startswith(f"the segment {bad}.closed cannot be stored: Traceback")
+    assert "ZeroDivisionError" in problem
     assert [path.stem for path in segments(spool)] == [bad]
-    assert good
+    assert [stored.key.rpartition("/")[2] for stored in place.list()] == [f"{good}.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (b"[{}]", b'{"prediction": []}'),
+        (b"[{}, {}]", b'{"prediction": [1]}'),
+        (b"[{}]", b"{}"),
+        (b"x", b"y"),
+        (b"[", b""),
+    ],
+)
+def test_a_record_that_is_not_row_by_row_is_stored_as_a_whole(
+    place: FolderPlace, spool: Path, given: bytes, told: bytes
+) -> None:
+    with closing(Spool(spool)) as writer:
+        writer.answered(answered(), given, told)
+    assert ship(place, spool).problems == ()
+    assert predictions(place, spool).select("row", "input", "prediction").rows() == [
+        (0, given.decode(), told.decode() or None)
+    ]
+
+
+def test_columns_are_in_the_order_of_the_records_fields() -> None:
+    id, row, *others = PREDICTIONS
+    assert (id, row) == ("id", "row")
+    assert others[:-3] == list(Answered.__struct_fields__[1:])
+    assert list(FEEDBACKS) == list(Feedback.__struct_fields__)
 
 
 def test_a_damaged_segment_is_kept_and_what_is_readable_is_stored(place: FolderPlace, spool: Path) -> None:

@@ -70,5 +70,5 @@ def shown(value: object) -> str:
         return "an integer of more than 80 digits"  # str() of an int takes quadratic time
     elif isinstance(value, (dict, list)):
         return f"an {'object' if isinstance(value, dict) else 'array'} of {len(value)}"
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()  # half a character is shown as ?
     return text if len(text) <= MAX_CHARACTERS else f"{text[:MAX_CHARACTERS]}…"

@@ -107,7 +107,7 @@ class Answering:
             key=origin.key,
             ms=round((perf_counter() - call.began) * 1000, 3),
             status=problem.status if problem else 200,
-            error=problem.message if problem else "",
+            error=problem.message.encode(errors="replace").decode() if problem else "",  # it may quote half a character
             trace=origin.trace,
             explained=explained,
         )

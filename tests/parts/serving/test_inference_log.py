@@ -78,6 +78,14 @@ def test_refused_requests_are_logged_with_their_error(served: Deployment) -> Non
     assert (other.record.status, other.rows) == (400, b"[]")
 
 
+def test_an_error_that_quotes_half_a_character_is_logged(served: Deployment) -> None:
+    with endpoint(served) as (_, client):
+        for field in ("robot-age", "\\ud800"):
+            body = f'{{"payload": [{{"{field}": "\\ud800"}}]}}'.encode()
+            assert client("POST", "/predict", body, content_type="application/json").status == 422
+    assert [entry.record.status for entry in answers(served)] == [422, 422]
+
+
 def test_feedback_is_logged_with_the_keys_name(served: Deployment) -> None:
     with endpoint(served) as (_, client):
         about = client.predict(ROW).headers["x-request-id"]

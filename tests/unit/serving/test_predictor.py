@@ -108,3 +108,9 @@ def test_a_broken_bundle_is_rejected(tmp_path: Path, what: str) -> None:
 def test_one_row_is_rounded_as_many_are(shares: list[float]) -> None:
     one = np.array([shares], dtype=np.float32)
     assert rounded(one) * 2 == rounded(np.repeat(one, 2, axis=0))
+
+
+def test_half_a_character_in_a_new_category_is_a_note(tmp_path: Path) -> None:
+    town = {"name": "town", "type": "category", "nullable": True, "categories": ["Argos"], "unknown": "warn"}
+    (note,) = Predictor(bundle(tmp_path / "b", [town]), "towns", "1").signature.notes([{"town": "\ud800"}])
+    assert note.encode().decode() == '"town": the model does not know "?", and takes it as missing.'

@@ -30,6 +30,15 @@ def _test(state: Path, model: str, challenger: str) -> dict[str, Any]:
     return judged.test(state, open_store(state, retry_seconds=RETRY_SECONDS), model, challenger)
 
 
+def _predictions(operation: str) -> Callable[..., Any]:
+    def work(state: Path, **given: Any) -> Any:
+        from pantheon.predictions import operations  # imports polars: only where it is used
+
+        return getattr(operations, operation)(state, **given)
+
+    return work
+
+
 MODELS: dict[str, Callable[..., Any]] = {
     "models.aliases": operations.aliases,
     "models.list": operations.listed,
@@ -55,6 +64,10 @@ FOLDERS: dict[str, Callable[..., Any]] = {
     "models.waiting": lambda state: operations.waiting(open_store(state, retry_seconds=RETRY_SECONDS)),
     "route.learn": _learn,
     "route.test": _test,
+    "predictions.list": _predictions("listed"),
+    "predictions.show": _predictions("shown"),
+    "predictions.forget": _predictions("forget"),
+    "predictions.feedback": _predictions("take_feedback"),
     "dataset": datasets.is_known,
     "dataset.leave_out": datasets.leave_out,
     "runs": runs.listed,

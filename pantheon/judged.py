@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pantheon.predictions.place import open_place
+from pantheon.predictions.place import open_place, spool_of
 from pantheon.predictions.read import predictions
 from pantheon.routing import operations, policy, rewards
 from pantheon.routing.choose import BANDIT
@@ -13,11 +13,6 @@ from pantheon.routing.policy import CHAMPION
 from pantheon.routing.rewards import CHANCE, Counts
 from pantheon.store import Damaged, ModelStore
 from pantheon.store.records import is_version
-
-
-def spool_of(state: Path) -> Path:
-    """Return where the endpoint of a deployment writes what is not stored yet."""
-    return state / "volumes" / "spool"
 
 
 def counts(state: Path, model: str, since: str = "", reasons: Collection[str] = CHANCE) -> Counts:

@@ -137,6 +137,11 @@ class S3Place(Place):
         self._bucket.purge(f"{ROOT}/{key}")
 
 
+def spool_of(state: Path) -> Path:
+    """Return where the endpoint of a deployment writes what is not stored yet."""
+    return state / "volumes" / "spool"
+
+
 def open_place(state: Path, *, host: bool = False, retry_seconds: float = RETRY_SECONDS) -> Place:
     """Return where the log of the deployment ``state`` is: where its models are.
 

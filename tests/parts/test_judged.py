@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pantheon import judged
 from pantheon.predictions.ids import new_id
-from pantheon.predictions.place import open_place
+from pantheon.predictions.place import open_place, spool_of
 from pantheon.predictions.records import Answered, Feedback
 from pantheon.predictions.ship import ship
 from pantheon.predictions.spool import Spool
@@ -43,14 +43,14 @@ def store(tmp_path: Path, bundle: Path) -> FolderStore:
 def log(state: Path, records: list[tuple[Answered | Feedback, bool]]) -> None:
     """Write records to the spool; after each one that is marked, store what was written until then."""
     for record, stored in records:
-        spool = Spool(judged.spool_of(state))
+        spool = Spool(spool_of(state))
         if isinstance(record, Answered):
             spool.answered(record, b'[{"x": 1}]', b'{"prediction": [1]}')
         else:
             spool.feedback(record)
         spool.close()
         if stored:
-            ship(open_place(state), judged.spool_of(state))
+            ship(open_place(state), spool_of(state))
 
 
 def answered(version: str, reason: str = "bandit") -> Answered:

@@ -1,10 +1,11 @@
 """From a request's body to its answer: read the rows, predict, write the record of the log, and the answer."""
 
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from pantheon.predictions.records import Answered
@@ -21,8 +22,11 @@ from serving.inference.metrics import Metrics
 from serving.inference.models import Hosted, Models
 from serving.inference.shadows import Result, Shadows
 from serving.inference.targets import Target
-from serving.model.predictor import Answer, Predictor, TooSlow
+from serving.model.predictor import SECONDS, Answer, Predictor, TooSlow
 from serving.problems import Problem
+
+Explain = Callable[[Predictor, list[Any]], list[dict[str, Any]]]  # rows → one explanation for each
+EXPLAINED_ROWS = 100  # of one request
 
 
 @dataclass(slots=True)
@@ -63,15 +67,24 @@ class Call:
 
 
 class Answering:
-    """Answers calls, in the threads that ``Lanes`` chooses."""
+    """Answers calls, in the threads that ``Lanes`` chooses; explanations in one of their own.
 
-    def __init__(self, models: Models, journal: Journal, shadows: Shadows, metrics: Metrics) -> None:
+    Args:
+        explain: None: explanations are refused.
+    """
+
+    def __init__(
+        self, models: Models, journal: Journal, shadows: Shadows, metrics: Metrics, explain: Explain | None = None
+    ) -> None:
+        self.explain, self.explaining = explain, ThreadPoolExecutor(1, "explain")
         self.models, self.journal, self.shadows, self.metrics = models, journal, shadows, metrics
         self.lanes = Lanes(lambda late: fenced(late.response()))
 
     def run(self, call: Call, data: bytes) -> Response | Future[Response]:
         """Answer a call; ``data`` is its body."""
         call.began = perf_counter()
+        if call.target.verb == "explain":
+            return self.explaining.submit(self.explained, call, data)
         version = f"{call.predictor.model}/{call.predictor.version}"
         return self.lanes.run(partial(self.answer, call, data), len(data), version, partial(self.failed, call))
 
@@ -83,8 +96,11 @@ class Answering:
             if asked.probabilities:
                 need_probabilities(predictor, len(asked.rows))
             answer = predictor.predict(asked.rows, asked.probabilities or few(predictor, asked), deadline)
-            body = encode(call.write(asked, answer))
-            logged = self.log(call, answer_of(answer))
+            value = call.write(asked, answer)
+            if call.target.verb == "explain":
+                value["explanations"] = self.explanations(predictor, asked)
+            body = encode(value)
+            logged = self.log(call, answer_of(answer), explained="explanations" in value)
         except TooSlow:
             raise
         except Problem as problem:
@@ -93,6 +109,23 @@ class Answering:
         for version in call.choice.shadows:
             self._shadow(call, asked, version)
         return Response(200, body, self._headers(call, logged))
+
+    def explained(self, call: Call, data: bytes) -> Response:
+        """Answer a call with explanations."""
+        try:
+            return self.answer(call, data, monotonic() + SECONDS)
+        except TooSlow as late:
+            return self.failed(call, late)
+
+    def explanations(self, predictor: Predictor, asked: Asked) -> list[dict[str, Any]]:
+        """Return an explanation for each row; raises Problem 501 or 413."""
+        if self.explain is None:
+            raise Problem(501, "This endpoint does not explain predictions.")
+        if len(asked.rows) > EXPLAINED_ROWS:
+            expected = f"at most {EXPLAINED_ROWS} rows"
+            why = f"Too many rows to explain: {expected}."
+            raise Problem(413, why, field="instances", expected=expected, got=f"{len(asked.rows):,} rows")
+        return self.explain(predictor, asked.rows)
 
     def log(self, call: Call, answer: bytes, problem: Problem | None = None, explained: bool = False) -> bool:
         """Write the record of a call; return whether it was written. Raises Problem as ``Journal.write``."""

@@ -23,7 +23,7 @@ from serving.endpoint.guard import Guard, fenced, repeated
 from serving.endpoint.rows import wants_probabilities
 from serving.inference import feedback, status, v2
 from serving.inference.access import Keys
-from serving.inference.answering import Answering, Call
+from serving.inference.answering import Answering, Call, Explain
 from serving.inference.journal import Journal, Mode, Origin, trace_of
 from serving.inference.metrics import CONTENT_TYPE, Metrics
 from serving.inference.models import Hosted, Models
@@ -51,6 +51,7 @@ class Endpoint:
         tokens: a folder with the tokens of the deployment's own services.
         spool: where the prediction log is written first; None: nowhere.
         mode: whether an answer that cannot be logged goes out; see ``Journal``.
+        explain: explains predictions; None: they are not explained.
     """
 
     def __init__(
@@ -62,13 +63,14 @@ class Endpoint:
         tokens: Path,
         spool: Spool | None,
         mode: Mode = "required",
+        explain: Explain | None = None,
     ) -> None:
         folder = State(state)
         self.models = Models(folder, open_store(state, retry_seconds=0))  # it is polled again soon
         self.keys = Keys(state, tokens)
         self.metrics = Metrics()
         self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics)
-        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics)
+        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain)
         self.guard = Guard(port, (f"{NAME}:{port}", *hosts))
         self.threads = ThreadPoolExecutor(THREADS, "models")
         # two threads: a store that does not answer must not hold up a revoked key
@@ -159,8 +161,6 @@ class Endpoint:
 
     async def predict(self, to: Target, request: Request) -> Response:
         """Answer a request for predictions on the loop."""
-        if to.verb == "explain":
-            raise Problem(501, "This endpoint does not explain predictions yet.")
         query = dict(parse_qsl(request.query))
         name = to.model or query.get("model", "") or self.models.default
         key = self.keys.need(request, name)

@@ -14,6 +14,7 @@ from typing import Any
 from pantheon import keys
 from pantheon.predictions.spool import Spool
 from pantheon.web.server import Server
+from serving.inference.answering import Explain
 from serving.inference.journal import Mode
 from serving.inference.service import Endpoint
 from tests.support import ROOT
@@ -38,12 +39,14 @@ def spool_of(state: Path) -> Path:
 
 
 @contextlib.contextmanager
-def endpoint(deployment: Deployment, mode: Mode = "required", **given: Any) -> Iterator[tuple[Endpoint, Client]]:
+def endpoint(
+    deployment: Deployment, mode: Mode = "required", explain: Explain | None = None, **given: Any
+) -> Iterator[tuple[Endpoint, Client]]:
     """The whole service in this process; ``given``: of its spool. The client has a key for all but the metrics."""
     port = free_port()
     client = with_key(deployment.folder, Client(port), f"app{port}")
     tokens, spool = deployment.folder / "secrets" / "endpoint_keys", Spool(spool_of(deployment.folder), **given)
-    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode)
+    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, explain=explain)
     server = Server("127.0.0.1", port, service)
     server.prepare()
     service.start()

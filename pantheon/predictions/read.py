@@ -123,11 +123,14 @@ def predictions(
                 return _read(place, spool, wanted, days, Path(folder))
             except FileNotFoundError:
                 continue
+            except pl.exceptions.ComputeError as error:  # polars names the file, or a copy of it with the same name
+                cause = f"a file of the log in {place.where} is damaged: {error}."
+                raise PantheonError(cause, "Restore it from a backup, or move it away.", 1) from None
     raise PantheonError(f"the files in {place.where} change all the time.", "Try again.", 1)
 
 
 def _read(place: Place, spool: Path | None, wanted: Wanted, days: tuple[date, date], folder: Path) -> pl.DataFrame:
-    spooled = _spooled(spool) if spool else {}
+    spooled = _spooled(spool, wanted, days) if spool else {}  # before the place is looked at
     layout = Layout(place)
     models = None if not wanted.model else (wanted.model, FEEDBACK)
     parts = {part.folder: part for part in layout.parts(models)}
@@ -154,7 +157,8 @@ def _joined(found: pl.LazyFrame, said: pl.LazyFrame) -> pl.LazyFrame:
     return joined.with_columns(correct=pl.when(~pl.col("shadow")).then(pl.col("correct")))
 
 
-def _spooled(spool: Path) -> _Spooled:
+def _spooled(spool: Path, wanted: Wanted, days: tuple[date, date]) -> _Spooled:
+    """Return what is wanted of the spool: all of it may be larger than the memory."""
     found: _Spooled = {}
     for path in segments(spool):
         for each in (path, path.with_suffix(CLOSED)):  # it may be closed meanwhile
@@ -163,7 +167,11 @@ def _spooled(spool: Path) -> _Spooled:
             except FileNotFoundError:  # stored meanwhile
                 continue
             for folder, table in tables(records).items():
-                found.setdefault(folder, {})[path.stem] = table
+                part = Part(folder)
+                if part.model != FEEDBACK:
+                    table = table.filter(wanted.filters())
+                if days[0] <= part.day <= days[1]:
+                    found.setdefault(folder, {})[path.stem] = table
             break
     return found
 

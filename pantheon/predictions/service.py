@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class Service:
             trouble = (str(error),)
         except OSError as error:
             trouble = (str(describe(error, self.spool)),)
+        except Exception:  # noqa: BLE001 - such as a damaged file that is merged: new segments are stored all the same
+            trouble = (traceback.format_exc(),)
         for line in trouble:
             if line not in self._told:
                 self.say(line)

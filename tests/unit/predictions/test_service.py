@@ -10,7 +10,9 @@ from pantheon.predictions import __main__ as program
 from pantheon.predictions.keep import ask, asked
 from pantheon.predictions.place import FolderPlace, open_place
 from pantheon.predictions.read import predictions
+from pantheon.predictions.segments import segments
 from pantheon.predictions.service import Service
+from pantheon.predictions.ship import ship
 from tests.support.predictions import answered, segment
 
 DAY = 86_400_000_000
@@ -55,6 +57,22 @@ def test_trouble_is_told_once_and_so_is_its_end(
     assert [service.look(), service.look()] == [True, True]
     assert said[1:] == ["Predictions are stored again."]
     assert predictions(open_place(service.state), service.spool).height == 1
+
+
+def test_a_damaged_file_does_not_stop_it(service: Service, said: list[str]) -> None:
+    for _ in range(10):
+        segment(service.spool, [(answered(), {}, 0)])
+    ship(open_place(service.state), service.spool)
+    damaged = next((service.state / "predictions").rglob("*.parquet"))
+    damaged.write_bytes(b"PAR1")
+    segment(service.spool, [(answered(), {}, 0)])
+    assert not service.look()
+    assert "parquet" in said[0]
+    assert segments(service.spool) == []
+    with pytest.raises(PantheonError, match=r"a file of the log in .* is damaged"):
+        predictions(open_place(service.state), service.spool)
+    damaged.unlink()
+    assert predictions(open_place(service.state), service.spool).height == 10
 
 
 @pytest.mark.parametrize(("text", "kept"), [("", None), ("90d", timedelta(days=90)), ("48h", timedelta(days=2))])

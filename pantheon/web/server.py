@@ -77,7 +77,7 @@ class Request:
 
     def header(self, name: str) -> str:
         """Return a header's (first) value; empty if it is missing or not ASCII."""
-        return str(self.headers[name]) if name in self.headers else ""
+        return self.headers.get(name) or ""
 
     @property
     def unread(self) -> bool:

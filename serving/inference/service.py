@@ -136,7 +136,7 @@ class Endpoint:
         to = target(request.path)
         if to is None or to.verb not in PREDICTIONS or to.verb == "explain" or self.guard.refusal(request):
             return None
-        if v2.LENGTH in request.headers:
+        if to.verb == "infer" and v2.LENGTH in request.headers:
             return None
         try:
             hosted = self.models.of(to.model)

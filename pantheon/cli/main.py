@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from pantheon.cli import ask, dvc, images, keys, look, models, route, run, stop, up
+from pantheon.cli import ask, dvc, images, keys, look, models, predictions, route, run, stop, up
 from pantheon.cli.options import completed
 from pantheon.errors import PantheonError, describe
 
@@ -28,6 +28,8 @@ for command in (
 app.add_typer(models.app)
 app.add_typer(keys.app)
 app.add_typer(route.app)
+app.command()(predictions.predictions)
+app.command()(predictions.forget)
 app.command(**dvc.OPTIONS)(dvc.dvc)
 app.command()(images.images)
 app.command("images-save")(images.images_save)

@@ -1,0 +1,122 @@
+"""``pantheon predictions`` and ``pantheon forget``: what was answered, and a person's right to be deleted from it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from pantheon.cli.options import Confirm, Json, Name, TierOption, confirm_first, running
+from pantheon.errors import PantheonError
+
+Request = Annotated[str, typer.Argument(metavar="[ID]", help="one request: the x-request-id of its answer")]
+OfModel = Annotated[str, typer.Option("--model", help="only of this model")]
+OfVersion = Annotated[str, typer.Option("--version", help="only of this version")]
+OfKey = Annotated[str, typer.Option("--key", help="only of requests with this API key, by its name")]
+Since = Annotated[str, typer.Option("--since", help="from then on: 2h, 7d, 2026-03-01 or 2026-03-01T12:30 (UTC)")]
+Until = Annotated[str, typer.Option("--until", help="before then, as --since")]
+Most = Annotated[int, typer.Option("--most", min=1, max=10_000, help="how many rows at most, the newest")]
+What = Annotated[str, typer.Argument(metavar="COLUMN=VALUE", help="which rows, such as customer=4711")]
+
+
+def predictions(
+    id: Request = "",
+    tier: TierOption = "",
+    model: OfModel = "",
+    version: OfVersion = "",
+    key: OfKey = "",
+    since: Since = "",
+    until: Until = "",
+    most: Most = 20,
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """List what the endpoint answered, or show one request: who answered, from which data, and what users said."""
+    from pantheon import terminal
+    from pantheon.deployment import inside
+
+    deployment, _, engine = running(name, tier, "predictions")
+    if id:
+        found = inside.ask(deployment, engine, "predictions.show", id=id)
+    else:
+        wanted = {"model": model, "version": version, "key": key, "since": since, "until": until, "most": most}
+        found = inside.ask(deployment, engine, "predictions.list", **wanted)
+    if as_json:
+        terminal.print_json(found)
+    elif id:
+        _print_one(found)
+    else:
+        _print_list(found)
+
+
+def forget(
+    what: What, tier: TierOption = "", confirm: Confirm = "", name: Name = "pantheon", as_json: Json = False
+) -> None:
+    """Delete every prediction whose input has this value in this column, and what users said about it, for good."""
+    from pantheon import terminal
+    from pantheon.deployment import inside
+
+    column, equals, value = what.partition("=")
+    if not (column and equals and value):
+        raise PantheonError(f"{what!r} is not COLUMN=VALUE.", "Name a column and a value, such as customer=4711.")
+    deployment, _, engine = running(name, tier, "forget")
+    if confirm != "yes":
+        cause = f"this deletes every prediction with {what} from the log, for good."
+        confirm_first(cause, deployment.command("forget", what, confirm="yes"), "yes")
+    found = inside.ask(deployment, engine, "predictions.forget", column=column, value=value)
+    terminal.print_json(found) if as_json else terminal.say(terminal.plain(found["words"]))
+
+
+def _print_list(found: dict[str, Any]) -> None:
+    from pantheon import terminal
+
+    shown = terminal.table("time (UTC)", "id", "row", "model", "version", "because of", "key", "prediction", "feedback")
+    for row in found["rows"]:
+        answered = row["error"] if row["status"] >= 400 else _json(row["prediction"])
+        reason = "shadow" if row["shadow"] else row["reason"]
+        cells = (_time(row["at"]), row["id"], row["row"], row["model"], row["version"], reason, row["key"], answered)
+        shown.add_row(*map(str, cells), _said(row))
+    terminal.out.print(shown)
+    terminal.say(f"[dim]{len(found['rows'])} rows, in {terminal.plain(found['where'])}[/]")
+
+
+def _print_one(found: dict[str, Any]) -> None:
+    from pantheon import terminal
+
+    for row in found["rows"]:
+        version = found["versions"].get(row["version"], {})
+        made = version.get("why") or f"released {version.get('created')}, from the data {version.get('data')}"
+        shadow = ", a shadow: nobody saw this answer" if row["shadow"] else ""
+        lines = {
+            "row": row["row"],
+            "time": f"{_time(row['at'])} UTC, {row['ms']:.2f} ms, status {row['status']}",
+            "answered by": f"{row['model']}, version {row['version']} ({row['reason']}{shadow})",
+            "this version": made,
+            "API key": row["key"] or "none",
+            "input": _json(row["input"]),
+            "prediction": row["error"] or _json(row["prediction"]),
+            "probabilities": _json(row["probabilities"]) if row["probabilities"] is not None else "",
+            "feedback": _said(row),
+        }
+        shown = terminal.table("", "")
+        for title, text in lines.items():
+            if text != "":
+                shown.add_row(title, str(text))
+        terminal.out.print(shown)
+
+
+def _said(row: dict[str, Any]) -> str:
+    """Return what a user said about a row, as words; empty: nothing."""
+    if row["said_at"] is None:
+        return ""
+    words = {True: "right", False: "wrong", None: ""}[row["correct"]]
+    truth = f"truly {_json(row['true_value'])}" if row["true_value"] is not None else ""
+    return "; ".join(filter(None, (words, truth, row["comment"])))
+
+
+def _time(text: str) -> str:
+    return text[:19].replace("T", " ")
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)

@@ -64,8 +64,9 @@ class Forgotten(msgspec.Struct, frozen=True):
 
     def words(self) -> str:
         """Return the report as sentences."""
-        what = f"{self.rows:,} predictions and {self.feedback:,} pieces of feedback"
-        text = f"{what} were removed from {self.files:,} files."
+        rows = f"{self.rows:,} prediction{'s' * (self.rows != 1)}"
+        said = f"{self.feedback:,} piece{'s' * (self.feedback != 1)} of feedback"
+        text = f"{rows} and {said} were removed from {self.files:,} file{'s' * (self.files != 1)}."
         if self.kept:
             text += f" These damaged files may have more; look at them and remove them: {', '.join(self.kept)}."
         return f"{text} Datasets and models that were made of them are as they were."

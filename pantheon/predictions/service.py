@@ -18,7 +18,7 @@ from pantheon.predictions.place import ROOT, FolderPlace, Place, open_place
 from pantheon.predictions.ship import ship, storing
 
 EVERY_SECONDS = 1.0  # between looks at the spool
-FORGET_SECONDS = 5.0
+FORGET_SECONDS = 10.0
 COMPACT_SECONDS = 300.0
 RETAIN_SECONDS = 3600.0
 LONGEST_PAUSE = 10.0  # seconds, while the place does not answer

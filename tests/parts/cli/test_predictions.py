@@ -48,7 +48,7 @@ def test_predictions_are_listed_shown_and_forgotten(state: Path) -> None:
     with pytest.raises(PantheonError, match=r"deletes every prediction with robot=R0 .*forget robot=R0"):
         run("forget", "robot=R0")
     words = run("forget", "robot=R0", "--confirm", "yes").output
-    assert "1 predictions and 1 pieces of feedback were removed" in " ".join(words.split())
+    assert "1 prediction and 1 piece of feedback were removed" in " ".join(words.split())
     assert [row["id"] for row in asked("predictions")["rows"]] == [records[1].id]
 
 

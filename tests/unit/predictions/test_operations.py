@@ -55,7 +55,7 @@ def test_the_newest_are_listed_and_forgotten(tmp_path: Path) -> None:
     found = ask(tmp_path, "list", most=2, since="1h")
     assert [row["id"] for row in found["rows"]] == [record.id for record in records[3:]]
     assert found["where"] == str(tmp_path / "predictions")
-    assert ask(tmp_path, "forget", column="n", value="4")["words"].startswith("1 predictions and 0 pieces")
+    assert ask(tmp_path, "forget", column="n", value="4")["words"].startswith("1 prediction and 0 pieces")
     assert [row["input"] for row in ask(tmp_path, "list", most=1)["rows"]] == [{"n": 3}]
 
 

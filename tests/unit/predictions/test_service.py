@@ -37,7 +37,7 @@ def test_one_look_stores_forgets_and_removes(service: Service, said: list[str]) 
     assert service.look()
     assert predictions(place, service.spool)["id"].to_list() == [now.id]
     assert "was removed: it is older than 30 days." in "".join(said)
-    assert "Forgotten as asked (a): 1 predictions and 0 pieces of feedback" in "".join(said)
+    assert "Forgotten as asked (a): 1 prediction and 0 pieces of feedback" in "".join(said)
     assert list(asked(place)) == []
 
 

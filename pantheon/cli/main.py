@@ -26,10 +26,10 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(models.app)
-app.add_typer(keys.app)
-app.add_typer(route.app)
-app.command()(predictions.predictions)
-app.command()(predictions.forget)
+for group in (keys.app, route.app):  # hidden until Epimetheus, whose endpoint they are for, is built
+    app.add_typer(group, hidden=True)
+app.command(hidden=True)(predictions.predictions)
+app.command(hidden=True)(predictions.forget)
 app.command(**dvc.OPTIONS)(dvc.dvc)
 app.command()(images.images)
 app.command("images-save")(images.images_save)

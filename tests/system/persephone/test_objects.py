@@ -64,7 +64,7 @@ def test_from_the_folder_to_ours_to_theirs_and_back(pantheon: Pantheon, other_s3
     assert pantheon("models", "list", AWS_PROFILE="nope").out
     secret = KEYS["AWS_SECRET_ACCESS_KEY"]
     files = {path for path in pantheon.state.rglob("*") if path.is_file() and secret in path.read_text("latin-1")}
-    assert files == {pantheon.state / "secrets" / user / "credentials" for user in ("s3", "button")}
+    assert files == {pantheon.state / "secrets" / user / "credentials" for user in ("s3", "button", "endpoint")}
 
     pantheon("up", "nemesis", "--no-run", "--s3-endpoint-url", "none")
     assert "s3" in services(pantheon)

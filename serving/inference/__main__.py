@@ -19,6 +19,7 @@ from pantheon.web.granian import leave  # noqa: E402
 from serving import memory, process  # noqa: E402
 from serving.inference.journal import MODES, Mode  # noqa: E402
 from serving.inference.service import NAME, Endpoint  # noqa: E402
+from serving.model.explain import explain  # noqa: E402
 
 
 def main() -> int:
@@ -32,7 +33,7 @@ def main() -> int:
     except (PantheonError, OSError) as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return 1
-    endpoint = Endpoint(given.state, given.port, given.hosts, tokens=tokens, spool=spool, mode=mode)
+    endpoint = Endpoint(given.state, given.port, given.hosts, tokens=tokens, spool=spool, mode=mode, explain=explain)
     return process.run(given, endpoint, endpoint.start, endpoint.stop)
 
 

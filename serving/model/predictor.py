@@ -137,6 +137,28 @@ class Predictor:
         shares = [row for answer in answers for row in answer.probabilities or []]
         return Answer([each for answer in answers for each in answer.prediction], shares or None)
 
+    def scores(self, features: Any, deadline: float) -> Any:
+        """Return the numbers behind the predictions, not rounded.
+
+        Args:
+            features: float32 (rows, inputs), encoded.
+            deadline: on the clock of ``time.monotonic``.
+
+        Returns:
+            float64 (rows, classes), the probabilities; of a regression (rows, 1), the predictions.
+
+        Raises:
+            Problem: 422, the model fails for these values, or its outputs do not fit its signature.
+            TooSlow: the model had no answer at the deadline.
+        """
+        results = self._results(features, deadline)
+        regression = self.signature.task == "regression"
+        columns = 1 if regression else len(self.signature.classes)
+        try:
+            return np.asarray(results[0 if regression else 1], dtype=np.float64).reshape(len(features), columns)
+        except (TypeError, ValueError, IndexError) as error:
+            raise Problem(422, f"The model's outputs do not fit its signature: {_first_line(error)}") from None
+
     def _run(self, features: Any, probabilities: bool, deadline: float, first: int) -> Answer:
         """Predict a part of the rows; ``first`` is the index of its first row."""
         results = self._results(features, deadline)

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections import deque
 from collections.abc import Iterable
 
 from pantheon.engines.ports import is_free
@@ -16,11 +17,17 @@ def worker() -> tuple[int, int]:
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
+# two deployments of one test must differ before either listens
+_recent: deque[int] = deque(maxlen=16)
+
+
 def free_port_offset(ports: Iterable[int] = PORTS) -> int:
-    """At random among this worker's: what an earlier test left may still be closing."""
+    """At random among this worker's, none of the last 16: what an earlier test left may still be closing."""
     number, workers = worker()
     tries = iter(lambda: random.randrange(1000 + 100 * number, 20000, 100 * workers), None)
-    return next(tried for tried in tries if all(is_free(port + tried) for port in ports))
+    chosen = next(tried for tried in tries if tried not in _recent and all(is_free(port + tried) for port in ports))
+    _recent.append(chosen)
+    return chosen
 
 
 _given: set[int] = set()

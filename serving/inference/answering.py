@@ -25,7 +25,7 @@ from serving.inference.targets import Target
 from serving.model.predictor import SECONDS, Answer, Predictor, TooSlow
 from serving.problems import Problem
 
-Explain = Callable[[Predictor, list[Any]], list[dict[str, Any]]]  # rows → one explanation for each
+Explain = Callable[[Predictor, list[Any], float], list[dict[str, Any]]]  # rows, deadline → one explanation for each
 EXPLAINED_ROWS = 100  # of one request
 
 
@@ -95,10 +95,12 @@ class Answering:
             asked = call.asked = call.read(data)
             if asked.probabilities:
                 need_probabilities(predictor, len(asked.rows))
+            if call.target.verb == "explain":
+                self.can_explain(len(asked.rows))
             answer = predictor.predict(asked.rows, asked.probabilities or few(predictor, asked), deadline)
             value = call.write(asked, answer)
-            if call.target.verb == "explain":
-                value["explanations"] = self.explanations(predictor, asked)
+            if self.explain and call.target.verb == "explain":
+                value["explanations"] = self.explain(predictor, asked.rows, deadline)
             body = encode(value)
             logged = self.log(call, answer_of(answer), explained="explanations" in value)
         except TooSlow:
@@ -117,15 +119,14 @@ class Answering:
         except TooSlow as late:
             return self.failed(call, late)
 
-    def explanations(self, predictor: Predictor, asked: Asked) -> list[dict[str, Any]]:
-        """Return an explanation for each row; raises Problem 501 or 413."""
+    def can_explain(self, rows: int) -> None:
+        """Raise Problem 501 or 413 if so many rows cannot be explained."""
         if self.explain is None:
             raise Problem(501, "This endpoint does not explain predictions.")
-        if len(asked.rows) > EXPLAINED_ROWS:
+        if rows > EXPLAINED_ROWS:
             expected = f"at most {EXPLAINED_ROWS} rows"
             why = f"Too many rows to explain: {expected}."
-            raise Problem(413, why, field="instances", expected=expected, got=f"{len(asked.rows):,} rows")
-        return self.explain(predictor, asked.rows)
+            raise Problem(413, why, field="instances", expected=expected, got=f"{rows:,} rows")
 
     def log(self, call: Call, answer: bytes, problem: Problem | None = None, explained: bool = False) -> bool:
         """Write the record of a call; return whether it was written. Raises Problem as ``Journal.write``."""

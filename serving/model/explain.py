@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from serving.model.background import Background, load
-from serving.model.predictor import SECONDS, Predictor
+from serving.model.predictor import SECONDS, Predictor, TooSlow
 from serving.model.words import sentence
 from serving.problems import Problem
 
@@ -39,10 +39,11 @@ class _Output:
     def __call__(self, features: Inputs, column: int) -> Floats:
         """float32 (rows, inputs) → float64 (rows,); raises Problem, TooSlow."""
         step = max(1, VALUES // max(features.shape[1], len(self.predictor.signature.classes)))
-        parts = [
-            self.predictor.scores(features[i : i + step], self.deadline)[:, column]
-            for i in range(0, len(features), step)
-        ]
+        parts = []
+        for i in range(0, len(features), step):
+            if monotonic() > self.deadline:  # one call is stopped at the deadline, many short ones are not
+                raise TooSlow(self.predictor.version)
+            parts.append(self.predictor.scores(features[i : i + step], self.deadline)[:, column])
         values = np.concatenate(parts)
         if not np.isfinite(values).all():
             raise Problem(
@@ -54,11 +55,11 @@ class _Output:
 def explain(
     predictor: Predictor,
     rows: Sequence[dict[str, Any]],
-    background: Background | None = None,
+    deadline: float | None = None,
     *,
+    background: Background | None = None,
     exact: int = EXACT,
     seed: int = 0,
-    deadline: float | None = None,
 ) -> list[dict[str, Any]]:
     """Return an explanation for each row.
 
@@ -87,8 +88,9 @@ def explain(
         raise Problem(503, f"Predictions of version {predictor.version} cannot be explained: {error}.") from None
     found = []
     for row, x in zip(rows, matrix, strict=True):
-        scores = predictor.scores(x[None, :], output.deadline)[0]
-        column = int(scores.argmax())
+        column = 0
+        if signature.classes:  # the class that is predicted need not have the highest probability
+            column = signature.classes.index(predictor.predict([row], False, output.deadline).prediction[0])
         base, values, all_sets = _shapley(output, column, x, background.rows, exact, seed)
         order = np.argsort(-np.abs(values), kind="stable")
         each: dict[str, Any] = {

@@ -13,7 +13,7 @@ from tests.parts.serving.test_inference_log import answers
 from tests.parts.serving.test_swap import ROW
 from tests.support.bundles import bundle
 from tests.support.button import Deployment
-from tests.support.endpoint import endpoint
+from tests.support.endpoint import endpoint, process
 
 PATH = "/v1/models/robots:explain"
 
@@ -24,12 +24,12 @@ def served(deployment: Deployment, tmp_path: Path) -> Deployment:
     return deployment
 
 
-def explain(predictor: Predictor, rows: list[Any]) -> list[dict[str, Any]]:
+def stub(predictor: Predictor, rows: list[Any], deadline: float) -> list[dict[str, Any]]:
     return [{"of": predictor.version, "features": sorted(row)} for row in rows]
 
 
 def test_an_explanation_for_each_row_which_the_log_notes(served: Deployment) -> None:
-    with endpoint(served, explain=explain) as (_, client):
+    with endpoint(served, explain=stub) as (_, client):
         answer = client.post(PATH, {"instances": [ROW, ROW]})
         assert answer.json == {
             "predictions": [0, 0],
@@ -48,10 +48,26 @@ def test_an_explanation_for_each_row_which_the_log_notes(served: Deployment) -> 
     assert records[0].id == answer.headers["x-request-id"]
 
 
+def test_the_service_explains_by_shapley_values(served: Deployment) -> None:
+    with process(served.folder) as (_, client):
+        answer = client.post(PATH, {"instances": [ROW, {"robot-age": 1}]}).json
+    for each in answer["explanations"]:
+        assert each["base"] + sum(f["shapley"] for f in each["features"]) == pytest.approx(each["output"])
+        assert 0 < each["output"] < 1 and each["words"]
+
+
+def test_too_many_rows_are_refused_before_the_model_is_asked(
+    served: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with endpoint(served, explain=stub) as (_, client):
+        monkeypatch.setattr(Predictor, "predict", lambda *given: pytest.fail("the model was asked"))
+        assert client.post(PATH, {"instances": [ROW] * 101}).status == 413
+
+
 def test_a_slow_explanation_holds_up_no_prediction(served: Deployment) -> None:
     go_on = threading.Event()
 
-    def slow(predictor: Predictor, rows: list[Any]) -> list[dict[str, Any]]:
+    def slow(predictor: Predictor, rows: list[Any], deadline: float) -> list[dict[str, Any]]:
         assert go_on.wait(10)
         raise Problem(503, "It took too long.")
 

@@ -1,13 +1,12 @@
 """Versions come and go by the store's aliases, under load, without a lost request and with their memory given back."""
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from serving.inference import models
-from tests.parts.serving.test_swap import ROW, wait_for
+from tests.parts.serving.test_swap import ROW, check_swaps, swap_under_load, wait_for
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint
@@ -18,31 +17,9 @@ def serving(client: Client, model: str = "robots") -> Any:
 
 
 def test_swaps_under_load_lose_no_request(deployment: Deployment, tmp_path: Path) -> None:
-    """Two models that answer this row differently: every answer is the one of the version that its header names."""
-    deployment.publish(bundle(tmp_path / "even", bias=40))
-    answers: list[tuple[int, str, bytes]] = []
-    end = threading.Event()
-
-    def load(client: Client) -> None:
-        while not end.is_set():
-            answer = client.predict(ROW)
-            answers.append((answer.status, answer.headers.get("x-model-version", ""), answer.body))
-
+    deployment.publish(bundle(tmp_path / "odd", bias=40))
     with endpoint(deployment) as (_, client):
-        threads = [threading.Thread(target=load, args=(client,)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for number in range(2, 6):
-            deployment.publish(bundle(tmp_path / str(number), bias=-40 if number % 2 == 0 else 40))
-            assert wait_for(lambda number=number: serving(client) == str(number)) < 2  # type: ignore[misc]
-        end.set()
-        for thread in threads:
-            thread.join()
-    assert len(answers) > 100
-    assert {status for status, _, _ in answers} == {200}
-    assert {version for _, version, _ in answers} == {"1", "2", "3", "4", "5"}
-    for _, version, body in answers:
-        assert body == (b'{"prediction":[0]}' if int(version) % 2 == 0 else b'{"prediction":[1]}')
+        check_swaps(swap_under_load(deployment, tmp_path, client, lambda: serving(client)))
 
 
 def test_models_appear_and_disappear(deployment: Deployment, tmp_path: Path) -> None:

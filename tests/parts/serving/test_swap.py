@@ -38,32 +38,43 @@ def test_the_first_model_is_detected_within_two_seconds(deployment: Deployment, 
         assert client.get("/healthz").json["since"] == deployment.store.resolve("robots").since
 
 
-def test_swaps_under_load_lose_no_request(deployment: Deployment, tmp_path: Path) -> None:
-    """Two models that answer this row differently: every answer is the one of the version that its header names."""
-    deployment.publish(bundle(tmp_path / "even", bias=40))
-    answers: list[tuple[int, str, Any]] = []
+def swap_under_load(
+    deployment: Deployment, folder: Path, client: Client, serving_version: Callable[[], Any]
+) -> list[tuple[int, str, bytes]]:
+    """Publish versions 2 to 5 while four clients send requests; return the status, version and body of each answer."""
+    answers: list[tuple[int, str, bytes]] = []
     end = threading.Event()
 
-    def load(client: Client) -> None:
+    def load() -> None:
         while not end.is_set():
             answer = client.predict(ROW)
             answers.append((answer.status, answer.headers.get("x-model-version", ""), answer.body))
 
-    with serving(deployment) as (_, client):
-        threads = [threading.Thread(target=load, args=(client,)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for number in range(2, 6):
-            deployment.publish(bundle(tmp_path / str(number), bias=-40 if number % 2 == 0 else 40))
-            assert wait_for(lambda number=number: version_of(client) == str(number)) < 2  # type: ignore[misc]
-        end.set()
-        for thread in threads:
-            thread.join()
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(2, 6):
+        deployment.publish(bundle(folder / str(number), bias=-40 if number % 2 == 0 else 40))
+        assert wait_for(lambda number=number: serving_version() == str(number)) < 2  # type: ignore[misc]
+    end.set()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def check_swaps(answers: list[tuple[int, str, bytes]]) -> None:
+    """Odd and even versions answer the row differently: every answer is that of the version that its header names."""
     assert len(answers) > 100
     assert {status for status, _, _ in answers} == {200}
     assert {version for _, version, _ in answers} == {"1", "2", "3", "4", "5"}
     for _, version, body in answers:
         assert body == (b'{"prediction":[0]}' if int(version) % 2 == 0 else b'{"prediction":[1]}')
+
+
+def test_swaps_under_load_lose_no_request(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "odd", bias=40))
+    with serving(deployment) as (_, client):
+        check_swaps(swap_under_load(deployment, tmp_path, client, lambda: version_of(client)))
 
 
 def test_an_open_page_keeps_the_pictures_of_its_version(deployment: Deployment, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from serving.model.background import SIGNATURE, TRAINING, Background
 from serving.model.explain import explain
-from serving.model.predictor import Predictor
+from serving.model.predictor import Answer, Predictor, TooSlow
 from serving.problems import Problem
 from tests.support.bundles import EVERY_TYPE, bundle
 
@@ -30,7 +31,7 @@ class Made:
 
     def values(self, x: list[float], background: Any, **given: Any) -> tuple[dict[str, Any], list[float]]:
         rows = Background(np.array(background, np.float32), "test")
-        said = explain(self.predictor, [{f"x{i}": v for i, v in enumerate(x)}], rows, **given)[0]
+        said = explain(self.predictor, [{f"x{i}": v for i, v in enumerate(x)}], background=rows, **given)[0]
         by_name = {each["name"]: each["shapley"] for each in said["features"]}
         return said, [by_name[f"x{i}"] for i in range(len(x))]
 
@@ -112,11 +113,23 @@ def test_a_class_is_explained_by_its_probability(tmp_path: Path) -> None:
     assert said["base"] == pytest.approx(sum(1 / (1 + math.exp(4 - s / 2)) for s in (3, 3)) / 2, abs=1e-6)
     assert [each["name"] for each in said["features"]] == ["rust-level", "robot-age", "battery"]
     assert said["features"][0]["value"] == 9
-    assert (
-        said["words"].startswith("Bad Condition: 97 %, with typical values 7.6 %")
-        or "Bad Condition: 97 %" in said["words"]
-    )
+    assert said["words"].startswith("Bad Condition: 97 %, with typical values ")
     assert "Most of it: rust-level 9 (" in said["words"]
+
+
+def test_the_predicted_class_is_explained_also_if_another_one_is_likelier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(bundle(tmp_path / "b"), "robots", "1")
+    likelier = explain(predictor, [ROW])[0]
+    other = next(each for each in predictor.signature.classes if predictor.signature.label(each) != likelier["of"])
+    monkeypatch.setattr(predictor, "predict", lambda *given: Answer([other], None))
+    assert explain(predictor, [ROW])[0]["output"] == pytest.approx(1 - likelier["output"])
+
+
+def test_an_explanation_ends_at_its_deadline(tmp_path: Path) -> None:
+    with pytest.raises(TooSlow):
+        explain(Predictor(bundle(tmp_path / "b"), "robots", "1"), [ROW], time.monotonic() - 1)
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

@@ -40,13 +40,16 @@ def test_all_environments_agree_on_every_version() -> None:
         for lock in (ROOT / "requirements").glob("*.txt")
     }
     shared = {package for package, _ in found["dev"]}
-    # Airflow needs another protobuf, DVC's S3 another botocore, PyCaret another IPython. The first two import light
-    # modules of ours alone, and a model of PyCaret's leaves it as ONNX.
-    of_its_own = {"uv", "airflow", "dvc", "pycaret"}
+    # Airflow needs another protobuf, DVC's S3 another botocore, PyCaret another IPython, KServe another psutil. The
+    # first two import light modules of ours alone, and a model of PyCaret's leaves it as ONNX.
+    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve"}
     for name, versions in found.items():
         known = {(package, version) for package, version in versions if package in shared}
         assert name in of_its_own or known <= found["dev"], name
     assert found["workflow"] | found["serving"] | found["cli"] <= found["dev"], "the tests run on what is shipped"
+    served = {package for package, _ in found["serving"]}
+    same = {(package, version) for package, version in found["kserve"] if package in served}
+    assert same <= found["serving"], "KServe answers as the endpoint does"
 
 
 def test_every_setting_of_the_readme_reaches_the_command_line() -> None:

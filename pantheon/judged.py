@@ -1,17 +1,24 @@
-"""What follows from users' feedback in the prediction log: a bandit's shares, and whether a challenger is better."""
+"""What follows from users' feedback in the prediction log: a bandit's shares, and whether a challenger is better.
 
+``python -m pantheon.judged STATE_DIR`` gives all bandits their shares once, and prints ``{"changed": [model, …]}``, or
+``{"cause", "cure"}`` of an error: the service ``predictions`` starts it (``pantheon.predictions.learning``).
+"""
+
+import json
+import sys
 from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pantheon.errors import PantheonError
 from pantheon.predictions.place import open_place, spool_of
 from pantheon.predictions.read import predictions
 from pantheon.routing import operations, policy, rewards
 from pantheon.routing.choose import BANDIT
 from pantheon.routing.policy import CHAMPION
 from pantheon.routing.rewards import CHANCE, Counts
-from pantheon.store import Damaged, ModelStore
+from pantheon.store import Damaged, ModelStore, open_store
 from pantheon.store.records import is_version
 
 
@@ -72,3 +79,18 @@ def test(state: Path, store: ModelStore, model: str, challenger: str = "challeng
         began.append(store.resolve(model, challenger).since)
     since = max(began, key=datetime.fromisoformat)
     return {**operations.recommend(store, model, counts(state, model, since), challenger), "since": since}
+
+
+def main(state: Path) -> int:
+    """Let all bandits of a deployment learn; print what was done."""
+    done: dict[str, Any]
+    try:
+        done, status = {"changed": learn(state, open_store(state))}, 0
+    except PantheonError as error:
+        done, status = {"cause": error.cause, "cure": error.cure}, error.status
+    print(json.dumps(done))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

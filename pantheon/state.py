@@ -69,6 +69,8 @@ class Settings(msgspec.Struct):
         schedule: when Airflow starts runs, as a cron expression; empty: never.
         variant: a variant of the tier, such as ``pycaret``; empty: none.
         s3: an external S3; None: the one that comes with the tier.
+        log: what the endpoint does with what cannot be logged: ``best-effort``, ``off``; empty: it refuses the answer.
+        predictions_keep: for how long predictions are kept, such as ``90d``; empty: for ever.
     """
 
     name: str = "pantheon"
@@ -86,6 +88,8 @@ class Settings(msgspec.Struct):
     schedule: str = ""
     variant: str = ""
     s3: OtherS3 | None = None
+    log: str = ""
+    predictions_keep: str = ""
     version: int = VERSION
 
 

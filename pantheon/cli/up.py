@@ -26,6 +26,7 @@ from pantheon.cli.options import (
     confirm_first,
     opened,
 )
+from pantheon.deployment import settings
 
 Variant = Annotated[
     str,
@@ -47,6 +48,28 @@ Bucket = Annotated[
 Schedule = Annotated[
     str | None,
     typer.Option("--schedule", envvar="PANTHEON_SCHEDULE", help="the cron schedule of Airflow's runs; off: none"),
+]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        envvar="PANTHEON_LOG",
+        parser=settings.log,
+        metavar="TEXT",
+        hidden=True,  # until Epimetheus, whose endpoint it is for, is built
+        help="answers that cannot be logged: required (refuse them), best-effort or off",
+    ),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option(
+        "--predictions-keep",
+        envvar="PANTHEON_PREDICTIONS_KEEP",
+        parser=settings.predictions_keep,
+        metavar="TEXT",
+        hidden=True,
+        help="for how long predictions are kept, such as 90d; or forever",
+    ),
 ]
 FirstRun = Annotated[
     bool, typer.Option("--run/--no-run", envvar="PANTHEON_RUN", help="run the workflow once if no model exists yet")
@@ -73,6 +96,8 @@ def up(
     s3: S3 = "",
     bucket: Bucket = "",
     schedule: Schedule = None,
+    log: Log = None,
+    predictions_keep: Keep = None,
     run: FirstRun = True,
     confirm: Confirm = "",
     as_json: Json = False,
@@ -107,6 +132,8 @@ def up(
         s3_endpoint=s3,
         s3_bucket=bucket,
         schedule=schedule,
+        log=log,
+        predictions_keep=predictions_keep,
         first_run=run,
     )
     result = starting.up(deployment, chosen, options)

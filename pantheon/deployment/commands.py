@@ -16,12 +16,16 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
     *("name", "engine", "data", "target", "variant", "without", "schedule", "port_offset", "run", "approval", "row"),
     *("service", "follow", "confirm", "json", "trials", "seed", "note", "file", "ca", "s3_endpoint_url", "s3_bucket"),
     *("at", "version", "alias", "model", "folds", "metric", "ignore", "header", "infer", "dataset"),
+    *("log", "predictions_keep"),
 }
 GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},
+    "keys": {"add", "list", "revoke"},
+    "feedback": {"import"},
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},
 }
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`
+CALLED = {"dvc", "tier", "models", "images-save", "predictions", "forget", "predict-file"}  # only with it
 DEFAULT = "pantheon"  # the default name of a deployment
 
 Value = str | int | bool
@@ -82,7 +86,7 @@ def _completed(line: str, name: str, tier: str) -> str:
     words = words[1:] if called else words
     if len(words) > 1 and words[1] in GROUPS.get(words[0], set()):
         verb, rest = f"{words[0]} {words[1]}", words[2:]
-    elif words and (words[0] in BARE or (called and words[0] in ("dvc", "tier", "models", "images-save"))):
+    elif words and (words[0] in BARE or (called and words[0] in CALLED)):
         verb, rest = words[0], words[1:]
     else:
         return line

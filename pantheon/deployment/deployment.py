@@ -18,6 +18,7 @@ from pantheon.tiers import ROOT, Tier, all_tiers, find
 FOLDERS = (
     *("state", state.SHARED, "runs", "models", "data", "predictions", "extensions", "notebooks", "logs", "volumes"),
     "repositories/main.git",
+    "volumes/spool",
 )
 RESERVED = {"bench", "dockerfiles", "envs", "uv"}
 
@@ -184,8 +185,14 @@ class Deployment:
                 port_offset=self.settings.port_offset,
                 without=[] if all_of_it else self.left_out(tier),
                 echo=terminal.echo if loud else silent,
+                environment=self.variables() | os.environ,
             ),
         )
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables of the definition that the settings set; those of the user's environment go before."""
+        values = {"ENDPOINT_LOG": self.settings.log, "PREDICTIONS_KEEP": self.settings.predictions_keep}
+        return {name: value for name, value in values.items() if value}
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:
         """Return the engine's name and the reason: the user's choice, the deployment's engine, or the default."""

@@ -31,6 +31,20 @@ class Refused(msgspec.Struct, frozen=True):
     since: str
 
 
+class Routed(msgspec.Struct, frozen=True):
+    """A model of the endpoint: why its routing policy cannot be followed, as sentences."""
+
+    model: str
+    problems: list[str] = []
+    refused: dict[str, str] = {}
+
+
+class EndpointHealth(msgspec.Struct, frozen=True):
+    """What the endpoint's ``/healthz`` says about its models."""
+
+    models: list[Routed] = []
+
+
 class Health(msgspec.Struct, frozen=True):
     """What the page's ``/healthz`` says about the served model; empty without one."""
 
@@ -135,6 +149,16 @@ def refusal(engine: Engine, patience: float = 0.0) -> dict[str, Any] | None:
         time.sleep(POLL_SECONDS)
 
 
+def routing_problems(engine: Engine) -> list[str]:
+    """Return a sentence for everything that routing policies name and that cannot answer; none without an endpoint."""
+    health = _page(engine, "/healthz", EndpointHealth, service="endpoint")
+    return [
+        f"{each.model}: {problem} See `bin/pantheon route show --model {each.model}`"
+        for each in (health.models if health else [])
+        for problem in (*each.problems, *filter(None, [each.refused.get("policy")]))
+    ]
+
+
 def waiting(deployment: Deployment, engine: Engine) -> list[dict[str, Any]]:
     """Return every challenger: ``[{"model", "version", "since", "by", "note"}]``.
 
@@ -162,10 +186,12 @@ def has_model(deployment: Deployment, engine: Engine, model: str) -> bool:
     return bool({"champion", "challenger"} & aliases(deployment, engine, model).keys())
 
 
-def _page(engine: Engine, path: str, kind: type[T], headers: Mapping[str, str] | None = None) -> T | None:
-    """Return the page's answer; None if it is down, is older than this command, or cannot answer."""
+def _page(
+    engine: Engine, path: str, kind: type[T], headers: Mapping[str, str] | None = None, service: str = "button"
+) -> T | None:
+    """Return the answer of a service over HTTP; None if it is down, is older than this command, or cannot answer."""
     try:
-        answer = Client(engine.address("button"), "the page", headers=headers, timeout=TIMEOUT).send("GET", path)
+        answer = Client(engine.address(service), service, headers=headers, timeout=TIMEOUT).send("GET", path)
         return msgspec.json.decode(answer.data, type=kind) if answer.ok else None
     except (NoAnswer, PantheonError, msgspec.DecodeError):
         return None

@@ -3,12 +3,14 @@
 import re
 from typing import Literal
 
+from pantheon import durations
 from pantheon.errors import PantheonError
 
 METRICS = (  # of ``pantheon.workflow.training.metrics``, which loads scikit-learn; a test compares them
     *("roc_auc", "accuracy", "balanced_accuracy", "f1", "pr_auc", "log_loss", "brier", "calibration_error"),
     *("rmse", "mae", "r2", "rmsle"),
 )
+LOGS = ("required", "best-effort", "off")
 HIGHEST_OFFSET = 40000  # the highest default port plus this is below 65535
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -60,6 +62,28 @@ def approval(text: str) -> Literal["auto", "required"]:
     if text == "required":
         return "required"
     raise PantheonError(f"APPROVAL={text} is not valid.", "Use APPROVAL=auto or APPROVAL=required.")
+
+
+def log(text: str) -> str:
+    """Parse ``LOG=``: what the endpoint does with an answer that cannot be logged; empty for the default."""
+    if text in LOGS:
+        return "" if text == LOGS[0] else text
+    raise PantheonError(f"LOG={text} is not valid.", f"Use one of: {', '.join(LOGS)}.")
+
+
+def predictions_keep(text: str) -> str:
+    """Parse ``PREDICTIONS_KEEP=``, such as ``90d``; empty for ``forever``."""
+    text = text.strip().lower()
+    if text in ("forever", "off", "none", ""):
+        return ""
+    try:
+        enough = durations.seconds(text) >= durations.UNITS["d"]
+    except PantheonError:
+        enough = False
+    if not enough:
+        cure = "Use a day or more, such as PREDICTIONS_KEEP=90d, or forever."
+        raise PantheonError(f"PREDICTIONS_KEEP={text} is not valid.", cure)
+    return text
 
 
 def schedule(text: str) -> str:

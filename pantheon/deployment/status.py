@@ -60,7 +60,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine, patience: float =
         "models": {"where": where, "trouble": trouble},
         "state": str(deployment.state),
         "services": services,
-        "warnings": [*engine.warnings(), *disks.warnings(deployment.state)],
+        "warnings": [*engine.warnings(), *disks.warnings(deployment.state), *inside.routing_problems(engine)],
         "logins": logins,
     }
 

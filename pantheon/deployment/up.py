@@ -42,6 +42,8 @@ class Options:
     s3_endpoint: str = ""
     s3_bucket: str = ""
     schedule: str | None = None
+    log: str | None = None
+    predictions_keep: str | None = None
     first_run: bool = True
 
 
@@ -95,7 +97,7 @@ def take_settings(this: Up) -> None:
     deployment, options = this.deployment, this.options
     storage.rebuild(deployment)
     storage.recall(deployment)
-    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric"):
+    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric", "log", "predictions_keep"):
         if (value := getattr(options, key)) is not None:
             setattr(deployment.settings, key, value)
     deployment.leave_out(this.tier, options.without)

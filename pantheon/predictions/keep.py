@@ -6,9 +6,9 @@ what was said about the rows is removed before the rows themselves: carried out 
 finds both. The caller is ``ship.storing``.
 """
 
+import errno
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -154,9 +154,15 @@ def forget(place: Place, spool: Path, column: str, value: str, seconds: float = 
                 "The service `predictions` does it as soon as they are: `bin/pantheon logs --service predictions`",
                 1,
             )
-        with suppress(Busy), storing(spool):
-            ship(place, spool, layout)
-            carry_out(layout, spool, request)
+        try:
+            with storing(spool):
+                ship(place, spool, layout)
+                carry_out(layout, spool, request)
+        except Busy:
+            pass
+        except OSError as error:
+            if error.errno != errno.EROFS:  # a task in a container can only read the spool
+                raise
         time.sleep(POLL_SECONDS)
     return done
 

@@ -1,4 +1,5 @@
-"""The service that stores the log: segments of the spool every second, and from time to time merges and removals."""
+"""The service that stores the log: segments of the spool every second, from time to time merges and removals; and what
+follows from the feedback in it: the shares of bandits."""
 
 import threading
 import time
@@ -14,12 +15,14 @@ from pantheon.files import Busy
 from pantheon.predictions.compact import compact
 from pantheon.predictions.keep import asked, carry_out, retain
 from pantheon.predictions.layout import MANIFEST, Layout
+from pantheon.predictions.learning import Learner
 from pantheon.predictions.place import ROOT, FolderPlace, Place, open_place
 from pantheon.predictions.ship import ship, storing
 
 EVERY_SECONDS = 1.0  # between looks at the spool
 FORGET_SECONDS = 10.0
 COMPACT_SECONDS = 300.0
+LEARN_SECONDS = 60.0  # the log is only read if a routing policy has a bandit
 RETAIN_SECONDS = 3600.0
 LONGEST_PAUSE = 10.0  # seconds, while the place does not answer
 
@@ -46,6 +49,9 @@ class Service:
     _told: tuple[str, ...] = ()
     _layout: Layout | None = None
 
+    def __post_init__(self) -> None:
+        self._learner = Learner(self.state, self.say)
+
     def run(self) -> None:
         """Work until ``stop`` is set; then store what is closed by then."""
         with ExitStack() as held:
@@ -54,6 +60,7 @@ class Service:
             pause = EVERY_SECONDS
             while not self.stop.wait(pause):
                 pause = EVERY_SECONDS if self.look() else min(pause * 2, LONGEST_PAUSE)
+            self._learner.end()
             self.look()
 
     def look(self) -> bool:
@@ -90,6 +97,9 @@ class Service:
                 self.say(f"{folder} was removed: it is older than {self.keep.days} days.")
         if not self.stop.is_set() and self._due("compact", COMPACT_SECONDS):
             compact(layout)
+        self._learner.look()
+        if not self.stop.is_set() and self._due("learn", LEARN_SECONDS):
+            self._learner.start()
         return problems
 
     def _due(self, what: str, seconds: float) -> bool:

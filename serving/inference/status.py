@@ -32,6 +32,7 @@ def health(models: Models, keys: Keys, journal: Journal) -> dict[str, Any]:
                 "since": hosted.predictor.since if hosted.predictor else None,
                 "loaded": sorted(hosted.loaded, key=int),
                 "refused": dict(hosted.refused),
+                "problems": list(hosted.chooser.problems),
             }
             for _, hosted in sorted(models.hosted.items())
         ],

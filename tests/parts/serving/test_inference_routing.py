@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from pantheon.routing.policy import HeaderRule, Policy, as_json
+from pantheon.predictions.ids import new_id
+from pantheon.predictions.service import Service
+from pantheon.routing.bandit import shares
+from pantheon.routing.choose import Chooser
+from pantheon.routing.policy import Bandit, HeaderRule, Policy, as_json, read
 from pantheon.store import ANY, StoredPolicy
 from serving.inference.service import Endpoint
 from serving.model.predictor import Predictor
@@ -16,7 +20,7 @@ from serving.problems import Problem
 from tests.parts.serving.test_swap import ROW, wait_for
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
-from tests.support.endpoint import endpoint
+from tests.support.endpoint import endpoint, spool_of
 
 
 @pytest.fixture
@@ -69,6 +73,46 @@ def test_a_policy_that_cannot_be_read_leaves_the_champion(served: tuple[Deployme
     (deployment.folder / "models" / "robots" / "policy.json").write_text("{")
     wait_for(lambda: versions(client) == {"1": 1})
     assert "policy" in client.get("/healthz").json["models"][0]["refused"]
+
+
+def test_what_a_policy_names_that_cannot_answer_is_a_problem(served: tuple[Deployment, Endpoint, Client]) -> None:
+    deployment, _, client = served
+    assert client.get("/healthz").json["models"][0]["problems"] == []
+    route(deployment, pin="99")
+    wait_for(lambda: client.get("/healthz").json["models"][0]["problems"])
+    (problem,) = client.get("/healthz").json["models"][0]["problems"]
+    assert problem.startswith("The policy names version 99, which does not exist")
+    assert versions(client) == {"1": 1}
+
+
+def test_the_service_of_the_log_lets_feedback_divide_the_traffic(served: tuple[Deployment, Endpoint, Client]) -> None:
+    deployment, _, client = served
+    route(deployment, bandit=Bandit(("champion", "challenger")))
+    wait_for(lambda: versions(client, 20).keys() == {"1", "2"})
+    answers = [client.post("/predict", {"payload": [ROW]}) for _ in range(60)]
+    right = [(answer.headers["x-request-id"], answer.headers["x-model-version"] == "2") for answer in answers]
+    first, (id, good) = right[0], right[-1]
+    for known, correct in [*right, first, (new_id(), True), (id, not good), (id, good)]:  # doubled, forged, corrected
+        assert client.post("/feedback", {"id": known, "correct": correct}).status == 200
+    said: list[str] = []
+    service = Service(deployment.folder, spool_of(deployment.folder), None, said.append)
+    wait_for(lambda: service.look() and said, 30)
+    assert said == ["The bandit of robots has new shares, which follow the feedback."]
+    judged = Counter(answer.headers["x-model-version"] for answer in answers)
+    counts = {"1": (0, judged["1"]), "2": (judged["2"], 0)}
+    stored = deployment.store.policy("robots")
+    assert stored
+    bandit = read(stored, "robots").bandit
+    assert bandit
+    assert bandit.counts == counts
+    assert bandit.shares == shares({"champion": "1", "challenger": "2"}, counts)
+    ids = [new_id() for _ in range(10_000)]
+    chosen = lambda: Counter(client_chooser(served).choose(id, {}, "").version for id in ids)  # noqa: E731
+    assert wait_for(lambda: chosen()["1"] < 0.03 * len(ids)) < 2, "only the floor is left to version 1"
+
+
+def client_chooser(served: tuple[Deployment, Endpoint, Client]) -> Chooser:
+    return served[1].models.hosted["robots"].chooser
 
 
 @pytest.mark.parametrize("fault", ["sleeps", "raises", "refuses"])

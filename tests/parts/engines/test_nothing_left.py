@@ -102,7 +102,7 @@ def test_a_service_that_ignores_its_stop_signal_is_killed_after_its_grace_period
     until((tmp_path / "ready").exists)
     begin = time.monotonic()
     engine.down()
-    assert 0.3 <= time.monotonic() - begin < 2
+    assert 0.3 <= time.monotonic() - begin < 8, "10 s without the setting"
 
 
 def test_a_stopped_process_is_killed_too(deployment: Deployment) -> None:

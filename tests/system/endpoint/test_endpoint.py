@@ -41,7 +41,7 @@ def client(made: Pantheon) -> Client:
     address = service(made, "endpoint")["address"]
     token = made("keys", "add", "shop", "--models", "robots").out.strip()
     client = Client(int(address.rpartition(":")[2]), {"Authorization": f"Bearer {token}"})
-    assert wait_for(lambda: client.predict(ROW).status == 200) < 2
+    assert wait_for(lambda: client.predict(ROW).status == 200) < 10
     return client
 
 
@@ -85,4 +85,4 @@ def test_services_of_the_deployment_have_keys(made: Pantheon, client: Client) ->
 
 def test_a_revoked_key_is_refused(made: Pantheon, client: Client) -> None:
     made("keys", "revoke", "shop")
-    assert wait_for(lambda: client.predict(ROW).status == 401) < 2
+    assert wait_for(lambda: client.predict(ROW).status == 401) < 10

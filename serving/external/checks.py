@@ -20,7 +20,7 @@ from pantheon.workflow.bundle.agreement import TIE
 
 MODEL_BYTES, TEXT_BYTES, FILE_BYTES = 64_000_000, 1_000_000, 16_000_000
 ROWS = 2000  # to test the model with
-KNOWN = ("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json")
+KNOWN = ("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "reference.json")
 
 
 def read_object(path: Path) -> dict[str, Any]:

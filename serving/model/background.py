@@ -1,6 +1,5 @@
-"""The rows against which predictions are explained: of the bundle, or made from the signature."""
+"""The rows against which predictions are explained: typical of the training data, or made from the signature."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pantheon.workflow.bundle import reference
+from pantheon.workflow.bundle.reference import FILE, Distribution, Reference
 from serving.model.fields import Field
 from serving.model.signature import Signature
 from serving.problems import Refused
 
-FILE, FORMAT = "background.json", 1
-ROWS = 16  # that are made from a signature
-MOST_ROWS = 64  # that are used of a file
+ROWS = 16
 TRAINING = "typical values of the training data"
 SIGNATURE = "values that the signature names, because the model has no typical values of its training data"
 
@@ -33,27 +32,57 @@ def load(folder: Path, signature: Signature) -> Background:
     """Return the background of a bundle.
 
     Raises:
-        ValueError: ``background.json`` is malformed or does not fit the signature.
+        ValueError: ``reference.json`` is malformed or does not fit the signature.
     """
-    path = folder / FILE
-    if not path.exists():  # a bundle of an earlier release, or a model that was built elsewhere
+    found = reference.read(folder / FILE)
+    if found is None:  # a bundle of an earlier release, or a model that was built elsewhere
         return Background(from_signature(signature), SIGNATURE)
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise ValueError(f"{FILE} does not have the format {FORMAT}")
-    try:
-        rows = np.array(raw["rows"][:MOST_ROWS], dtype=np.float32)  # None becomes NaN
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{FILE}: its rows are not rows of numbers: {error}") from None
-    if rows.ndim != 2 or not len(rows) or rows.shape[1] != len(signature.fields):
-        raise ValueError(f"{FILE} has rows of shape {rows.shape}; the signature has {len(signature.fields)} inputs")
-    return Background(rows, TRAINING)
+    return Background(from_reference(found, signature), TRAINING)
+
+
+def from_reference(found: Reference, signature: Signature) -> Floats:
+    """Return ``ROWS`` rows whose columns are distributed as in the training, each in a fixed shuffled order.
+
+    Raises:
+        ValueError: it does not fit the signature.
+    """
+    if list(found.columns) != [field.name for field in signature.fields]:
+        raise ValueError(f"{FILE} does not describe the inputs of the signature")
+    columns = [_spread(each, field) for each, field in zip(found.columns.values(), signature.fields, strict=True)]
+    return _shuffled(columns)
 
 
 def from_signature(signature: Signature) -> Floats:
     """Return ``ROWS`` rows from the ranges, categories and examples of a signature, in a fixed shuffled order."""
-    columns = np.stack([_values(field) for field in signature.fields], axis=1)
-    return np.random.default_rng(0).permuted(columns, axis=0)
+    return _shuffled([_values(field) for field in signature.fields])
+
+
+def _shuffled(columns: list[Floats]) -> Floats:
+    return np.random.default_rng(0).permuted(np.stack(columns, axis=1), axis=0)
+
+
+def _spread(column: Distribution, field: Field) -> Floats:
+    """Return ``ROWS`` values in even steps of a distribution, the missing ones last."""
+    if column.kind != field.type:
+        raise ValueError(f"{FILE} has another type of {field.name!r} than the signature")
+    found = np.full(ROWS, np.nan if field.nullable else 0.0, dtype=np.float32)
+    present = ROWS - round(column.missing * ROWS) if field.nullable else ROWS
+    levels = (np.arange(present) + 0.5) / max(1, present)
+    if column.categories:
+        try:
+            codes = [_code(value, field) for value in column.categories]
+        except Refused as refused:
+            raise ValueError(f"{FILE}: {field.name!r} has a value that is not {refused}") from None
+        ends = np.cumsum(list(column.categories.values()))
+        found[:present] = np.array(codes)[np.searchsorted(ends[:-1], levels)]
+    elif column.quantiles:
+        values = np.array(column.quantiles)
+        found[:present] = values[(levels * (len(values) - 1)).round().astype(np.int64)] - field.origin
+    return found
+
+
+def _code(value: str, field: Field) -> float:
+    return float(value == "true") if field.type == "boolean" else field.coerce(value)
 
 
 def _values(field: Field) -> Floats:

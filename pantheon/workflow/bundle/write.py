@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import joblib
+import msgspec
 import numpy as np
 
 from pantheon.errors import PantheonError
@@ -12,9 +13,11 @@ from pantheon.files import write_json
 from pantheon.workflow import cancellation
 from pantheon.workflow.bundle.agreement import agreement, enforce
 from pantheon.workflow.bundle.card import card
+from pantheon.workflow.bundle.describe import describe
 from pantheon.workflow.bundle.lineage import lineage
 from pantheon.workflow.bundle.onnx_export import export
 from pantheon.workflow.bundle.records import Output, Signature
+from pantheon.workflow.bundle.reference import FILE as REFERENCE
 from pantheon.workflow.data.spec import Spec, label_key
 from pantheon.workflow.outputs import (
     CHOSEN,
@@ -135,6 +138,7 @@ def write_bundle(run: Run) -> Path:
         write_json(folder / "signature.json", signature(spec, inputs))
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "lineage.json", origin)
+        write_json(folder / REFERENCE, msgspec.to_builtins(describe(run, spec, inputs)))
         text = card(spec.name, spec.description, signature(spec, inputs), metrics, origin, dropped)
         (folder / "card.md").write_text(text, encoding="utf-8")
         shutil.copytree(run.need("plots", "performance_metrics"), folder / "plots")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.model.background import SIGNATURE, TRAINING, Background
+from serving.model.background import SIGNATURE, TRAINING, Background, load
 from serving.model.explain import explain
 from serving.model.predictor import Answer, Predictor, TooSlow
 from serving.problems import Problem
@@ -105,12 +105,22 @@ def test_a_sum_is_exact_also_in_orders(tmp_path: Path) -> None:
 
 def test_a_class_is_explained_by_its_probability(tmp_path: Path) -> None:
     folder = bundle(tmp_path / "b")
-    (folder / "background.json").write_text(json.dumps({"format": 1, "rows": [[1, 2, 0], [3, None, None]]}))
+    numbers = {"rows": 100, "below": [i / 32 for i in range(33)]}
+    columns = {
+        "robot-age": {"kind": "number", **numbers, "quantiles": [1 + i / 16 for i in range(33)]},
+        "rust-level": {"kind": "number", **numbers, "quantiles": [2] * 33, "missing": 0.5},
+        "battery": {"kind": "category", "rows": 100, "categories": {"high": 0.75, "medium": 0.25}},
+    }
+    (folder / "reference.json").write_text(json.dumps({"format": 1, "rows": 100, "columns": columns}))
     predictor = Predictor(folder, "robots", "1")
     (said,) = explain(predictor, [ROW])
     assert (said["of"], said["exact"], said["background"]) == ("Bad Condition", True, TRAINING)
     assert said["output"] == pytest.approx(1 / (1 + math.exp(-3.5)), abs=1e-6)
-    assert said["base"] == pytest.approx(sum(1 / (1 + math.exp(4 - s / 2)) for s in (3, 3)) / 2, abs=1e-6)
+    typical = load(folder, predictor.signature).rows
+    assert np.isnan(typical).sum(axis=0).tolist() == [0, 8, 0]
+    assert np.nanmean(typical, axis=0) == pytest.approx([2, 2, 0.5], abs=0.02)
+    base = np.mean([1 / (1 + math.exp(4 - s / 2)) for s in np.nansum(typical, axis=1)])
+    assert said["base"] == pytest.approx(base, abs=1e-6)
     assert [each["name"] for each in said["features"]] == ["rust-level", "robot-age", "battery"]
     assert said["features"][0]["value"] == 9
     assert said["words"].startswith("Bad Condition: 97 %, with typical values ")
@@ -141,12 +151,23 @@ def test_a_bundle_without_typical_values_says_what_was_used(tmp_path: Path, task
     assert said["base"] + sum(each["shapley"] for each in said["features"]) == pytest.approx(said["output"])
 
 
-@pytest.mark.parametrize(
-    "content", ["{", '{"format": 9}', '{"format": 1, "rows": [[1]]}', '{"format": 1, "rows": [["a"]]}']
-)
-def test_a_damaged_background_is_a_problem_in_words(tmp_path: Path, content: str) -> None:
+AGE = {"kind": "number", "rows": 9}
+BATTERY = {"kind": "category", "rows": 9, "categories": {"empty": 1.0}}
+DAMAGED = {
+    "no JSON": "{",
+    "another format": {"format": 9, "rows": 1, "columns": {}},
+    "no inputs": {"format": 1, "rows": 1, "columns": {}},
+    "another type": {"format": 1, "rows": 9, "columns": {"robot-age": BATTERY, "rust-level": AGE, "battery": AGE}},
+    "another category": {"format": 1, "rows": 9, "columns": {"robot-age": AGE, "rust-level": AGE, "battery": BATTERY}},
+    "few quantiles": {"format": 1, "rows": 9, "columns": {"robot-age": AGE | {"quantiles": [1]}}},
+    "a share above 1": {"format": 1, "rows": 9, "columns": {"robot-age": AGE | {"missing": 2}}},
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_reference_is_a_problem_in_words(tmp_path: Path, content: Any) -> None:
     folder = bundle(tmp_path / "b")
-    (folder / "background.json").write_text(content)
+    (folder / "reference.json").write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(Problem, match="cannot be explained") as caught:
         explain(Predictor(folder, "robots", "1"), [ROW])
     assert caught.value.status == 503

@@ -134,7 +134,8 @@ def test_a_bundle_has_what_people_and_servers_need(trained: Trained, store: Fold
     outcome = deployed(run, store)
     folder = store.get("machines", outcome["version"])
     assert {path.name for path in folder.iterdir()} == {
-        *("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "plots", "manifest.json")
+        *("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "reference.json"),
+        *("plots", "manifest.json"),
     }
     signature = read_json(folder / "signature.json")
     assert signature["output"] == {

@@ -50,6 +50,7 @@ class Wanted:
         shadow: whether nobody saw the answer.
         columns: of the result.
         most: only the newest rows.
+        said: whether only rows about which something was said.
     """
 
     model: str = ""
@@ -61,6 +62,7 @@ class Wanted:
     shadow: bool | None = None
     columns: tuple[str, ...] = ()
     most: int | None = None
+    said: bool = False
 
     def days(self) -> tuple[date, date]:
         """Return the first and the last day whose files may have some."""
@@ -100,17 +102,18 @@ def predictions(
     shadow: bool | None = None,
     columns: Iterable[str] = (),
     most: int | None = None,
+    said: bool = False,
 ) -> pl.DataFrame:
     """Return predictions, oldest first, with the columns of ``tables.PREDICTIONS`` and the values of ``SAID``.
 
     Args:
         spool: the folder of segments that are not stored yet; None: leave them out.
-        model, version, key, id, since, until, shadow, columns, most: see ``Wanted``.
+        model, version, key, id, since, until, shadow, columns, most, said: see ``Wanted``.
 
     Raises:
         PantheonError: the place cannot be reached, a file is damaged, or ``id`` is not an id.
     """
-    wanted = Wanted(model, version, key, since, until, id, shadow, tuple(columns), most)
+    wanted = Wanted(model, version, key, since, until, id, shadow, tuple(columns), most, said)
     try:
         days = wanted.days()
     except ValueError:
@@ -139,11 +142,23 @@ def _read(place: Place, spool: Path | None, wanted: Wanted, days: tuple[date, da
     chosen = [part for part in parts.values() if days[0] <= part.day <= days[1]]
     answers = [part for part in chosen if part.model != FEEDBACK and wanted.model in ("", part.model)]
     said = [part for part in chosen if part.model == FEEDBACK]
+    if wanted.said:  # feedback is filed by the day of its answer
+        answers = [part for part in answers if part.day in {each.day for each in said}]
+    feedback = _frame(place, said, spooled, folder, FEEDBACKS)
     found = _frame(place, answers, spooled, folder, PREDICTIONS).filter(wanted.filters())
+    if wanted.said:
+        ids = feedback.select(pl.col("id").unique()).collect()["id"]
+        found = found.filter(pl.col("id").is_in(ids.implode())).join(feedback, on=KEY, how="semi")
     if wanted.most is not None:
-        found = found.sort("at", *KEY).tail(wanted.most)
-    joined = _joined(found, _frame(place, said, spooled, folder, FEEDBACKS)).sort("at", *KEY, "shadow")
+        found = _newest(found, wanted.most)
+    joined = _joined(found, feedback).sort("at", *KEY, "shadow")
     return (joined.select(wanted.columns) if wanted.columns else joined).collect()
+
+
+def _newest(found: pl.LazyFrame, most: int) -> pl.LazyFrame:
+    """Return the newest rows. Which those are is decided by their times alone: all columns may not fit into memory."""
+    times = found.select("at").top_k(most, by="at").collect()["at"]
+    return found.filter(pl.col("at") >= times.min()).sort("at", *KEY).tail(most) if len(times) else found
 
 
 def _joined(found: pl.LazyFrame, said: pl.LazyFrame) -> pl.LazyFrame:

@@ -1,4 +1,7 @@
-"""kill -9 of those who write and of the service that stores: what was acknowledged is in the log exactly once."""
+"""kill -9 of those who write, and two services at once: what was acknowledged is in the log exactly once.
+
+``tests/parts/serving/test_inference_faults.py`` kills the endpoint and the service under load.
+"""
 
 import time
 from pathlib import Path
@@ -28,29 +31,6 @@ def finish(state: Path, spool: Path) -> None:
     told: list[str] = []
     assert Service(state, spool, None, told.append).look(), told
     assert segments(spool) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("state", ["folder"], indirect=True)
-def test_writers_and_the_service_are_killed_again_and_again(state: Path, tmp_path: Path) -> None:
-    spool, acknowledged = tmp_path / "spool", list[str]()
-    for number in range(KILLS):
-        writer, service = Writer(spool, pause=0.0002), start_service(state, spool, tmp_path / "log")
-        if number % 2:  # the service is killed while it stores, or while it merges
-            time.sleep(chance(0.8, 1.8))
-            service.kill()
-            acknowledged += writer.kill()
-        else:
-            time.sleep(chance(0.3, 0.6))
-            acknowledged += writer.kill()
-            time.sleep(chance(0.3, 1.0))
-            service.kill()
-        service.wait()
-    assert len(acknowledged) > 1000 * KILLS
-    assert_complete(state, spool, acknowledged, KILLS)
-    finish(state, spool)
-    assert_complete(state, spool, acknowledged, KILLS)
-    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow

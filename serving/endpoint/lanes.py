@@ -2,7 +2,8 @@
 
 A model may need long for some values, or never end. A small request that is not answered within ``DIRECT_SECONDS`` is
 stopped and repeated in threads of its own, and for ``REST_SECONDS`` no other request is answered directly by this
-version. Every request ends ``predictor.SECONDS`` after it arrived.
+version. Every request ends ``predictor.SECONDS`` after it arrived. Where another server predicts, small
+ones wait for it in threads.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ SMALL_BYTES = 16 * 1024  # of a body whose prediction usually takes less than a 
 LARGE_BYTES = 1024 * 1024  # of a body that is decoded alone: its values take many times its size
 DIRECT_SECONDS = 0.1
 REST_SECONDS = 60.0
+WAITING = 16  # threads that wait for another server
 
 Work = Callable[[float], Response]  # the deadline → the answer; raises TooSlow
 Late = Callable[[TooSlow], Response]
@@ -27,10 +29,12 @@ class Lanes:
 
     Args:
         late: the answer to a request without a prediction at its deadline.
+        elsewhere: another server predicts.
     """
 
-    def __init__(self, late: Late) -> None:
+    def __init__(self, late: Late, elsewhere: bool = False) -> None:
         self.late = late
+        self.waiting = ThreadPoolExecutor(WAITING, "waiting") if elsewhere else None
         self.large = ThreadPoolExecutor(1, "large")
         self.batches = ThreadPoolExecutor(2, "batch")
         self.small = ThreadPoolExecutor(2, "small")
@@ -51,6 +55,8 @@ class Lanes:
             return (self.large if size > LARGE_BYTES else self.batches).submit(
                 self._last, work, now + predictor.SECONDS, late
             )
+        if self.waiting:
+            return self.waiting.submit(self._last, work, now + predictor.SECONDS, late)
         if self._resting and now < self._resting.get(version, 0.0):
             answered: Future[Response] = Future()
             self.small.submit(self._first, work, now + predictor.SECONDS, answered, late)

@@ -3,12 +3,14 @@
 Environment: ``STATE_DIR`` the deployment's state folder, ``ENDPOINT_HOST`` the address to bind, ``ENDPOINT_PORT``,
 ``ENDPOINT_HOSTS`` additional allowed host names, comma-separated, ``ENDPOINT_KEYS`` a folder with the tokens of the
 deployment's own services, ``SPOOL_DIR`` where the prediction log is written first, ``SPOOL_MB`` its largest size,
-``ENDPOINT_LOG`` ``required`` (default), ``best-effort`` or ``off``.
+``ENDPOINT_LOG`` ``required`` (default), ``best-effort`` or ``off``, ``ENDPOINT_KSERVE`` the address of the KServe that
+predicts, and ``KSERVE_TOKEN_FILE`` its token; empty: this process predicts.
 """
 
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy is imported: its thread pool is not used
@@ -21,6 +23,9 @@ from serving.inference.journal import MODES, Mode  # noqa: E402
 from serving.inference.service import NAME, Endpoint  # noqa: E402
 from serving.model.explain import explain  # noqa: E402
 
+if TYPE_CHECKING:
+    from serving.inference.kserve import Kserve
+
 
 def main() -> int:
     memory.limit()
@@ -30,10 +35,13 @@ def main() -> int:
     tokens = Path(os.environ.get("ENDPOINT_KEYS") or given.state / "secrets" / "endpoint_keys")
     try:
         mode, spool = log(given.state)
+        kserve = predicting()
     except (PantheonError, OSError) as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return 1
-    endpoint = Endpoint(given.state, given.port, given.hosts, tokens=tokens, spool=spool, mode=mode, explain=explain)
+    endpoint = Endpoint(
+        given.state, given.port, given.hosts, tokens=tokens, spool=spool, mode=mode, explain=explain, kserve=kserve
+    )
     return process.run(given, endpoint, endpoint.start, endpoint.stop)
 
 
@@ -53,6 +61,21 @@ def log(state: Path) -> tuple[Mode, Spool | None]:
         raise PantheonError(f"SPOOL_MB is {most!r}.", "Use a number of megabytes, such as 1000.")
     folder = Path(os.environ.get("SPOOL_DIR") or state / "volumes" / "spool")
     return mode, None if mode == "off" else Spool(folder, most_bytes=int(most) * 1_000_000)
+
+
+def predicting() -> "Kserve | None":
+    """Return the KServe that predicts; None if this process does.
+
+    Raises:
+        PantheonError: its address is not valid.
+        OSError: its token cannot be read.
+    """
+    address = os.environ.get("ENDPOINT_KSERVE", "")
+    if not address:
+        return None
+    from serving.inference.kserve import Kserve  # and urllib3
+
+    return Kserve(address, Path(os.environ.get("KSERVE_TOKEN_FILE", "")).read_text(encoding="ascii").strip())
 
 
 if __name__ == "__main__":

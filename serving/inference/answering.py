@@ -71,14 +71,21 @@ class Answering:
 
     Args:
         explain: None: explanations are refused.
+        elsewhere: another server predicts.
     """
 
     def __init__(
-        self, models: Models, journal: Journal, shadows: Shadows, metrics: Metrics, explain: Explain | None = None
+        self,
+        models: Models,
+        journal: Journal,
+        shadows: Shadows,
+        metrics: Metrics,
+        explain: Explain | None = None,
+        elsewhere: bool = False,
     ) -> None:
         self.explain, self.explaining = explain, ThreadPoolExecutor(1, "explain")
         self.models, self.journal, self.shadows, self.metrics = models, journal, shadows, metrics
-        self.lanes = Lanes(lambda late: fenced(late.response()))
+        self.lanes = Lanes(lambda late: fenced(late.response()), elsewhere)
 
     def run(self, call: Call, data: bytes) -> Response | Future[Response]:
         """Answer a call; ``data`` is its body."""

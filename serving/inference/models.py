@@ -9,8 +9,9 @@ answered.
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import monotonic
 
 from pantheon.errors import PantheonError
@@ -30,6 +31,8 @@ NAMES_SECONDS = 5.0  # between listings of the models
 PINNED = 4  # versions that only requests name, which are kept loaded
 POLICY = "policy"  # the key of ``Hosted.refused``
 NOBODY = Chooser(None, {}, ())
+
+Open = Callable[[Path, str, str, str], Predictor]  # folder, model, version and since when it is the champion
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,17 @@ class Hosted:
 class Models:
     """Follows the aliases of all models of the store.
 
+    Args:
+        opened: opens a version.
+        name: the service's, in its log.
+
     Attributes:
         hosted: the models by name; replaced, never changed.
         default: the model of requests that name none: the one that the button serves, or the only one.
     """
 
-    def __init__(self, state: State, store: ModelStore) -> None:
-        self._state, self._store = state, store
+    def __init__(self, state: State, store: ModelStore, opened: Open = Predictor, name: str = "endpoint") -> None:
+        self._state, self._store, self._opened, self._name = state, store, opened, name
         self.hosted: dict[str, Hosted] = {}
         self.default = ""
         self._names: list[str] = []
@@ -125,7 +132,7 @@ class Models:
             except PantheonError as error:
                 raise Problem(404, f'The model "{hosted.name}" has no version {version[:40]}: {error.cause}') from None
             try:
-                found = Predictor(self._store.get(hosted.name, version), hosted.name, version)
+                found = self._opened(self._store.get(hosted.name, version), hosted.name, version, "")
             except Exception as error:
                 raise Problem(503, f"Version {version} cannot be loaded: {message(error)}") from error
             with self._lock:
@@ -183,7 +190,7 @@ class Models:
             except Exception as error:  # noqa: BLE001 - see above
                 refused[version] = message(error)
                 if old.refused.get(version) != refused[version]:
-                    _log(f"version {version} of {name} cannot be served: {refused[version]}")
+                    self._log(f"version {version} of {name} cannot be served: {refused[version]}")
         champion = aliases.get(CHAMPION)
         serving = champion.version if champion and champion.version in loaded else ""
         if champion and not serving and old.serving:
@@ -206,7 +213,7 @@ class Models:
             refused[POLICY] = message(error)
             return old.policy
         if old.refused.get(POLICY) != refused[POLICY]:
-            _log(refused[POLICY])
+            self._log(refused[POLICY])
         return None
 
     def _load(self, old: Hosted, version: str, aliases: Mapping[str, Alias]) -> Predictor:
@@ -216,13 +223,17 @@ class Models:
         self._tried[old.name, version] = monotonic()
         champion = aliases.get(CHAMPION)
         since = champion.since if champion and champion.version == version else ""
-        predictor = Predictor(self._store.get(old.name, version), old.name, version, since)
-        _log(f"version {version} of {old.name} is loaded")
+        with self._lock:
+            if pinned := self._pinned.get((old.name, version)):  # a request named it before
+                pinned.since = since
+                return pinned
+        predictor = self._opened(self._store.get(old.name, version), old.name, version, since)
+        self._log(f"version {version} of {old.name} is loaded")
         return predictor
 
     def _with_refusal(self, old: Hosted, version: str, why: str) -> Hosted:
         if old.refused.get(version) != why:
-            _log(f"the aliases of {old.name} cannot be read: {why}")
+            self._log(f"the aliases of {old.name} cannot be read: {why}")
         return replace(old, refused={**old.refused, version: why})
 
     def _replace(self, new: Hosted) -> None:
@@ -231,6 +242,9 @@ class Models:
         if old == new:
             return
         self.hosted = {**self.hosted, new.name: new}
+        with self._lock:
+            for version in new.loaded:
+                self._pinned.pop((new.name, version), None)
         if old and old.loaded.keys() - new.loaded.keys():
             del old
             memory.give_back()
@@ -242,7 +256,7 @@ class Models:
         try:
             self._store.remember(name, champion, predictor.folder)
         except (PantheonError, OSError) as error:
-            _log(f"the champion of {name} is not kept for a start without the store: {message(error)}")
+            self._log(f"the champion of {name} is not kept for a start without the store: {message(error)}")
         self._kept[name] = self._store.where, champion
 
     def _recall(self, why: str) -> None:
@@ -255,14 +269,19 @@ class Models:
             if remembered is None:
                 return
             alias, folder = remembered
-            predictor = Predictor(folder, name, alias.version, alias.since)
+            predictor = self._opened(folder, name, alias.version, alias.since)
         except Exception as error:  # noqa: BLE001 - see above
-            _log(f"the local copy of {name} cannot be served: {message(error)}")
+            self._log(f"the local copy of {name} cannot be served: {message(error)}")
             return
         hosted = Hosted(name, {CHAMPION: alias}, {alias.version: predictor}, alias.version, {"": why})
         self.hosted = {name: with_chooser(hosted)}
         self.default = name
-        _log(f"the store is unreachable; serving the last champion, version {alias.version} of {name}, from a copy")
+        self._log(
+            f"the store is unreachable; serving the last champion, version {alias.version} of {name}, from a copy"
+        )
+
+    def _log(self, text: str) -> None:
+        print(f"{self._name}: {text}", file=sys.stderr, flush=True)
 
 
 def with_chooser(hosted: Hosted) -> Hosted:
@@ -272,7 +291,3 @@ def with_chooser(hosted: Hosted) -> Hosted:
     if CHAMPION in aliases:
         aliases[CHAMPION] = hosted.serving or aliases[CHAMPION]
     return replace(hosted, chooser=Chooser(policy, aliases, frozenset(hosted.loaded)))
-
-
-def _log(text: str) -> None:
-    print(f"endpoint: {text}", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from pantheon.keys import Key
@@ -35,6 +36,9 @@ from serving.model.predictor import Predictor
 from serving.problems import Problem
 from serving.state import State
 
+if TYPE_CHECKING:
+    from serving.inference.kserve import Kserve  # imports urllib3
+
 NAME = "endpoint"
 REQUESTED = "requested"  # the reason of a choice: the request named the version
 THREADS = 4  # for loading versions and for documents
@@ -52,6 +56,7 @@ class Endpoint:
         spool: where the prediction log is written first; None: nowhere.
         mode: whether an answer that cannot be logged goes out; see ``Journal``.
         explain: explains predictions; None: they are not explained.
+        kserve: predicts; None: this process does.
     """
 
     def __init__(
@@ -64,13 +69,15 @@ class Endpoint:
         spool: Spool | None,
         mode: Mode = "required",
         explain: Explain | None = None,
+        kserve: "Kserve | None" = None,
     ) -> None:
-        folder = State(state)
-        self.models = Models(folder, open_store(state, retry_seconds=0))  # it is polled again soon
+        folder, self.kserve = State(state), kserve
+        store = open_store(state, retry_seconds=0)  # it is polled again soon
+        self.models = Models(folder, store, kserve.open if kserve else Predictor)
         self.keys = Keys(state, tokens)
         self.metrics = Metrics()
         self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics)
-        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain)
+        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain, bool(kserve))
         self.guard = Guard(port, (f"{NAME}:{port}", *hosts))
         self.threads = ThreadPoolExecutor(THREADS, "models")
         # two threads: a store that does not answer must not hold up a revoked key
@@ -251,11 +258,13 @@ class Endpoint:
     async def ready(self, request: Request) -> Answered:
         if not status.is_ready(self.models):
             raise Problem(503, "No model is ready.", headers=(("retry-after", "2"),))
+        if self.kserve and not await asyncio.get_running_loop().run_in_executor(self.threads, self.kserve.is_ready):
+            raise Problem(503, f"KServe does not answer: {self.kserve.problem}.", headers=(("retry-after", "2"),))
         return {"live": True, "ready": True}, None
 
     async def healthz(self, request: Request) -> Answered:
         """Return 200 while the server runs: a deployment without a model is healthy, because it may still train one."""
-        return status.health(self.models, self.keys, self.journal), None
+        return status.health(self.models, self.keys, self.journal, self.kserve), None
 
     async def measured(self, request: Request) -> Response:
         self.keys.need_metrics(request)

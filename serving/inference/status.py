@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serving.inference.access import Keys
 from serving.inference.journal import Journal
 from serving.inference.metrics import Labels
 from serving.inference.models import Models
+
+if TYPE_CHECKING:
+    from serving.inference.kserve import Kserve
 
 _PAGE_BYTES = 4096
 
@@ -19,8 +22,9 @@ def is_ready(models: Models) -> bool:
     return bool(models.hosted) and all(hosted.predictor for hosted in models.hosted.values())
 
 
-def health(models: Models, keys: Keys, journal: Journal) -> dict[str, Any]:
+def health(models: Models, keys: Keys, journal: Journal, kserve: "Kserve | None" = None) -> dict[str, Any]:
     """Return the value of ``/healthz``, which needs no key."""
+    elsewhere = {"kserve": {"address": kserve.address, "problem": kserve.problem or None}} if kserve else {}
     return {
         "status": "ok",
         "ready": is_ready(models),
@@ -39,6 +43,7 @@ def health(models: Models, keys: Keys, journal: Journal) -> dict[str, Any]:
         "keys": len(keys.ring),
         "problem": keys.problem or None,
         "log": {"mode": journal.mode, "bytes": journal.size, "most_bytes": journal.most},
+        **elsewhere,
     }
 
 

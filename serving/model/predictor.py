@@ -151,7 +151,7 @@ class Predictor:
             Problem: 422, the model fails for these values, or its outputs do not fit its signature.
             TooSlow: the model had no answer at the deadline.
         """
-        results = self._results(features, deadline)
+        results = self.results(features, deadline)
         regression = self.signature.task == "regression"
         columns = 1 if regression else len(self.signature.classes)
         try:
@@ -161,7 +161,7 @@ class Predictor:
 
     def _run(self, features: Any, probabilities: bool, deadline: float, first: int) -> Answer:
         """Predict a part of the rows; ``first`` is the index of its first row."""
-        results = self._results(features, deadline)
+        results = self.results(features, deadline)
         try:
             return self._answer(results, len(features), probabilities, first)
         except (TypeError, ValueError, IndexError, AttributeError) as error:  # its outputs are not what they should be
@@ -179,8 +179,13 @@ class Predictor:
         self._finite(shares, first)
         return Answer([classes[i] for i in labels.tolist()], rounded(shares) if probabilities else None)
 
-    def _results(self, features: Any, deadline: float) -> list[Any]:
-        """Return the model's outputs."""
+    def results(self, features: Any, deadline: float) -> list[Any]:
+        """Return the model's outputs, as the signature names them, for a float32 matrix (rows, inputs).
+
+        Raises:
+            Problem: 422, the model fails for these values.
+            TooSlow: it had no answer at the deadline.
+        """
         with Stopped(deadline) as options:
             try:
                 if len(features) < MIN_DIVIDED_ROWS:

@@ -16,6 +16,7 @@ from pantheon.predictions.spool import Spool
 from pantheon.web.server import Server
 from serving.inference.answering import Explain
 from serving.inference.journal import Mode
+from serving.inference.kserve import Kserve
 from serving.inference.service import Endpoint
 from tests.support import ROOT
 from tests.support.button import Client, Deployment
@@ -40,13 +41,17 @@ def spool_of(state: Path) -> Path:
 
 @contextlib.contextmanager
 def endpoint(
-    deployment: Deployment, mode: Mode = "required", explain: Explain | None = None, **given: Any
+    deployment: Deployment,
+    mode: Mode = "required",
+    explain: Explain | None = None,
+    kserve: Kserve | None = None,
+    **given: Any,
 ) -> Iterator[tuple[Endpoint, Client]]:
     """The whole service in this process; ``given``: of its spool. The client has a key for all but the metrics."""
     port = free_port()
     client = with_key(deployment.folder, Client(port), f"app{port}")
     tokens, spool = deployment.folder / "secrets" / "endpoint_keys", Spool(spool_of(deployment.folder), **given)
-    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, explain=explain)
+    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, explain=explain, kserve=kserve)
     server = Server("127.0.0.1", port, service)
     server.prepare()
     service.start()

@@ -170,7 +170,8 @@ def forget(place: Place, spool: Path, column: str, value: str, seconds: float = 
 def mentions(text: str | None, column: str, value: str) -> bool:
     """Whether the JSON text of a row, or of all rows of a refused request, has this value in this column.
 
-    What is not JSON counts if it contains the value.
+    A column may also be one that was sent along with a row, in ``context``. What is not JSON counts if it
+    contains the value.
     """
     if not text:
         return False
@@ -182,8 +183,10 @@ def mentions(text: str | None, column: str, value: str) -> bool:
 
 
 def _has(row: Any, column: str, value: str) -> bool:
-    if not isinstance(row, dict) or column not in row:
+    if not isinstance(row, dict):
         return False
+    if column not in row:
+        return "context" in row and column != "context" and _has(row["context"], column, value)
     given = row[column]
     return given == value or (not isinstance(given, str) and msgspec.json.encode(given) == value.encode())
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from serving.endpoint import body
 from serving.endpoint.rows import payload, shape
+from serving.inference import context
 from serving.model.predictor import Answer, Predictor
 
 
@@ -13,7 +14,7 @@ class Asked:
     """The rows of a request, and what it wants to know.
 
     Attributes:
-        rows: JSON objects, not checked against the signature yet.
+        rows: JSON objects, not checked against the signature yet, without what is sent along (``context``).
         raw: the rows as a JSON array, exactly as they were sent; empty: encode them again.
         probabilities: whether the answer has them.
         id: of version 2 of the protocol: the client's own name of the request.
@@ -42,12 +43,14 @@ class Form:
         """Return what a body asks.
 
         Raises:
-            Problem: 400, it is not JSON; 422, it is not in this form; 413, it has too many rows.
+            Problem: 400, it is not JSON; 422, it is not in this form, or what is sent along is not;
+                413, it has too many rows.
         """
         inputs, most = shape(predictor)
         rows = payload(body.parse(data, most, inputs, self.question), most, self.question)
         # The body is one object with one field, which is this array: nothing before it has a bracket, or after it.
-        return Asked(rows, data[data.index(b"[") : data.rindex(b"]") + 1], probabilities)
+        raw = data[data.index(b"[") : data.rindex(b"]") + 1]
+        return Asked(context.without(rows, predictor.signature.names), raw, probabilities)
 
     def write(self, asked: Asked, answer: Answer, predictor: Predictor) -> dict[str, Any]:
         """Return the answer's JSON value."""

@@ -8,7 +8,7 @@ from serving.endpoint import schemas
 from serving.endpoint.openapi import DIALECT
 from serving.endpoint.rows import shape
 from serving.endpoint.schemas import JSON, errors, ref
-from serving.inference import v2
+from serving.inference import context, v2
 from serving.model.predictor import Predictor
 
 _PREDICTED = (400, 401, 403, 408, 413, 415, 422, 429, 503)
@@ -25,7 +25,7 @@ def document(predictors: Iterable[Predictor], default: str) -> dict[str, Any]:
     paths, parts = _common(), _parts()
     for name, predictor in sorted(found.items()):
         paths |= _paths(name, predictor)
-        parts |= {f"Row-{name}": schemas.row(predictor), f"Tensors-{name}": _tensors(predictor)}
+        parts |= {f"Row-{name}": _row(predictor), f"Tensors-{name}": _tensors(predictor)}
         parts |= {f"Answer-{name}": schemas.prediction(predictor, "predictions")}
     if default in found:
         parts["Answer"] = schemas.prediction(found[default])
@@ -61,6 +61,14 @@ def _paths(name: str, predictor: Predictor) -> dict[str, Any]:
             "post": _post("Predict tensors (protocol V2)", tensors, ref("Tensors")),
         },
     }
+
+
+def _row(predictor: Predictor) -> dict[str, Any]:
+    """Return the schema of a row, with what may be sent along."""
+    schema = schemas.row(predictor)
+    names = predictor.signature.names
+    along = context.SCHEMA | {"propertyNames": {**context.SCHEMA["propertyNames"], "not": {"enum": sorted(names)}}}
+    return schema | {"properties": {context.CONTEXT: along} | schema["properties"]}
 
 
 def _rows(summary: str, predictor: Predictor, field: str, answer: dict[str, Any]) -> dict[str, Any]:

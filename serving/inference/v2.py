@@ -1,7 +1,7 @@
 """Version 2 of the protocol (Open Inference Protocol, REST): rows from tensors, tensors from answers, and metadata.
 
 A request has one tensor per column, of shape [rows] or [rows, 1]; or a single one of shape [rows, columns] with the
-columns in the signature's order.
+columns in the signature's order. Tensors whose names begin with ``context.`` are sent along (see ``context``).
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from pantheon import __version__
 from pantheon.web.messages import Response
 from serving.endpoint import body
 from serving.endpoint.rows import shape
-from serving.inference import tensors
+from serving.inference import context, tensors
 from serving.inference.forms import Asked
 from serving.inference.tensors import BOOL, BYTES, Tensor
 from serving.model.predictor import Answer, Predictor
@@ -22,6 +22,7 @@ from serving.problems import Problem, shown
 LENGTH = "inference-header-content-length"  # the header with the size of the JSON before binary data
 PROBABILITIES = "probabilities"
 PLATFORM = "onnxruntime_onnx"  # as Triton names it
+_ALONG = f"{context.CONTEXT}."
 _KINDS = {"number": "FP64", "integer": "INT64", "boolean": BOOL}
 
 
@@ -62,7 +63,8 @@ def read(data: bytes, predictor: Predictor, json_bytes: str = "") -> Asked:
         asked = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Problem(400, f"The body is not a request of protocol V2: {error}.", expected='{"inputs": […]}') from None
-    rows = _rows(asked.inputs, binary, predictor.signature, most)
+    sent = _rows(asked.inputs, binary, predictor.signature, most)
+    rows = context.without(sent, predictor.signature.names)
     outputs = tuple(output.name for output in asked.outputs)
     known = [entry["name"] for entry in output_tensors(predictor.signature)]
     for name in outputs:
@@ -70,7 +72,8 @@ def read(data: bytes, predictor: Predictor, json_bytes: str = "") -> Asked:
             expected = f"one of {', '.join(known)}"
             raise Problem(400, f'The model has no output "{name[:80]}".', field=name[:80], expected=expected)
     wanted = PROBABILITIES in (outputs or known)
-    return Asked(rows, probabilities=wanted, id=asked.id, outputs=outputs)
+    raw = b"" if rows is sent else msgspec.json.encode(sent)
+    return Asked(rows, raw, probabilities=wanted, id=asked.id, outputs=outputs)
 
 
 def write(asked: Asked, answer: Answer, predictor: Predictor, request_id: str) -> dict[str, Any]:
@@ -139,6 +142,7 @@ def _rows(given: list[Tensor], binary: memoryview, signature: Signature, most: i
     whole = {field.name for field in fields if field.type == "integer"}
     columns: dict[str, list[Any]] = {}
     height = given[0].shape[0] if given[0].shape else 0
+    along = [tensor.name for tensor in given if _is_along(tensor.name, signature)]
     for tensor in given:
         found, binary = tensors.values(tensor, binary)
         if tensor.shape[0] != height:
@@ -147,7 +151,7 @@ def _rows(given: list[Tensor], binary: memoryview, signature: Signature, most: i
         if tensor.name in columns:
             raise Problem(400, f'The request has the tensor "{tensor.name[:80]}" twice.', field=tensor.name[:80])
         width = tensor.shape[1] if len(tensor.shape) == 2 else 1
-        if len(given) == 1 and width == len(fields) and tensor.name not in signature.names:
+        if len(given) - len(along) == 1 and width == len(fields) and tensor.name not in (*along, *signature.names):
             for place, field in enumerate(fields):
                 columns[field.name] = tensors.column(tensor.datatype, found[place::width], field.name in whole)
         elif width == 1:
@@ -161,7 +165,21 @@ def _rows(given: list[Tensor], binary: memoryview, signature: Signature, most: i
     if height > most:
         expected = f"at most {most:,} rows"
         raise Problem(413, f"The tensors have too many rows: {expected}.", expected=expected, got=f"{height:,} rows")
+    others = {name.removeprefix(_ALONG): columns.pop(name) for name in along}
+    rows = _by_row(columns, height)
+    if along:
+        rows = [row | {context.CONTEXT: each} for row, each in zip(rows, _by_row(others, height), strict=True)]
+    return rows
+
+
+def _by_row(columns: dict[str, list[Any]], rows: int) -> list[dict[str, Any]]:
+    if not columns:
+        return [{} for _ in range(rows)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _is_along(name: str, signature: Signature) -> bool:
+    return name.startswith(_ALONG) and signature.names.isdisjoint((name, context.CONTEXT))
 
 
 def _length(given: str, size: int) -> int:

@@ -64,6 +64,16 @@ def test_every_protocol_is_logged_as_rows(served: Deployment) -> None:
     assert (third.record.arm, third.record.reason) == ("1", "requested")
 
 
+def test_what_is_sent_along_is_logged_and_changes_nothing(served: Deployment) -> None:
+    along = ROW | {"context": {"region": "north", "customer": 4711}}
+    with endpoint(served) as (_, client):
+        plain, other = (client.post("/v1/models/robots:predict", {"instances": [row]}) for row in (ROW, along))
+        strict = client.post("/v1/models/robots:predict", {"instances": [ROW | {"region": "north"}]})
+    assert plain.json == other.json
+    assert strict.status == 422
+    assert [json.loads(entry.rows) for entry in answers(served)][1] == [along]
+
+
 def test_refused_requests_are_logged_with_their_error(served: Deployment) -> None:
     with endpoint(served) as (_, client):
         refused = client.predict({"robot-age": 99})

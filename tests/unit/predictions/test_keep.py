@@ -183,3 +183,10 @@ def test_a_row_is_found_however_its_text_is_written(row: dict[str, object], colu
 )
 def test_requests_that_were_refused_are_looked_at_too(text: str | None, found: bool) -> None:
     assert mentions(text, "c", "Ann") is found
+
+
+def test_what_was_sent_along_is_found_too() -> None:
+    text = '[{"age": 5, "context": {"customer": 4711}}]'
+    assert mentions(text, "customer", "4711")
+    assert not mentions(text, "customer", "4712")
+    assert not mentions('{"context": "customer"}', "customer", "4711")

@@ -1,6 +1,7 @@
 """The two JSON forms: the raw rows for the log are exactly those of the request."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,38 @@ def test_raw_rows_are_the_rows(robots: Predictor, rows: list[Any], spaces: str, 
         asked = form.read(data, robots)
         assert asked.rows == rows
         assert asked.raw.decode() == inside
+
+
+def test_what_is_sent_along_is_only_in_the_raw_rows(robots: Predictor) -> None:
+    rows = b'[{"robot-age": 5, "context": {"region": "north", "customer": 4711}}, {"robot-age": 6}]'
+    asked = V1.read(b'{"instances": ' + rows + b"}", robots)
+    assert (asked.rows, asked.raw) == ([{"robot-age": 5}, {"robot-age": 6}], rows)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ('["north"]', "expected an object"),
+        ('{"region": {"a": 1}}', "expected an object"),
+        (json.dumps({"region": "x" * 201}), "expected an object"),
+        ('{"": 1}', "expected an object"),
+        (json.dumps({f"a{i}": 1 for i in range(21)}), "at most 20"),
+        ('{"battery": "low"}', '"battery" is an input of the model'),
+        ('{"a": 1, "a": 2}', "appears twice"),
+        ('{"a": 1}, "context": {}', "appears twice"),
+    ],
+)
+def test_something_else_sent_along_is_refused(robots: Predictor, given: str, why: str) -> None:
+    body = '{"instances": [{"robot-age": 5, "context": ' + given + "}]}"
+    with pytest.raises(Problem) as refused:
+        V1.read(body.encode(), robots)
+    assert why in refused.value.message
+
+
+def test_an_input_of_that_name_stays_an_input(tmp_path: Path) -> None:
+    named = [{"name": "context", "type": "category", "categories": ["a"], "nullable": True, "unknown": "refuse"}]
+    asked = V1.read(b'{"instances": [{"context": "a"}]}', Predictor(bundle(tmp_path / "b", named), "m", "1"))
+    assert asked.rows == [{"context": "a"}]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,15 @@ def test_one_tensor_with_the_columns_in_order(numbers: Predictor) -> None:
     assert rows(numbers, tensor("features", "FP32", [[1.0, 2.0], [3.0, None]], 2, 2)) == wanted
 
 
+def test_tensors_that_are_sent_along(robots: Predictor, numbers: Predictor) -> None:
+    region = tensor("context.region", "BYTES", ["north", None])
+    asked = v2.read(json.dumps({"inputs": [tensor("robot-age", "INT64", [5, 1]), region]}).encode(), robots)
+    assert asked.rows == [{"robot-age": 5}, {"robot-age": 1}]
+    assert [row["context"] for row in json.loads(asked.raw)] == [{"region": "north"}, {"region": None}]
+    both = rows(numbers, region, tensor("features", "FP32", [1.0, 2.0, 3.0, 4.0], 2, 2))
+    assert both == [{"robot-age": 1.0, "rust-level": 2.0}, {"robot-age": 3.0, "rust-level": 4.0}]
+
+
 def test_whole_numbers_in_floating_point_tensors(folder: Path) -> None:
     every = Predictor(bundle(folder / "every", EVERY_TYPE), "every", "1")
     assert rows(every, tensor("count", "FP64", [3.0, 3.5])) == [{"count": 3}, {"count": 3.5}]

@@ -17,13 +17,13 @@ from pantheon.predictions.records import Answered, Feedback
 MARK = b"\xffPL1"
 HEAD = struct.Struct("<4sII")
 _LENGTHS = struct.Struct("<II")
+_RECORD = 1 + _LENGTHS.size  # where the record begins in a payload
 _encode = msgspec.json.Encoder().encode
 _answered = msgspec.json.Decoder(Answered).decode
 _feedback = msgspec.json.Decoder(Feedback).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """An answer with its rows and its answer, raw JSON."""
 
     record: Answered
@@ -85,10 +85,11 @@ def _at(data: bytes, place: int) -> tuple[Entry | Feedback, int] | None:
     if begin > len(data):
         return None
     _, length, checksum = HEAD.unpack_from(data, place)
-    payload = data[begin : begin + length]
-    if len(payload) < length or zlib.crc32(payload) != checksum:
+    end = begin + length
+    payload = data[begin:end]
+    if zlib.crc32(payload) != checksum or len(payload) < length:
         return None
-    return _decode(payload), begin + length
+    return _decode(payload), end
 
 
 def _decode(payload: bytes) -> Entry | Feedback:
@@ -96,9 +97,9 @@ def _decode(payload: bytes) -> Entry | Feedback:
     if payload[:1] == b"F":
         return _feedback(payload[1:])
     head, rows = _LENGTHS.unpack_from(payload, 1)
-    begin = 1 + _LENGTHS.size
-    middle, end = begin + head, begin + head + rows
-    return Entry(_answered(payload[begin:middle]), payload[middle:end], payload[end:])
+    middle = _RECORD + head
+    end = middle + rows
+    return Entry(_answered(payload[_RECORD:middle]), payload[middle:end], payload[end:])
 
 
 def _frame(payload: bytes) -> bytes:

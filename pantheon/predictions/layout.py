@@ -27,7 +27,7 @@ from pantheon.state import is_model_name
 FEEDBACK, FORGET, UNKNOWN = "_feedback", "_forget", "_unknown"  # no names of models
 DATA, MANIFEST, MERGED = ".parquet", ".json", "merged-"
 AHEAD = 1  # days: an id of a later day than this is not one of ours
-_DAY = 86_400_000_000  # microseconds
+_DAY, _DAY_MS = 86_400_000_000, 86_400_000  # microseconds, milliseconds
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -178,12 +178,10 @@ def folder_of(record: Answered | Feedback) -> str:
     """Return the folder of a record."""
     day = record.at // _DAY
     try:
-        of_id = milliseconds(record.id) * 1000 // _DAY
+        of_id = milliseconds(record.id) // _DAY_MS
     except ValueError:  # not one of ours: it is filed by its own time
         of_id = day
-    if of_id <= day + AHEAD:
-        day = of_id
-    return _folder(FEEDBACK if isinstance(record, Feedback) else record.model, day)
+    return _folder(FEEDBACK if isinstance(record, Feedback) else record.model, of_id if of_id <= day + AHEAD else day)
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """An answer, or a refusal, of one request; its rows and its answer are kept beside it, as JSON.
 
     Attributes:

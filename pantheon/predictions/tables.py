@@ -1,6 +1,7 @@
 """Records as tables: one row per predicted row, and one per piece of feedback."""
 
 import io
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -58,12 +59,12 @@ _Line = tuple[Any, ...]
 
 def tables(entries: Iterable[Entry | Feedback]) -> dict[str, pl.DataFrame]:
     """Return the records as tables, by the folder that they belong to."""
-    lines: dict[str, list[_Line]] = {}
+    lines: defaultdict[str, list[_Line]] = defaultdict(list)
     for entry in entries:
         if isinstance(entry, Feedback):
-            lines.setdefault(folder_of(entry), []).append(_said(entry))
+            lines[folder_of(entry)].append(_said(entry))
         else:
-            lines.setdefault(folder_of(entry.record), []).extend(_predicted(entry))
+            lines[folder_of(entry.record)] += _predicted(entry)
     return {folder: _table(found, schema_of(folder)) for folder, found in lines.items()}
 
 
@@ -108,9 +109,9 @@ def _row_by_row(id: str, start: list[Any], entry: Entry) -> list[_Line]:
         ValueError, msgspec.DecodeError: there is not one prediction per row, or something is not JSON.
     """
     rows, answer = _rows(entry.rows), _answer(entry.answer)
-    if len(rows) == len(answer.prediction) == 1 and not answer.probabilities:  # most requests, and this is faster
-        return [(id, 0, *start, str(rows[0], "utf-8"), str(answer.prediction[0], "utf-8"), None)]
     shares: list[Any] = answer.probabilities or [None] * len(rows)
+    if len(rows) == len(answer.prediction) == len(shares) == 1:  # most requests, and this is faster
+        return [(id, 0, *start, _text(rows[0]), _text(answer.prediction[0]), _text(shares[0]))]
     return [
         (id, row, *start, _text(given), _text(predicted), _text(share))
         for row, (given, predicted, share) in enumerate(zip(rows, answer.prediction, shares, strict=True))

@@ -90,7 +90,9 @@ SplitReport = TypedDict(
         "classes": NotRequired[dict[str, dict[str, int]]],
         "entities": NotRequired[dict[str, int]],
         "repeated": NotRequired[Repeated],
+        "train_only": NotRequired[int],
         "seconds": NotRequired[float],
     },
 )
-"""``reports/split_data.json``: rows, rows by class, and entities, for both parts; ``from``: start of the test part."""
+"""``reports/split_data.json``: rows, rows by class, and entities, for both parts; ``from``: start of the test part;
+``train_only``: how many rows of the training part are never held out, which are not counted by class."""

@@ -100,10 +100,13 @@ class Split:
     Attributes:
         by: "hash" of the entity, or "time": the last rows are the test part.
         column: the entity or the time; empty with "hash": every row is a separate entity.
+        train_only: a boolean column whose role is "ignore": rows with true are never held out, such as users' feedback,
+            which must not judge the model that is trained on it; empty: none.
     """
 
     by: str = "hash"
     column: str = ""
+    train_only: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,8 +191,8 @@ class Spec:
 
     @property
     def used(self) -> list[Column]:
-        """The columns of ``clean.parquet``: all except ignored ones."""
-        return [column for column in self.columns if column.role != "ignore"]
+        """The columns of ``clean.parquet``: all except ignored ones, which only ``split.train_only`` may name."""
+        return [column for column in self.columns if column.role != "ignore" or column.name == self.split.train_only]
 
     @property
     def positive_index(self) -> int:

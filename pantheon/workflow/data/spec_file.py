@@ -212,6 +212,11 @@ class _Reader:
                 raise self.error("split", 0, "column", f"names {column.name!r}, whose role is {column.role}")
             if spec.split.by == "time" and column.type not in ("date", "number", "integer"):
                 raise self.error("split", 0, "column", f"names {column.name!r}, a {column.type}, not a date or number")
+        if mark := spec.split.train_only:
+            column_of = spec.column(mark) if mark in positions else None
+            if column_of is None or (column_of.type, column_of.role) != ("boolean", "ignore"):
+                what = f'names {mark!r}, which is not a boolean column with role = "ignore"'
+                raise self.error("split", 0, "train_only", what)
         if not spec.features:
             raise self.error("", 0, "columns", 'has no feature; give at least one column role = "feature"')
 

@@ -9,6 +9,9 @@ number; of the first one's number if rows are copies. There are two methods:
   the boundary a little: an entity close to it may change its part.
 - Above: every entity whose hash is below the share. With this many rows the proportions are close anyway (a class of
   10,000 rows gets its share to within 1 %), and appended rows never move others.
+
+Rows that are only trained on (``split.train_only``) do not change which others are held out: they are added afterwards,
+except those of an entity that is held out, and copies of held-out rows.
 """
 
 import time
@@ -49,13 +52,16 @@ def split_data(run: Run) -> Summary:
     clean = run.need("data/clean.parquet", "clean_data")
     spec = read_spec(run.path("spec.toml"))
     params = run.params
-    frame = pl.scan_parquet(clean, glob=False)
+    every = pl.scan_parquet(clean, glob=False)
+    mark = spec.split.train_only
+    frame = every.filter(~pl.col(mark)) if mark else every
     keys = [name for name in dict.fromkeys((spec.split.column, spec.target.column)) if name]
     table = frame.select(keys).collect()
     enough(spec, table, params.folds)
     first = first_equal(frame, spec.features)
     begin, together = "", False
-    chance = (first == np.arange(len(first))).all() or by_chance(frame, spec.features, first)
+    distinct = bool((first == np.arange(len(first))).all())
+    chance = distinct or by_chance(frame, spec.features, first)
     if spec.split.by == "time":
         test, begin = by_time(spec, table, params.test_share)
     else:
@@ -74,11 +80,26 @@ def split_data(run: Run) -> Summary:
         run.output("data/test.parquet") as test_part,
     ):
         mask = pl.Series("test", test)
-        for part, where in ((train_part, ~mask), (test_part, mask)):
-            sink(frame.filter(where), part)
+        train, held_out = frame.filter(~mask), frame.filter(mask)
+        if mark:
+            added = only_trained_on(spec, every.filter(pl.col(mark)), held_out, chance and not distinct)
+            train = pl.concat([train, added])
+            report["train_only"] = int(added.select(pl.len()).collect().item())
+            report["rows"]["train"] += report["train_only"]
+        sink(train, train_part)
+        sink(held_out, test_part)
     report["seconds"] = round(time.perf_counter() - started, 3)
     write_json(run.path("reports/split_data.json"), report)
     return {**report["rows"]}
+
+
+def only_trained_on(spec: Spec, rows: pl.LazyFrame, held_out: pl.LazyFrame, chance: bool) -> pl.LazyFrame:
+    """Return rows that may be trained on: without those of held-out entities, and without copies of held-out rows."""
+    keys = [[spec.split.column]] if spec.split.by == "hash" and spec.split.column else []
+    keys += [] if chance else [[column.name for column in spec.features]]
+    for names in keys:
+        rows = rows.join(held_out.select(names), on=names, how="anti", nulls_equal=True, maintain_order="left")
+    return rows
 
 
 def by_hash(spec: Spec, table: pl.DataFrame, share: float, first: Rows | None = None) -> Mask:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pantheon.errors import PantheonError
 from pantheon.workflow.data.spec import Column, Source, Spec, Split, Target
-from pantheon.workflow.data.spec_file import read_spec
+from pantheon.workflow.data.spec_file import dump_spec, parse_spec, read_spec
 from pantheon.workflow.run import Run
 from pantheon.workflow.stages.split_data import SMALL, by_hash, by_time, split_data
 from tests.support import DATASETS
@@ -100,6 +100,35 @@ def test_robots_stay_together_and_nothing_is_lost(through: Callable[..., Run]) -
     assert train.height + test.height == clean["rows_out"]
     assert abs(report["share"] - 0.2) < 0.01
     assert abs(train["condition"].mean() - test["condition"].mean()) < 0.02
+
+
+def test_rows_that_are_only_trained_on_change_nothing_that_is_held_out(
+    through: Callable[..., Run], tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    rows = pl.DataFrame({"e": np.arange(300) // 2, "x": random.normal(size=300), "y": np.arange(300) % 3})
+    _, before = parts(through(_stored(tmp_path, rows.with_columns(f=pl.lit(False)))))
+    copy, known = before.head(1).select("x", "y"), before["e"][-1]
+    added = pl.DataFrame({"e": [-1, -2, known, -3], "x": [1.0, 2.0, 3.0, copy["x"][0]], "y": [0, 1, 2, 0], "f": True})
+    run = through(_stored(tmp_path, pl.concat([rows.with_columns(f=pl.lit(False)), added])))
+    train, test = parts(run)
+    assert test.equals(before)
+    assert train["e"].to_list()[-2:] == [-1, -2], "not the held-out entity, and not the copy of a held-out row"
+    assert train.height + test.height == 302
+    assert json.loads(run.path("reports/split_data.json").read_text())["train_only"] == 2
+
+
+def _stored(folder: Path, rows: pl.DataFrame) -> Spec:
+    rows.write_parquet(folder / "rows.parquet")
+    source = Source(path=str(folder / "rows.parquet"), format="parquet")
+    mark = Column("f", "boolean", "ignore")
+    return replace(SPEC, source=source, columns=(*SPEC.columns, mark), split=Split("hash", "e", "f"))
+
+
+def test_what_is_only_trained_on_is_a_boolean_column_that_is_ignored() -> None:
+    text = dump_spec(replace(SPEC, split=Split("hash", "e", "x")))
+    with pytest.raises(PantheonError, match=r"split\.train_only names 'x', which is not a boolean column"):
+        parse_spec(text)
 
 
 TIMED = replace(

@@ -41,6 +41,17 @@ def reserve() -> None:
     os.dup2(2, 1)
 
 
+def reserve_for_data() -> int:
+    """Keep standard output for data, and report events on standard error; return the descriptor for the data."""
+    global _channel
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    data = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, min(HIGH, most - 1))
+    sys.stdout.flush()
+    os.dup2(2, 1)
+    _channel = 2
+    return data
+
+
 def report(event: Event) -> None:
     """Report an event to the caller. Thread-safe.
 

@@ -125,6 +125,11 @@ class Steps:
         self._live: Any = None
         self._spinner: Any = None
         self._running: dict[str, float] = {}
+        self._notes: dict[str, str] = {}
+
+    def note(self, name: str, text: str) -> None:
+        """Show how far a running step is, on a terminal."""
+        self._notes[name] = text
 
     def start(self, name: str) -> None:
         self._running.setdefault(name, time.monotonic())
@@ -153,7 +158,10 @@ class Steps:
 
     def _line(self) -> RenderableType:
         now = time.monotonic()
-        running = ", ".join(f"{name} {seconds(now - began)}" for name, began in list(self._running.items()))
+        running = ", ".join(
+            " ".join(filter(None, (name, seconds(now - began), self._notes.get(name))))
+            for name, began in list(self._running.items())
+        )
         self._spinner.update(text=Text(printable(f"{running} …"), style="dim"))
         return self._spinner if running else Text("")
 

@@ -9,6 +9,7 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   up        start the tier, or upgrade to it in place; runs the workflow once if no model exists yet
   run       train a new model; the gate accepts or rejects it
   predict   get a prediction:  ROW='{"robot-age": 5, "rust-level": 9, "battery": "low"}'
+            of every row of a file: bin/pantheon predict-file IN OUT
   ask       show which questions this architecture can answer, live:  AT='10 minutes ago'
   status    show services, addresses, memory and the model
   logs      show the services' logs:  SERVICE=button  FOLLOW=1

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from pantheon.cli import ask, dvc, images, keys, look, models, predictions, route, run, stop, up
+from pantheon.cli import ask, dvc, images, keys, look, models, predict_file, predictions, route, run, stop, up
 from pantheon.cli.options import completed
 from pantheon.errors import PantheonError, describe
 
@@ -25,6 +25,7 @@ for command in (
     *(look.status, look.logs, stop.down, stop.destroy, look.doctor, look.test, look.runs, look.unit, look.tier),
 ):
     app.command()(command)
+app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
 for group in (keys.app, route.app):  # hidden until Epimetheus, whose endpoint they are for, is built
     app.add_typer(group, hidden=True)

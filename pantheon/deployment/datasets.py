@@ -160,10 +160,15 @@ def check_file(file: Path, data: str) -> None:
         near = difflib.get_close_matches(file.name, siblings, n=1) or difflib.get_close_matches(data, bundled(), n=1)
         hint = f"Did you mean {near[0]}? " if near else ""
         raise PantheonError(f"{data} does not exist.", f"{hint}DATA= takes a file or one of: {', '.join(bundled())}.")
+    check_readable(file, data, "Use one CSV, Parquet or Excel file: DATA=folder/file.csv")
+
+
+def check_readable(file: Path, data: str, cure: str) -> None:
+    """Raise PantheonError unless ``file``, as the user typed it ``data``, is a table's file that can be read."""
+    if not file.exists():
+        raise PantheonError(f"{data} does not exist.", cure)
     if file.is_dir():
-        raise PantheonError(
-            f"{data} is a folder, not a file.", "Use one CSV, Parquet or Excel file: DATA=folder/file.csv"
-        )
+        raise PantheonError(f"{data} is a folder, not a file.", cure)
     if not file.is_file():
         raise PantheonError(f"{data} is a pipe, a socket or a device.", "Use a CSV, Parquet or Excel file.")
     if not os.access(file, os.R_OK):

@@ -23,12 +23,17 @@ class Task:
         self.engine, self.module, self.service = engine, module, service
 
     def __call__(
-        self, arguments: list[str], on_event: Any = lambda event: None, input: Path | bytes | None = None
+        self,
+        arguments: list[str],
+        on_event: Any = lambda event: None,
+        input: Path | bytes | None = None,
+        output: int | None = None,
     ) -> None:
         """Run the module with ``arguments``.
 
         Args:
             input: a file on this machine, or bytes, for the task's standard input.
+            output: a descriptor that gets the task's standard output; its events are lines of its standard error then.
 
         Raises:
             PantheonError: the task reported an error, or ended without a result; says why.
@@ -47,5 +52,12 @@ class Task:
                 ) from error
 
         command = ["python", "-m", self.module, *arguments]
-        status = self.engine.run_task(self.service, command, on_output=line, on_errors=reader.text, input=input)
+        status = self.engine.run_task(
+            self.service,
+            command,
+            on_output=line,
+            on_errors=reader.text if output is None else line,
+            input=input,
+            output=output,
+        )
         reader.check(status)

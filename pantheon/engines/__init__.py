@@ -218,6 +218,7 @@ class Engine(ABC):
         on_output: OnOutput | None = None,
         on_errors: OnOutput | None = None,
         input: Path | bytes | None = None,
+        output: int | None = None,
     ) -> int:
         """Run ``command`` once with the environment, secrets and folders of ``service`` and return its exit status.
 
@@ -228,6 +229,7 @@ class Engine(ABC):
             on_output: called with every line of standard output, without the line end.
             on_errors: the same for standard error; None: ``on_output`` is called.
             input: a file of this machine or bytes for its standard input; None for empty input.
+            output: a descriptor of this process that gets its standard output as it is, instead of ``on_output``.
 
         The task and its child processes end when the caller is interrupted or killed.
         """

@@ -341,13 +341,14 @@ class ComposeEngine(Engine):
         on_output: OnOutput | None = None,
         on_errors: OnOutput | None = None,
         input: Path | bytes | None = None,
+        output: int | None = None,
     ) -> int:
         api, model = self.prepared(service)
         arguments = [project.inside(model.services[service], argument, self.options.root) for argument in command]
         log = self.state / "logs" / f"{service}.log"
-        output = on_output or silent
-        outputs = output, on_errors or output
-        return task.run(self.definition, api, service, arguments, environment or {}, outputs, log, input)
+        lines = on_output or silent
+        on_lines = lines, on_errors or lines
+        return task.run(self.definition, api, service, arguments, environment or {}, on_lines, log, input, output)
 
 
 def stopped(status: ServiceStatus, why: str) -> ServiceStatus:

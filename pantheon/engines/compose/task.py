@@ -37,6 +37,7 @@ def run(
     on_lines: tuple[Callable[[str], None], Callable[[str], None]],
     log: Path,
     input: Path | bytes | None = None,
+    output: int | None = None,
 ) -> int:
     """Run ``command`` in a new container of ``service``; pass its output to ``on_lines`` and write it to ``log``.
 
@@ -44,6 +45,7 @@ def run(
 
     Args:
         on_lines: for the lines of its standard output, and for those of its standard error.
+        output: a descriptor that gets its standard output instead.
 
     Returns:
         The exit status; 128 + N if signal N ended it.
@@ -61,12 +63,12 @@ def run(
             env={**definition.environment(), **environment},
             cwd="/",
             stdin=descriptor,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.PIPE,
             start_new_session=True,  # so that Ctrl-C in the terminal only reaches the task through this process
             preexec_fn=bound_to_me(signal.SIGTERM),  # docker-compose forwards it
         )
-    assert process.stdout and process.stderr
+    assert process.stderr
     interrupted = False
     try:
         with logs.open_log(log) as file:
@@ -76,17 +78,21 @@ def run(
                 file.flush()
                 on_line(line.decode(errors="replace").rstrip("\r"))
 
-            output, errors = (Lines(partial(take, on_line)) for on_line in on_lines)
+            lines, errors = (Lines(partial(take, on_line)) for on_line in on_lines)
 
             errors.take = Errors(errors.take)
-            interrupted = pump(process, {process.stdout.fileno(): output, process.stderr.fileno(): errors})
+            pipes = {process.stderr.fileno(): errors}
+            if process.stdout:
+                pipes[process.stdout.fileno()] = lines
+            interrupted = pump(process, pipes)
         code = process.wait()
     except BaseException:  # on_lines raised, or a second Ctrl-C: the task must not outlive its caller
         process.kill()
         raise
     finally:
-        process.stdout.close()
-        process.stderr.close()
+        for pipe in (process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
         if process.wait() != 0:
             api.remove(container)  # if docker-compose was killed before it could remove it
     if interrupted:

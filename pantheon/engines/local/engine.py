@@ -319,6 +319,7 @@ class LocalEngine(Engine):
         on_output: OnOutput | None = None,
         on_errors: OnOutput | None = None,
         input: Path | bytes | None = None,
+        output: int | None = None,
     ) -> int:
         services = self.services()
         if service not in services:
@@ -326,6 +327,6 @@ class LocalEngine(Engine):
         read.check_secrets(services[service])
         self.home.make()
         self.options.echo(shlex.join(command))
-        output = on_output or silent
-        outputs = output, on_errors or output
-        return run(self.home, services[service], command, self.base(), environment or {}, outputs, input)
+        lines = on_output or silent
+        on_lines = lines, on_errors or lines
+        return run(self.home, services[service], command, self.base(), environment or {}, on_lines, input, output)

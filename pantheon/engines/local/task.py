@@ -24,11 +24,13 @@ def run(
     environment: Mapping[str, str],
     on_lines: tuple[Callable[[str], None], Callable[[str], None]],
     input: Path | bytes | None = None,
+    output: int | None = None,
 ) -> int:
     """Run ``command`` in the environment of ``service``; pass its output to ``on_lines``, line by line, and to the log.
 
     Args:
         on_lines: for the lines of its standard output, and for those of its standard error.
+        output: a descriptor that gets its standard output instead.
 
     Returns:
         The exit status; 128 + N if signal N killed it, 127 if it could not be started.
@@ -56,12 +58,12 @@ def run(
             env={**base, "PATH": SYSTEM_PATH, TAG: f"{identity}/"},
             cwd="/",
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
             stderr=subprocess.PIPE,
             start_new_session=True,
             pass_fds=passed,
         )
-    assert launcher.stdin and launcher.stdout and launcher.stderr
+    assert launcher.stdin and launcher.stderr
     try:
         launcher.stdin.write(json.dumps(request).encode() + b"\n")
         launcher.stdin.flush()  # kept open: the launcher reads end-of-file when this process ends
@@ -71,16 +73,19 @@ def run(
                 logs.append(log, line)
                 on_line(line.decode(errors="replace").rstrip("\r"))
 
-            output, errors = (Lines(partial(take, on_line)) for on_line in on_lines)
-
-            interrupted = pump(launcher, {launcher.stdout.fileno(): output, launcher.stderr.fileno(): errors})
+            lines, errors = (Lines(partial(take, on_line)) for on_line in on_lines)
+            pipes = {launcher.stderr.fileno(): errors}
+            if launcher.stdout:
+                pipes[launcher.stdout.fileno()] = lines
+            interrupted = pump(launcher, pipes)
         code = launcher.wait()
     except BaseException:  # on_lines raised, or a second Ctrl-C: the task must not outlive its caller
         launcher.kill()
         raise
     finally:
         for pipe in (launcher.stdin, launcher.stdout, launcher.stderr):
-            pipe.close()
+            if pipe:
+                pipe.close()
         if launcher.wait() < 0:  # it was killed and could not clean up
             sweep(identity, gentle=0.0)
     if interrupted:

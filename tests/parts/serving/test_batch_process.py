@@ -1,0 +1,67 @@
+"""``python -m serving.batch``: a file goes in, two files come out, and an interrupted task leaves nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support import ROOT
+from tests.support.bundles import bundle
+from tests.support.button import Deployment
+from tests.support.waiting import until
+
+
+def start(deployment: Deployment, file: Path, *more: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "serving.batch", "--model", "robots", "--file", file.name, "--called", str(file)]
+    command += ["--size", str(file.stat().st_size), "--form", "csv", *more]
+    environment = os.environ | {"STATE_DIR": str(deployment.folder), "PYTHONPATH": str(ROOT)}
+    with file.open("rb") as given:
+        return subprocess.Popen(command, env=environment, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def events(errors: bytes) -> dict[str, dict[str, Any]]:
+    return {event["event"]: event for event in map(json.loads, errors.decode().splitlines())}
+
+
+def test_the_files_come_one_after_the_other(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    file = tmp_path / "robots.csv"
+    file.write_text("robot-age\n5\nold\n")
+    output, errors = start(deployment, file).communicate(timeout=60)
+    found = events(errors)
+    done = found["predicted"]
+    assert output[: done["bytes"]].startswith(b"robot-age,prediction\n5,")
+    assert output[done["bytes"] :].startswith(b"refused_row,refused_because,robot-age\n2,")
+    assert len(output) == done["bytes"] + done["refused_bytes"]
+    assert (done["rows"], done["predicted"], done["refused"]) == (2, 1, 1)
+    assert found["model"]["version"] == "1"
+    assert "end" in found
+    assert list((deployment.folder / "data").iterdir()) == []
+
+
+def test_a_file_that_changes_and_a_version_that_is_not_there(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    file = tmp_path / "robots.csv"
+    file.write_text("robot-age\n5\n")
+    for more, message in ((["--size", "3"], "changed while it was read"), (["--version", "9"], "no version 9")):
+        task = start(deployment, file, *more)
+        output, errors = task.communicate(timeout=60)
+        assert message in events(errors)["error"]["cause"]
+        assert output == b""
+        assert task.returncode > 0
+
+
+def test_an_interrupted_task_leaves_nothing(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    file = tmp_path / "robots.csv"
+    file.write_text("robot-age,rust-level\n" + "".join(f"{n % 60},{n % 10}\n" for n in range(400_000)))
+    data = deployment.folder / "data"
+    task = start(deployment, file)
+    until(lambda: list(data.glob(".predicting-*/files/*")))
+    task.send_signal(signal.SIGINT)
+    task.communicate(timeout=60)
+    assert task.returncode == 128 + signal.SIGINT
+    assert list(data.iterdir()) == []

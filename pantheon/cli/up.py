@@ -31,7 +31,7 @@ from pantheon.deployment import settings
 Variant = Annotated[
     str,
     typer.Option(
-        "--variant", envvar="PANTHEON_VARIANT", help="another implementation of the workflow: pycaret; or none"
+        "--variant", envvar="PANTHEON_VARIANT", help="a variant of the tier, such as pycaret or kserve; or none"
     ),
 ]
 S3 = Annotated[

@@ -5,6 +5,7 @@ As it comes, its REST server binds all addresses and answers everybody, and its 
 
 import logging
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, MutableMapping
 from hmac import compare_digest
 from typing import Any
@@ -44,6 +45,7 @@ class Locked:
 def serve(host: str, port: int, token: str, models: Models) -> int:
     """Serve ``models`` until a signal stops it; return the exit status."""
     repository = Repository(models)
+    warnings.filterwarnings("ignore", "ORJSONResponse is deprecated")  # KServe's
     server = ModelServer(http_port=port, enable_grpc=False, registered_models=repository)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -181,8 +181,15 @@ class Supervisor:
                 self.pause, self.sample_due = FIRST_SAMPLE_SECONDS, now + FIRST_SAMPLE_SECONDS
 
     def needed(self, name: str) -> bool:
-        """Return whether a service that has yet to stop depends on ``name``, so that ``name`` must stop later."""
-        return any(unit.leaving and not unit.gone and name in unit.service.depends_on for unit in self.units.values())
+        """Return whether a service that has yet to stop depends on ``name``, so that ``name`` must stop later: one that
+        is removed, or that runs until a replacement takes over that no longer depends on it."""
+
+        def needs(unit: Unit) -> bool:
+            after = None if unit.leaving else self.successors.get(unit.service.name)
+            ends = unit.leaving or bool(after and name not in after.service.depends_on)
+            return ends and not unit.gone and name in unit.service.depends_on
+
+        return any(needs(unit) for unit in (*self.units.values(), *self.replaced))
 
     def blocked(self, unit: Unit) -> str:
         """Describe what ``unit`` waits for before its start; empty if it can start."""

@@ -84,7 +84,10 @@ def test_images_share_the_layers_of_what_they_have_in_common() -> None:
     assert "apt-get" not in images.dockerfile("serving")
 
 
-@pytest.mark.parametrize("name", ["airflow", "jupyter", "jupyter-pycaret", "postgres", "s3", "serving", "workflow"])
+NAMES = ["airflow", "jupyter", "jupyter-pycaret", "kserve", "postgres", "s3", "serving", "workflow"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_hash_of_sources_covers_what_the_image_has_and_no_more(name: str) -> None:
     locks = {str(path.relative_to(ROOT)) for path in images.locks_of(name)}
     assert copied(name) == {*images.SOURCES, *images.image_named(name).folders, *locks}

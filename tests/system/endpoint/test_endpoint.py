@@ -15,6 +15,7 @@ from tests.parts.serving.test_swap import wait_for
 from tests.support import ROOT
 from tests.support.button import Client
 from tests.support.command_line import Pantheon, make_pantheon
+from tests.support.frontend import Visitor
 
 TIERS = ROOT / "tests" / "support" / "endpoint_tier"
 ROW = {"robot-age": 5, "rust-level": 9, "battery": "low"}
@@ -81,6 +82,16 @@ def test_services_of_the_deployment_have_keys(made: Pantheon, client: Client) ->
         assert b"pantheon_requests_total" in answer.read()
     kept = json.loads((made.state / "state" / "keys.json").read_text())["keys"]
     assert [key["name"] for key in kept] == ["shop"]
+
+
+def test_the_front_end_asks_with_its_own_key(made: Pantheon) -> None:
+    found = service(made, "frontend")
+    assert found["state"] == "healthy"
+    visitor = Visitor(Client(int(found["address"].rpartition(":")[2])))
+    page = visitor.predict(robot_age="20", rust_level="9", battery="low")
+    assert '<p class="headline">Bad Condition</p>' in page.text
+    assert visitor.feedback(page, "yes").status == 303
+    wait_for(lambda: not list((made.state / "volumes" / "frontend" / "outbox").glob("*.json")), 20)
 
 
 def test_a_revoked_key_is_refused(made: Pantheon, client: Client) -> None:

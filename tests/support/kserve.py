@@ -74,6 +74,13 @@ class Server:
         self.process.kill()
         self.process.wait(20)
 
+    def models(self) -> list[str]:
+        """The models that it has."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/v2/models")
+        request.add_header("Authorization", f"Bearer {TOKEN}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return sorted(json.load(answer)["models"])
+
     def ask(self, path: str, method: str = "GET", token: str = TOKEN) -> int:
         """The status of an answer; 0: there is none."""
         assert self.process

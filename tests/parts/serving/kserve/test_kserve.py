@@ -114,8 +114,8 @@ def test_errors_in_rows_and_explanations_are_the_same(client: Client, usual: Cli
     assert explained.body == usual.post("/v1/models/robots:explain", asked).body
 
 
-def test_versions_come_by_aliases_without_a_lost_request(
-    deployment: Deployment, client: Client, tmp_path: Path
+def test_versions_come_and_go_by_aliases_without_a_lost_request(
+    deployment: Deployment, server: kserve.Server, client: Client, tmp_path: Path
 ) -> None:
     given: list[tuple[int, str, bytes]] = []
     end = threading.Event()
@@ -137,6 +137,7 @@ def test_versions_come_by_aliases_without_a_lost_request(
         for each in loads:
             each.result()
     check_swaps(given)
+    until(lambda: [name for name in server.models() if name.startswith("robots-")] == ["robots-5"])
 
 
 def test_a_version_that_a_request_names_is_loaded(client: Client, deployment: Deployment, tmp_path: Path) -> None:
@@ -181,6 +182,21 @@ def test_only_this_machine_and_whoever_has_the_token_is_answered(server: kserve.
     listening = [each for each in psutil.Process(server.process.pid).net_connections() if each.status == "LISTEN"]
     assert {each.laddr.ip for each in listening} == {"127.0.0.1"}
     assert len(listening) == 1, "no gRPC"
+
+
+def test_an_endpoint_that_starts_before_kserve_answers_as_soon_as_it_can(
+    deployment: Deployment, server: kserve.Server
+) -> None:
+    server.kill()
+    with endpoint(deployment, kserve=Kserve(server.settings["ENDPOINT_KSERVE"], kserve.TOKEN)) as (_, client):
+        refused = client.predict(ROW)
+        assert (refused.status, refused.headers["x-model-name"]) == (503, "robots")
+        assert refused.error["message"] == "KServe does not answer: Connection refused."
+        assert refused.headers["x-request-id"] in {entry.record.id for entry in answers(deployment)}
+        assert client.get("/v2/health/ready").status == 503
+        assert client.get("/healthz").status == 200, "it need not be restarted"
+        server.start()
+        until(lambda: client.predict(ROW).status == 200)
 
 
 def test_a_kserve_that_hangs_is_said_in_time(

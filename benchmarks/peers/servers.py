@@ -17,13 +17,13 @@ from typing import Any
 import psutil
 
 from pantheon import keys
+from pantheon.engines.local import environments
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / ".pantheon" / "bench"
 ROW = {"robot-age": 5, "rust-level": "9", "battery": "low"}
-PACKAGES = {
-    "kserve": ["kserve==0.21.0", "onnxruntime==1.31.0"],
+PACKAGES = {  # besides KServe's environment, which the variant kserve has
     "mlserver": ["mlserver==1.7.1", "onnxruntime==1.31.0"],
     "bentoml": ["bentoml==1.4.40", "onnxruntime==1.31.0"],
 }
@@ -151,7 +151,9 @@ def limit(bundle: Path) -> Server:
 
 def peers(bundle: Path, scratch: Path) -> list[Server]:
     """KServe, MLServer and BentoML with one worker each, as they come."""
-    kserve = [str(environment("kserve") / "python"), str(HERE / "kserve_model.py"), str(bundle)]
+    environments.make(["kserve"])
+    python = environments.folder_of("kserve") / "bin" / "python"
+    kserve = [str(python), str(HERE / "kserve_model.py"), str(bundle)]
     settings = scratch / "mlserver"
     settings.mkdir()
     (settings / "model-settings.json").write_text(

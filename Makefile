@@ -6,13 +6,13 @@ SHELL := /bin/sh
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
-SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED FOLDS METRIC IGNORE HEADER INFER DATASET NOTE FILE CA S3_ENDPOINT_URL S3_BUCKET LOG PREDICTIONS_KEEP AT VERSION ALIAS MODEL
+SETTINGS := NAME ENGINE DATA TARGET VARIANT WITHOUT SCHEDULE PORT_OFFSET RUN APPROVAL ROW SERVICE FOLLOW CONFIRM JSON TRIALS SEED FOLDS METRIC IGNORE HEADER INFER DATASET NOTE FILE CA S3_ENDPOINT_URL S3_BUCKET LOG PREDICTIONS_KEEP MONITOR MONITOR_REPORT RETRAIN ALERT_WEBHOOK SINCE UNTIL WINDOW AT VERSION ALIAS MODEL
 # $(value) and not $(NAME): quotes and dollar signs in a value must survive make.
 $(foreach s,$(SETTINGS),$(if $(filter command%,$(origin $s)),$(eval override export PANTHEON_$s := $$(value $s))))
 
 TIER_GOALS := $(filter tier-%,$(MAKECMDGOALS))
 TIER := $(patsubst tier-%,%,$(firstword $(TIER_GOALS)))
-VERBS := up run predict ask status logs down destroy doctor runs approve hold images images-save images-load prepare
+VERBS := up run predict ask monitor status logs down destroy doctor runs approve hold images images-save images-load prepare
 DONE := $(filter $(VERBS) models rollback test,$(MAKECMDGOALS))
 
 .PHONY: help test test-all check bench lock format models rollback $(VERBS) $(TIER_GOALS)

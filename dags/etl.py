@@ -94,6 +94,13 @@ def stage(name: str) -> dict[str, Any]:
             description="required: someone must approve the model before it is deployed.",
         ),
         "run": RUN,
+        "reason": Param(
+            None,
+            type=["null", "string"],
+            maxLength=1000,
+            title="Reason",
+            description="Why the run was started; the monitor says it.",
+        ),
     },
 )
 def etl() -> None:

@@ -73,6 +73,10 @@ class Settings(msgspec.Struct):
         s3: an external S3; None: the one that comes with the tier.
         log: what the endpoint does with what cannot be logged: ``best-effort``, ``off``; empty: it refuses the answer.
         predictions_keep: for how long predictions are kept, such as ``90d``; empty: for ever.
+        monitor: when Airflow runs the monitor, as a cron expression or ``@hourly``; empty: never.
+        monitor_report: another report that the monitor makes: ``evidently``; empty: none.
+        retrain: the shortest time between two retrainings, such as ``24h``; empty: 24 hours; ``off``: none starts.
+        alerts_leave: whether alerts go to other machines, by a webhook or e-mail.
     """
 
     name: str = "pantheon"
@@ -92,6 +96,10 @@ class Settings(msgspec.Struct):
     s3: OtherS3 | None = None
     log: str = ""
     predictions_keep: str = ""
+    monitor: str = ""
+    monitor_report: str = ""
+    retrain: str = ""
+    alerts_leave: bool = False
     version: int = VERSION
 
 

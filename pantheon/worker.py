@@ -106,7 +106,10 @@ def run(args: argparse.Namespace) -> None:
     else:
         spec = datasets.spec_of(state, args.dataset).read_text(encoding="utf-8")
         params = Params.read(json.loads(args.params))
-        current = Run.create(state, spec, args.dataset, params, tier=args.tier, runner=args.runner)
+        if args.id:
+            current = Run.ensure(state, args.id, spec, args.dataset, params, tier=args.tier, runner=args.runner)
+        else:
+            current = Run.create(state, spec, args.dataset, params, tier=args.tier, runner=args.runner)
     record = current.record
     fix_threads(current.params)
     begin("", f"run --resume {current.id}")
@@ -306,6 +309,7 @@ def parser() -> argparse.ArgumentParser:
     one.set_defaults(call=take_dataset)
     one = verbs.add_parser("run")
     one.add_argument("--run", default="")
+    one.add_argument("--id", default="", help="of the new run; default: one that is made now")
     one.add_argument("--dataset", default="")
     one.add_argument("--tier", default="")
     one.add_argument("--runner", default="graph", choices=sorted(graph.RUNNERS))

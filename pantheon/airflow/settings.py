@@ -24,6 +24,11 @@ def schedule() -> str | None:
     return deployment().schedule or None
 
 
+def monitor_schedule() -> str | None:
+    """Return when the monitor runs, as a cron expression; None (the default) means never."""
+    return deployment().monitor or None
+
+
 def datasets() -> list[str]:
     """Return the names of the datasets: those that ship with Pantheon and the deployment's own."""
     shipped = Path(__file__).resolve().parents[2] / "datasets"
@@ -44,7 +49,11 @@ def run_id(requested: str | None, dag_run_id: str, run_after: datetime) -> str:
 
 
 def secret(name: str) -> str:
-    return (Path(os.environ["SECRETS_DIR"]) / name).read_text(encoding="utf-8").strip()
+    return secret_file(name).read_text(encoding="utf-8").strip()
+
+
+def secret_file(name: str) -> Path:
+    return Path(os.environ["SECRETS_DIR"]) / name
 
 
 def address(service: str) -> str:

@@ -7,7 +7,22 @@ from typing import NoReturn
 
 import typer
 
-from pantheon.cli import ask, dvc, images, keys, look, models, predict_file, predictions, route, run, stop, up
+from pantheon.cli import (
+    alerts,
+    ask,
+    dvc,
+    images,
+    keys,
+    look,
+    models,
+    monitor,
+    predict_file,
+    predictions,
+    route,
+    run,
+    stop,
+    up,
+)
 from pantheon.cli.options import completed
 from pantheon.errors import PantheonError, describe
 
@@ -27,10 +42,11 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (keys.app, route.app):  # hidden until Epimetheus, whose endpoint they are for, is built
+for group in (keys.app, route.app, alerts.app):  # hidden until Epimetheus, whose endpoint they are for, is built
     app.add_typer(group, hidden=True)
 app.command(hidden=True)(predictions.predictions)
 app.command(hidden=True)(predictions.forget)
+app.command(hidden=True)(monitor.monitor)
 app.command(**dvc.OPTIONS)(dvc.dvc)
 app.command()(images.images)
 app.command("images-save")(images.images_save)

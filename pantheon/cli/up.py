@@ -71,6 +71,39 @@ Keep = Annotated[
         help="for how long predictions are kept, such as 90d; or forever",
     ),
 ]
+Monitor = Annotated[
+    str | None,
+    typer.Option(
+        "--monitor",
+        envvar="PANTHEON_MONITOR",
+        parser=settings.monitor,
+        metavar="TEXT",
+        hidden=True,
+        help="when Airflow runs the monitor: hourly, daily, a cron schedule; or off",
+    ),
+]
+MonitorReport = Annotated[
+    str | None,
+    typer.Option(
+        "--monitor-report",
+        envvar="PANTHEON_MONITOR_REPORT",
+        parser=settings.monitor_report,
+        metavar="TEXT",
+        hidden=True,
+        help="evidently: the monitor also makes Evidently's HTML report; or none",
+    ),
+]
+Retrain = Annotated[
+    str | None,
+    typer.Option(
+        "--retrain",
+        envvar="PANTHEON_RETRAIN",
+        parser=settings.retrain,
+        metavar="TEXT",
+        hidden=True,
+        help="the shortest time between two retrainings that the monitor starts, such as 24h; or off",
+    ),
+]
 FirstRun = Annotated[
     bool, typer.Option("--run/--no-run", envvar="PANTHEON_RUN", help="run the workflow once if no model exists yet")
 ]
@@ -98,6 +131,9 @@ def up(
     schedule: Schedule = None,
     log: Log = None,
     predictions_keep: Keep = None,
+    monitor: Monitor = None,
+    monitor_report: MonitorReport = None,
+    retrain: Retrain = None,
     run: FirstRun = True,
     confirm: Confirm = "",
     as_json: Json = False,
@@ -105,7 +141,7 @@ def up(
     """Start a tier, or move the deployment to it in place; does nothing if it is already up."""
     from pantheon import terminal
     from pantheon.cli import views
-    from pantheon.deployment import opening, trust
+    from pantheon.deployment import alerting, opening, trust
     from pantheon.deployment import up as starting
     from pantheon.deployment.datasets import Asked
 
@@ -118,6 +154,7 @@ def up(
             f"in {deployment.state}."
         )
         confirm_first(cause, deployment.command("up", tier=chosen.name, engine=engine, confirm="yes"), deployment.name)
+    webhook = alerting.from_environment()
     options = starting.Options(
         engine=engine,
         asked=Asked(data, target, header, infer, dataset),
@@ -134,6 +171,10 @@ def up(
         schedule=schedule,
         log=log,
         predictions_keep=predictions_keep,
+        monitor=monitor,
+        monitor_report=monitor_report,
+        retrain=retrain,
+        alert_webhook=webhook,
         first_run=run,
     )
     result = starting.up(deployment, chosen, options)

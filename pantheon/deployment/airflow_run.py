@@ -48,8 +48,11 @@ class Pipeline:
     def __init__(self, airflow: Airflow, deployment: Deployment, look: Callable[[str], Progress], rest: str) -> None:
         self.airflow, self.deployment, self.look, self.rest = airflow, deployment, look, rest
 
-    def run(self, conf: dict[str, Any], again: str = "") -> dict[str, Any]:
+    def run(self, conf: dict[str, Any], again: str = "", new: str = "") -> dict[str, Any]:
         """Trigger the ETL and follow the run to its end, or resume the failed run ``again``.
+
+        Args:
+            new: the ID of the new run; empty: one that is made now.
 
         Returns:
             ``outcome.json`` of the run, with the run ID under ``run``.
@@ -58,7 +61,7 @@ class Pipeline:
             PantheonError: a task failed; the end of its log was printed.
             KeyboardInterrupt: after a message that Airflow continues the run, and how to follow it again.
         """
-        run = again or new_id()
+        run = again or new or new_id()
         with terminal.steps() as steps:
             try:
                 steps.start("waiting for Airflow to read the DAGs")

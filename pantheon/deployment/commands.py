@@ -9,14 +9,15 @@ import re
 import shlex
 
 GOALS = {  # verbs that are make goals; a test compares them with the Makefile
-    *("up", "run", "predict", "ask", "status", "logs", "down", "destroy", "doctor", "test", "runs", "approve", "hold"),
+    *("up", "run", "predict", "ask", "monitor", "status", "logs", "down", "destroy", "doctor", "test", "runs"),
+    *("approve", "hold"),
     *("models", "rollback", "images", "images-save", "images-load", "prepare"),
 }
 SETTINGS = {  # options that are make settings (upper case there); a test compares them with the Makefile
     *("name", "engine", "data", "target", "variant", "without", "schedule", "port_offset", "run", "approval", "row"),
     *("service", "follow", "confirm", "json", "trials", "seed", "note", "file", "ca", "s3_endpoint_url", "s3_bucket"),
     *("at", "version", "alias", "model", "folds", "metric", "ignore", "header", "infer", "dataset"),
-    *("log", "predictions_keep"),
+    *("log", "predictions_keep", "monitor", "monitor_report", "retrain", "alert_webhook", "since", "until", "window"),
 }
 GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},

@@ -18,7 +18,7 @@ from pantheon.tiers import ROOT, Tier, all_tiers, find
 FOLDERS = (
     *("state", state.SHARED, "runs", "models", "data", "predictions", "extensions", "notebooks", "logs", "volumes"),
     "repositories/main.git",
-    "volumes/spool",
+    *("volumes/spool", "volumes/monitor"),
 )
 RESERVED = {"bench", "dockerfiles", "envs", "uv"}
 
@@ -98,7 +98,12 @@ class Deployment:
 
     def components(self, tier: Tier) -> Components:
         """Return the components of the deployment at ``tier``, without those left out."""
-        return read_components(tier.definition(self.settings.variant)).without(self.settings.without)
+        return read_components(tier.definition(self.settings.variant)).without(self.without)
+
+    @property
+    def without(self) -> list[str]:
+        """Components that are left out, because the user said so, or because nobody has asked for them."""
+        return [*self.settings.without, *(["evidently"] if self.settings.monitor_report != "evidently" else [])]
 
     def leave_out(self, tier: Tier, requested: str) -> None:
         """Apply ``WITHOUT=``: names of components, or ``none``; empty does not change the setting.
@@ -155,7 +160,7 @@ class Deployment:
         every = read_components(tier.definition(self.settings.variant))
         store = every.leader("models")
         replaced = [store.name] if self.settings.s3 and store and not store.required else []
-        return sorted({*every.left_out(self.settings.without), *replaced})
+        return sorted({*every.left_out(self.without), *replaced})
 
     def engine(
         self,
@@ -192,6 +197,7 @@ class Deployment:
     def variables(self) -> dict[str, str]:
         """Return the variables of the definition that the settings set; those of the user's environment go before."""
         values = {"ENDPOINT_LOG": self.settings.log, "PREDICTIONS_KEEP": self.settings.predictions_keep}
+        values["MONITOR_NETWORK"] = "outside" if self.settings.alerts_leave else ""  # the way out of a container
         return {name: value for name, value in values.items() if value}
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:

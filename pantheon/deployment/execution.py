@@ -17,8 +17,13 @@ from pantheon.tiers import Tier
 WORKER = "pantheon.worker"
 
 
-def run(deployment: Deployment, engine: Engine, tier: Tier, dataset: str, again: str = "") -> dict[str, Any]:
+def run(
+    deployment: Deployment, engine: Engine, tier: Tier, dataset: str, again: str = "", new: str = ""
+) -> dict[str, Any]:
     """Run the complete workflow on the tier's route, or resume the run ``again``, and show every stage.
+
+    Args:
+        new: the ID of the new run; empty: one that is made now.
 
     Returns:
         ``outcome.json`` of the run, with the run ID under ``run``.
@@ -39,12 +44,13 @@ def run(deployment: Deployment, engine: Engine, tier: Tier, dataset: str, again:
         leader = deployment.components(tier).leader("rest")
         assert leader
         pipeline = Pipeline(airflow, deployment, partial(inside.look, deployment, engine), leader.dag)
-        return pipeline.run({"dataset": dataset} | params, again)
+        return pipeline.run({"dataset": dataset} | params, again, new)
     if again:
         arguments = ["run", "--run", again]
     else:
         arguments = ["run", "--dataset", dataset, "--tier", tier.name]
         arguments += ["--runner", tier.runner, "--params", json.dumps(params)]
+        arguments += ["--id", new] if new else []
     if settings.route.rest != "dataflow":
         from pantheon.deployment import notebook_run
 

@@ -86,6 +86,39 @@ def predictions_keep(text: str) -> str:
     return text
 
 
+def monitor(text: str) -> str:
+    """Parse ``MONITOR=``: ``hourly``, ``daily``, ``weekly``, or as ``SCHEDULE=``; empty for ``off``."""
+    text = text.strip()
+    named = f"@{text}" if text in ("hourly", "daily", "weekly", "monthly") else text
+    try:
+        return schedule(named)
+    except PantheonError:
+        cure = "Use hourly, daily, weekly, off, or cron, such as MONITOR='0 6 * * *'."
+        raise PantheonError(f"MONITOR={text} is not a valid schedule.", cure) from None
+
+
+def monitor_report(text: str) -> str:
+    """Parse ``MONITOR_REPORT=``: ``evidently``; empty for ``none``."""
+    if text in ("evidently", "none", "off", ""):
+        return "evidently" if text == "evidently" else ""
+    raise PantheonError(f"MONITOR_REPORT={text} is not valid.", "Use MONITOR_REPORT=evidently or MONITOR_REPORT=none.")
+
+
+def retrain(text: str) -> str:
+    """Parse ``RETRAIN=``: ``off``, or the shortest time between two retrainings; empty for the default, 24 hours."""
+    text = text.strip().lower()
+    if text in ("off", "auto", ""):
+        return "off" if text == "off" else ""
+    try:
+        enough = durations.seconds(text) >= durations.UNITS["h"]
+    except PantheonError:
+        enough = False
+    if not enough:
+        cure = "Use off, auto (24 h), or an hour or more between two retrainings, such as RETRAIN=7d."
+        raise PantheonError(f"RETRAIN={text} is not valid.", cure)
+    return text
+
+
 def schedule(text: str) -> str:
     """Parse ``SCHEDULE=``: five cron fields or a preset such as ``@daily``; empty for ``off``."""
     text = text.strip()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pantheon import components, terminal
-from pantheon.deployment import datasets, execution, inside, notebooks, preflight, settings, storage
+from pantheon.deployment import alerting, datasets, execution, inside, notebooks, preflight, settings, storage
 from pantheon.deployment.datasets import Asked
 from pantheon.deployment.deployment import Deployment
 from pantheon.deployment.status import RETRY_SECONDS, status
@@ -17,6 +17,8 @@ from pantheon.engines import Engine, Event, Planned, ServiceStatus
 from pantheon.errors import PantheonError
 from pantheon.state import Route, StoreLocation, narrowed
 from pantheon.tiers import Tier, find
+
+ENDPOINT = ("log", "predictions_keep", "monitor", "monitor_report", "retrain")  # settings from Epimetheus on
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Options:
     schedule: str | None = None
     log: str | None = None
     predictions_keep: str | None = None
+    monitor: str | None = None
+    monitor_report: str | None = None
+    retrain: str | None = None
+    alert_webhook: str | None = None
     first_run: bool = True
 
 
@@ -97,7 +103,7 @@ def take_settings(this: Up) -> None:
     deployment, options = this.deployment, this.options
     storage.rebuild(deployment)
     storage.recall(deployment)
-    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric", "log", "predictions_keep"):
+    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric", *ENDPOINT):
         if (value := getattr(options, key)) is not None:
             setattr(deployment.settings, key, value)
     deployment.leave_out(this.tier, options.without)
@@ -199,6 +205,12 @@ def make_folders(this: Up) -> None:
     storage.settle(this.deployment)
 
 
+def take_webhook(this: Up) -> None:
+    """Store where alerts go, if it was given; the services' network follows from it."""
+    if this.options.alert_webhook is not None and alerting.set_webhook(this.deployment, this.options.alert_webhook):
+        this.engine = this.deployment.engine(this.tier, this.options.engine, loud=True)
+
+
 def stop_other_engine(this: Up) -> None:
     """Stop the deployment's services on another engine: both engines would use the same ports and folders."""
     this.deployment.move_to(this.engine, this.tier)
@@ -285,6 +297,7 @@ Step = Callable[[Up], None]
 CHECKS: tuple[Step, ...] = (take_settings, plan, check_dataset, show_difference, check_machine, check_store)
 CHANGES: tuple[Step, ...] = (
     make_folders,
+    take_webhook,
     stop_other_engine,
     move_models_out,
     record_tier,

@@ -17,12 +17,14 @@ from typing import Literal
 import msgspec
 
 from pantheon import typed
+from pantheon.files import lock
 from pantheon.monitoring import alerts
 from pantheon.monitoring.alerts import Delivery, Notice, State, Told
 from pantheon.web.client import pool, problem_of
 
 SETTINGS = "alerts/settings.json"  # in the folder of secrets
 FILE = "alerts.jsonl"
+LOCK = ".alerts.lock"  # held by whoever changes the state
 SECONDS = 10.0  # for a webhook or a mail server to answer
 PAUSES = (0.5, 2.0)  # seconds before the next attempts within one delivery
 GIVE_UP = timedelta(days=7)
@@ -79,7 +81,7 @@ def read_channels(secrets: Path) -> Channels:
     Raises:
         Damaged: the file is damaged.
     """
-    cure = "Set them again: `bin/pantheon alerts set --help`."
+    cure = "Set them again: `bin/pantheon alerts mail --help`."
     return typed.read(secrets / SETTINGS, Channels, cure) or Channels()
 
 
@@ -117,6 +119,17 @@ def deliver(
         alerts.write(folder, state)
     alerts.write(folder, state)
     return state
+
+
+def again(folder: Path, secrets: Path) -> None:
+    """Try to deliver what is waiting.
+
+    Raises:
+        PantheonError: a file is damaged.
+    """
+    if (folder / alerts.STATE).exists() and alerts.read(folder).waiting:
+        with lock(folder / LOCK):
+            deliver(folder, read_channels(secrets), pause=lambda seconds: None)
 
 
 def _attempts(delivery: Delivery, folder: Path, channels: Channels, pause: Callable[[float], object]) -> str:

@@ -247,9 +247,14 @@ class Report(msgspec.Struct, frozen=True):
         return msgspec.convert(value, cls)
 
 
+def key_of(report: Report) -> str:
+    """Return the key that a report is stored under."""
+    return f"{MONITORING}/{report.model}/{datetime.fromisoformat(report.until).astimezone(UTC):{_TIME}}.json"
+
+
 def keep(place: Place, report: Report) -> str:
     """Store a report, also instead of one about the same window; return its key."""
-    key = f"{MONITORING}/{report.model}/{datetime.fromisoformat(report.until).astimezone(UTC):{_TIME}}.json"
+    key = key_of(report)
     place.remove(key)
     place.put_new(key, msgspec.json.format(msgspec.json.encode(report), indent=1))
     return key

@@ -23,7 +23,7 @@ ETL = ["load_data", "clean_data", "split_data", "preprocess"]
 
 def test_every_file_is_read_without_an_error(described: dict[str, Any]) -> None:
     assert described["errors"] == {}
-    assert set(described["dags"]) == {"etl", "dataflow", "notebooks", "pycaret"}
+    assert set(described["dags"]) == {"etl", "dataflow", "notebooks", "pycaret", "monitor"}
     files = {path.stem for path in (ROOT / "dags").glob("*.py")}
     assert files == set(described["dags"]) - {"pycaret"} | {"shared"}
 
@@ -80,6 +80,18 @@ def test_only_where_models_are_in_s3_is_there_quick_preprocessing() -> None:
         assert set(GRAPH[name]) & set(NOTEBOOKS) == set(needs)
 
 
+def test_the_monitor_looks_at_each_model_and_then_decides_about_one_retraining(dag: Dag) -> None:
+    monitor = dag("monitor")
+    assert {name: task["next"] for name, task in monitor["tasks"].items()} == {
+        "served": ["look"],
+        "look": ["retrain"],
+        "retrain": [],
+    }
+    assert monitor["tasks"]["look"]["mapped"]
+    assert monitor["tasks"]["retrain"]["rule"] == "all_done", "one model that cannot be looked at does not matter"
+    assert monitor["at_once"] == 1
+
+
 def test_the_trigger_form_offers_what_there_is(dag: Dag) -> None:
     etl = dag("etl")
     assert etl["params"] == {
@@ -90,6 +102,7 @@ def test_the_trigger_form_offers_what_there_is(dag: Dag) -> None:
         "metric": Params().metric,
         "approval": Params().approval,
         "run": None,
+        "reason": None,
     }
     schemas = etl["schemas"]
     assert {"robots", "wine", "diabetes", "breast_cancer"} <= set(schemas["dataset"]["examples"])
@@ -109,22 +122,25 @@ def test_what_passes_by_itself_is_tried_again_and_nothing_waits_for_ever(describ
 
 
 def test_nothing_starts_by_itself_until_asked_for(described: dict[str, Any]) -> None:
-    assert described["dags"]["etl"]["timetable"] == "NullTimetable"
-    for dag in described["dags"].values():
+    assert {described["dags"][name]["timetable"] for name in ("etl", "monitor")} == {"NullTimetable"}
+    for name, dag in described["dags"].items():
         assert not dag["catchup"]
-        assert dag["at_once"] >= 2
+        assert dag["at_once"] >= 2 or name == "monitor"
         assert "pantheon" in dag["tags"]
 
 
 def test_the_deployments_settings_are_the_forms_defaults(tmp_path: Path) -> None:
     airflow = Airflow(tmp_path, tmp_path / "deployment")
-    airflow.settle(dataset="churn", trials=3, seed=7, folds=3, metric="f1", approval="required", schedule="0 6 * * *")
+    params = {"dataset": "churn", "trials": 3, "seed": 7, "folds": 3, "metric": "f1", "approval": "required"}
+    airflow.settle(**params, schedule="0 6 * * *", monitor="@hourly")
     (airflow.state / "data" / "churn.toml").touch()
-    etl = airflow.describe()["dags"]["etl"]
+    dags = airflow.describe()["dags"]
+    etl, monitor = dags["etl"], dags["monitor"]
     numbers = {"trials": 3, "seed": 7, "folds": 3, "metric": "f1"}
-    assert etl["params"] == {"dataset": "churn", **numbers, "approval": "required", "run": None}
+    assert etl["params"] == {"dataset": "churn", **numbers, "approval": "required", "run": None, "reason": None}
     assert "churn" in etl["schemas"]["dataset"]["examples"]
     assert etl["cron"] == "0 6 * * *"
+    assert monitor["cron"] == "0 * * * *"
 
 
 def test_the_words_for_people_render(described: dict[str, Any]) -> None:

@@ -94,11 +94,14 @@ class Service:
     def __init__(self, *answers: dict[str, Any]) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, str, str]] = []
+        self.bodies: list[Any] = []
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 service.asked.append((self.command, self.path, self.headers["Authorization"]))
+                sent = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                service.bodies.append(json.loads(sent) if sent else None)
                 body = json.dumps(service.answers.pop(0)).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -183,3 +186,53 @@ def test_what_a_deployment_does_not_have_is_skipped_and_the_rest_goes_on(
         NOTEBOOKS, "success"
     )
     assert dataflow[1].asked[-1][1] == f"/runs/{DONE}/continue"
+
+
+DUE = "accuracy fell from 0.91 to 0.72."
+STARTED = {"run": NAMED, "model": "robots", "dataset": "robots-feedback", "reason": DUE, "rows": 300}
+
+
+def report(model: str, due: str = "") -> dict[str, Any]:
+    """What the service says about a model."""
+    made = {"requests": 500, "alerts": [{"level": "page", "text": DUE, "look": "the feedback"}] if due else []}
+    return {"value": {"reports": {model: made}, "due": {model: due} if due else {}}}
+
+
+@pytest.fixture(scope="module")
+def monitored(airflow: Airflow) -> Iterator[tuple[dict[str, Trial], Service]]:
+    """Two runs of the DAG ``monitor``: one starts a retraining over Airflow's API, one finds a run that is active."""
+    runs: dict[str, Any] = {"dag_runs": []}
+    active = {"dag_runs": [{"dag_run_id": "manual__1", "state": "running"}]}
+    service = Service(
+        *({"value": ["robots", "wine"]}, report("robots", DUE), report("wine")),
+        *({"access_token": "starlight"}, runs, runs, runs, runs),
+        *({"value": {"start": True, "why": DUE, "retraining": STARTED}}, {"dag_run_id": "x"}, {"value": {}}),
+        *({"value": ["robots"]}, report("robots", DUE), {"access_token": "starlight"}, runs, active),
+    )
+    for name in ("monitor_token", "airflow_password"):
+        (airflow.state / "secrets" / name).write_text("moonlight")
+    for name in ("MONITOR", "AIRFLOW"):
+        airflow.given |= {f"{name}_HOST": "127.0.0.1", f"{name}_PORT": str(service.server.server_address[1])}
+    yield dict(zip(("starts", "waits"), airflow.trials(("monitor", {}), ("monitor", {})), strict=True)), service
+    service.close()
+
+
+def test_the_monitor_starts_a_retraining_with_its_reason(monitored: tuple[dict[str, Trial], Service]) -> None:
+    trial, service = monitored[0]["starts"], monitored[1]
+    assert trial.state == "success", trial.said
+    assert f"page: {DUE} Look at: the feedback" in trial.said
+    sent = zip(service.asked, service.bodies, strict=True)
+    (started,) = (body for (_, path, _), body in sent if body and path == "/api/v2/dags/etl/dagRuns")
+    assert started["dag_run_id"] == f"monitor__{NAMED}"
+    assert started["conf"] == {"dataset": "robots-feedback", "run": NAMED, "reason": f"robots: {DUE}"}
+    assert DUE in started["note"]
+    asked = [body["question"] for body in service.bodies if body and "question" in body]
+    assert asked == ["served", "report", "report", "retrain", "begun", "served", "report"]
+    assert "moonlight" not in trial.said
+
+
+def test_while_a_run_is_active_none_is_started(monitored: tuple[dict[str, Trial], Service]) -> None:
+    trial = monitored[0]["waits"]
+    assert trial.state == "success", trial.said
+    assert "a run is active (dataflow, manual__1): the next monitor decides about robots" in trial.said
+    assert monitored[1].answers == []

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from serving.frontend.client import Reply
-from serving.frontend.wording import label, number, percent, sure, title
+from .client import Reply
+from .wording import label, number, percent, sure, title
 
 BARS = 6  # inputs with a bar of their own
 CHARACTERS = 60  # of a value that is shown

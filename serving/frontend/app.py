@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl
 import cherrypy
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serving.frontend import wording
-from serving.frontend.answer import Answer, answer
-from serving.frontend.browser import Browser, Cookies
-from serving.frontend.client import Away, Endpoint, Refused
-from serving.frontend.form import controls, entered, row
-from serving.frontend.outbox import Full, Outbox
+from . import wording
+from .answer import Answer, answer
+from .browser import Browser, Cookies
+from .client import Away, Endpoint, Refused
+from .form import controls, entered, row
+from .outbox import Full, Outbox
 
 HERE = Path(__file__).parent
 FORM_BYTES = 1024 * 1024
@@ -54,9 +54,7 @@ class Frontend:
     @route("GET", "HEAD")
     def index(self, about: str = "") -> str:
         """Show the form; with ``about``, the id of a request, also its answer."""
-        browser, given = self.visitor(), self.cookies.read(header("Cookie"))
-        if given is None:  # its first visit
-            self.remember(browser)
+        browser = self.visitor()
         self.endpoint.refresh()
         shown = browser.find(about) if isinstance(about, str) else None
         return self.page(browser, values=shown.values if shown and shown.values else None, shown=shown)
@@ -71,7 +69,6 @@ class Frontend:
             return self.page(browser, status=503)
         values = entered(signature, form)
         if not self.cookies.is_token(form.get("token", ""), browser, "predict"):
-            self.remember(browser)
             return self.page(browser, values=values, problem=STALE, status=403)
         try:
             reply = self.endpoint.predict(row(signature, values), self.cookies.mark("routing", browser.id))
@@ -180,8 +177,12 @@ class Frontend:
         )
 
     def visitor(self) -> Browser:
-        """Return the browser of this request; a new one if it has no cookie yet."""
-        return self.cookies.read(header("Cookie")) or Browser()
+        """Return the browser of this request; one without a valid cookie gets a new one."""
+        browser = self.cookies.read(header("Cookie"))
+        if browser is None:
+            browser = Browser()
+            self.remember(browser)
+        return browser
 
     def remember(self, browser: Browser) -> None:
         cherrypy.response.headers["Set-Cookie"] = self.cookies.write(browser)

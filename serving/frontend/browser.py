@@ -10,7 +10,7 @@ import secrets
 import zlib
 from dataclasses import asdict, dataclass, field
 
-from serving.frontend.answer import Answer
+from .answer import Answer
 
 MOST = 12  # answers
 BYTES = 3_800  # of the cookie's value; browsers keep 4,096 with its name

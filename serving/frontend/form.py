@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from serving.frontend.client import Refused
-from serving.frontend.wording import number, title
+from .client import Refused
+from .wording import number, title
 
 PREFIX = "in:"  # before an input's name in the form: an input may have the name of another field of it
 PLAIN = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")

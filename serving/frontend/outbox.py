@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from serving.frontend.client import Away, Endpoint, Refused
+from .client import Away, Endpoint, Refused
 
 MOST = 10_000  # files
 RETRY_SECONDS = 1.0
+OLD_SECONDS = 60.0  # of a file that nobody writes any more; the process before this one may still write others
 
 
 class Full(Exception):
@@ -39,7 +40,8 @@ class Outbox:
 
     def start(self) -> None:
         for path in self.folder.glob("*.new"):
-            path.unlink(missing_ok=True)  # its writer was killed before it told anybody that this is kept
+            if time.time() - path.stat().st_mtime > OLD_SECONDS:
+                path.unlink(missing_ok=True)  # its writer was killed before it told anybody that this is kept
         self._look()
         self._thread.start()
 

@@ -13,6 +13,7 @@
     first?.removeAttribute("autofocus"); // which is for a page that was just loaded
     for (const id of ids) {
       const [old, fresh] = [byId(id), page.getElementById(id)];
+      if (id === "form" && !fresh?.querySelector("form")) continue; // the server has no form: keep what was entered
       if (old && fresh) old.replaceWith(document.importNode(fresh, true));
     }
     times();

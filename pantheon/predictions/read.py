@@ -6,12 +6,12 @@ somebody was forgotten, everything is read again.
 """
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
 
@@ -36,6 +36,7 @@ SAID: Final = {
     "by": "said_by",
     "source": "said_through",
 }
+T = TypeVar("T")
 _Spooled = dict[str, dict[str, pl.DataFrame]]  # by folder, then by segment
 
 
@@ -114,45 +115,116 @@ def predictions(
         PantheonError: the place cannot be reached, a file is damaged, or ``id`` is not an id.
     """
     wanted = Wanted(model, version, key, since, until, id, shadow, tuple(columns), most, said)
-    try:
-        days = wanted.days()
-    except ValueError:
-        raise PantheonError(
-            f"{id!r} is not the id of a request.", "It is the header x-request-id of its answer."
-        ) from None
-    for _ in range(TRIES):
-        with tempfile.TemporaryDirectory(prefix="predictions-") as folder:
+    with Reader(place, spool) as reader:
+        return reader.read(wanted, lambda rows: _ordered(rows, wanted.columns).collect())
+
+
+class Reader:
+    """Reads the log several times, and fetches each of its files once; a context manager.
+
+    Args:
+        spool: as for ``predictions``.
+    """
+
+    def __init__(self, place: Place, spool: Path | None) -> None:
+        self.place, self.spool, self._layout = place, spool, Layout(place)
+        self._fetched = tempfile.TemporaryDirectory(prefix="predictions-")
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._fetched.cleanup()
+
+    def read(self, wanted: Wanted, work: Callable[[pl.LazyFrame], T]) -> T:
+        """Return what ``work`` makes of the wanted predictions, which have no order, and all columns.
+
+        Args:
+            work: is called again if a file is removed meanwhile.
+
+        Raises:
+            PantheonError: as ``predictions``.
+        """
+        try:
+            days = wanted.days()
+        except ValueError:
+            raise PantheonError(
+                f"{wanted.id!r} is not the id of a request.", "It is the header x-request-id of its answer."
+            ) from None
+        return self._again(lambda: work(self._predictions(wanted, days)))
+
+    def feedback(self, first: date, last: date, work: Callable[[pl.LazyFrame], T]) -> T:
+        """Return what ``work`` makes of all feedback about predictions of some days; see ``read``."""
+
+        def whole() -> T:
+            spooled = _spooled(self.spool, Wanted(), (first, last)) if self.spool else {}
+            return work(self._frame(self._parts([FEEDBACK], spooled, (first, last)), spooled, FEEDBACKS))
+
+        return self._again(whole)
+
+    def days(self, model: str) -> list[date]:
+        """Return the days (UTC) of which predictions of a model are stored, oldest first."""
+        return sorted(part.day for part in self._layout.parts([model]) if part.live)
+
+    def _again(self, work: Callable[[], T]) -> T:
+        for _ in range(TRIES):
             try:
-                return _read(place, spool, wanted, days, Path(folder))
+                return work()
             except FileNotFoundError:
                 continue
             except pl.exceptions.ComputeError as error:  # polars names the file, or a copy of it with the same name
-                cause = f"a file of the log in {place.where} is damaged: {error}."
+                cause = f"a file of the log in {self.place.where} is damaged: {error}."
                 raise PantheonError(cause, "Restore it from a backup, or move it away.", 1) from None
-    raise PantheonError(f"the files in {place.where} change all the time.", "Try again.", 1)
+        raise PantheonError(f"the files in {self.place.where} change all the time.", "Try again.", 1)
+
+    def _predictions(self, wanted: Wanted, days: tuple[date, date]) -> pl.LazyFrame:
+        spooled = _spooled(self.spool, wanted, days) if self.spool else {}  # before the place is looked at
+        chosen = self._parts([wanted.model, FEEDBACK] if wanted.model else None, spooled, days)
+        answers = [part for part in chosen if part.model != FEEDBACK]
+        said = [part for part in chosen if part.model == FEEDBACK]
+        if wanted.said:  # feedback is filed by the day of its answer
+            answers = [part for part in answers if part.day in {each.day for each in said}]
+        feedback = self._frame(said, spooled, FEEDBACKS)
+        found = self._frame(answers, spooled, PREDICTIONS).filter(wanted.filters())
+        if wanted.said:
+            ids = feedback.select(pl.col("id").unique()).collect()["id"]
+            found = found.filter(pl.col("id").is_in(ids.implode())).join(feedback, on=KEY, how="semi")
+        if wanted.most is not None:
+            found = _newest(found, wanted.most)
+        return _joined(found, feedback)
+
+    def _parts(self, models: list[str] | None, spooled: _Spooled, days: tuple[date, date]) -> list[Part]:
+        parts = {part.folder: part for part in self._layout.parts(models)}
+        for name in spooled:
+            parts.setdefault(name, Part(name))
+        return [
+            part
+            for part in parts.values()
+            if days[0] <= part.day <= days[1] and (models is None or part.model in models)
+        ]
+
+    def _frame(self, parts: list[Part], spooled: _Spooled, schema: dict[str, pl.DataType]) -> pl.LazyFrame:
+        """Return what is in some folders.
+
+        Raises:
+            FileNotFoundError: a file was removed meanwhile.
+        """
+        keys = [stored.key for part in parts for stored in part.live.values()]
+        folder = Path(self._fetched.name)
+        with ThreadPoolExecutor(FETCHERS) as threads:
+            paths = list(threads.map(lambda key: self.place.fetch(key, folder), keys))
+        if None in paths:
+            raise FileNotFoundError
+        waiting = [
+            table for part in parts for name, table in spooled.get(part.folder, {}).items() if not part.knows(name)
+        ]
+        frames = [pl.scan_parquet([path for path in paths if path], schema=schema)] if paths else []
+        return pl.concat([*frames, *(table.lazy() for table in waiting), pl.LazyFrame(schema=schema)])
 
 
-def _read(place: Place, spool: Path | None, wanted: Wanted, days: tuple[date, date], folder: Path) -> pl.DataFrame:
-    spooled = _spooled(spool, wanted, days) if spool else {}  # before the place is looked at
-    layout = Layout(place)
-    models = None if not wanted.model else (wanted.model, FEEDBACK)
-    parts = {part.folder: part for part in layout.parts(models)}
-    for name in spooled:
-        parts.setdefault(name, Part(name))
-    chosen = [part for part in parts.values() if days[0] <= part.day <= days[1]]
-    answers = [part for part in chosen if part.model != FEEDBACK and wanted.model in ("", part.model)]
-    said = [part for part in chosen if part.model == FEEDBACK]
-    if wanted.said:  # feedback is filed by the day of its answer
-        answers = [part for part in answers if part.day in {each.day for each in said}]
-    feedback = _frame(place, said, spooled, folder, FEEDBACKS)
-    found = _frame(place, answers, spooled, folder, PREDICTIONS).filter(wanted.filters())
-    if wanted.said:
-        ids = feedback.select(pl.col("id").unique()).collect()["id"]
-        found = found.filter(pl.col("id").is_in(ids.implode())).join(feedback, on=KEY, how="semi")
-    if wanted.most is not None:
-        found = _newest(found, wanted.most)
-    joined = _joined(found, feedback).sort("at", *KEY, "shadow")
-    return (joined.select(wanted.columns) if wanted.columns else joined).collect()
+def _ordered(rows: pl.LazyFrame, columns: tuple[str, ...]) -> pl.LazyFrame:
+    ordered = rows.sort("at", *KEY, "shadow")
+    return ordered.select(columns) if columns else ordered
 
 
 def _newest(found: pl.LazyFrame, most: int) -> pl.LazyFrame:
@@ -189,21 +261,3 @@ def _spooled(spool: Path, wanted: Wanted, days: tuple[date, date]) -> _Spooled:
                     found.setdefault(folder, {})[path.stem] = table
             break
     return found
-
-
-def _frame(
-    place: Place, parts: list[Part], spooled: _Spooled, folder: Path, schema: dict[str, pl.DataType]
-) -> pl.LazyFrame:
-    """Return what is in some folders.
-
-    Raises:
-        FileNotFoundError: a file was removed meanwhile.
-    """
-    keys = [stored.key for part in parts for stored in part.live.values()]
-    with ThreadPoolExecutor(FETCHERS) as threads:
-        paths = list(threads.map(lambda key: place.fetch(key, folder), keys))
-    if None in paths:
-        raise FileNotFoundError
-    waiting = [table for part in parts for name, table in spooled.get(part.folder, {}).items() if not part.knows(name)]
-    frames = [pl.scan_parquet([path for path in paths if path], schema=schema)] if paths else []
-    return pl.concat([*frames, *(table.lazy() for table in waiting), pl.LazyFrame(schema=schema)])

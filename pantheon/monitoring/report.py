@@ -191,13 +191,15 @@ class Memory(msgspec.Struct, frozen=True):
 
     Attributes:
         strikes: what was found → windows in a row.
-        counts: sums over earlier windows, older ones with less weight: name → (all, of these).
-        said: what is already reported.
+        counts: sums over earlier windows without a finding: name → (all, of these).
+        bins: rows that are too few to look at, by column and bin; the next window adds its own.
+        waiting: the same by name: (all, of these).
     """
 
     strikes: dict[str, int] = {}
     counts: dict[str, tuple[float, float]] = {}
-    said: list[str] = []
+    bins: dict[str, dict[str, float]] = {}
+    waiting: dict[str, tuple[float, float]] = {}
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from pantheon.workflow.bundle.describe import of_codes, of_input, of_numbers
+from pantheon.workflow.bundle.describe import of_input
+from pantheon.workflow.bundle.distribution import of_codes, of_numbers
 from pantheon.workflow.bundle.reference import LEVELS, Distribution, Reference, read
 
 

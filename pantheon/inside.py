@@ -67,7 +67,6 @@ FOLDERS: dict[str, Callable[..., Any]] = {
     "predictions.list": _predictions("listed"),
     "predictions.show": _predictions("shown"),
     "predictions.forget": _predictions("forget"),
-    "predictions.feedback": _predictions("take_feedback"),
     "dataset": datasets.is_known,
     "dataset.leave_out": datasets.leave_out,
     "runs": runs.listed,

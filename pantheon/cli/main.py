@@ -11,6 +11,7 @@ from pantheon.cli import (
     alerts,
     ask,
     dvc,
+    feedback,
     images,
     keys,
     look,
@@ -42,7 +43,7 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (keys.app, route.app, alerts.app):  # hidden until Epimetheus, whose endpoint they are for, is built
+for group in (alerts.app, feedback.app, keys.app, route.app):  # hidden until Epimetheus, which they are for, is built
     app.add_typer(group, hidden=True)
 app.command(hidden=True)(predictions.predictions)
 app.command(hidden=True)(predictions.forget)

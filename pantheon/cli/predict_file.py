@@ -46,16 +46,8 @@ def predict_file(
 
 def _show(done: dict[str, Any]) -> None:
     from pantheon import terminal
+    from pantheon.cli.views import show_refused
 
-    for note in done["notes"]:
-        terminal.warn(note)
-    for row, why in done["first"]:
-        terminal.warn(f"row {row:,}: {why}")
-    if done["refused"]:
-        more = done["refused"] - len(done["first"])
-        rest = f" ({more:,} more)" if more else ""
-        rows = "row" if done["refused"] == 1 else "rows"
-        kept = terminal.plain(f"{done['refused']:,} {rows} could not be predicted{rest}: {done['refused_file']}")
-        terminal.say(kept)
+    show_refused(done, "not predicted")
     if done["output"]:
         terminal.say(terminal.plain(f"predictions: {done['output']}"))

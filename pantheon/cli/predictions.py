@@ -13,7 +13,9 @@ OfVersion = Annotated[str, typer.Option("--version", help="only of this version"
 OfKey = Annotated[str, typer.Option("--key", help="only of requests with this API key, by its name")]
 Since = Annotated[str, typer.Option("--since", help="from then on: 2h, 7d, 2026-03-01 or 2026-03-01T12:30 (UTC)")]
 Until = Annotated[str, typer.Option("--until", help="before then, as --since")]
+OnlyShow = Annotated[bool, typer.Option("--no-replay", help="show one request without asking its version again")]
 Most = Annotated[int, typer.Option("--most", min=1, max=10_000, help="how many rows at most, the newest")]
+SHOWN = 20  # rows of one request
 What = Annotated[str, typer.Argument(metavar="COLUMN=VALUE", help="which rows, such as customer=4711")]
 
 
@@ -26,16 +28,20 @@ def predictions(
     since: Since = "",
     until: Until = "",
     most: Most = 20,
+    no_replay: OnlyShow = False,
     name: Name = "pantheon",
     as_json: Json = False,
 ) -> None:
-    """List what the endpoint answered, or show one request: who answered, from which data, and what users said."""
+    """List what the endpoint answered, or show one request: who answered, why, from which data, what users said.
+
+    One request is replayed: the version that answered it is asked again, and must give the same answer.
+    """
     from pantheon import terminal
     from pantheon.deployment import inside
 
     deployment, _, engine = running(name, tier, "predictions")
     if id:
-        found = inside.ask(deployment, engine, "predictions.show", id=id)
+        found = inside.replayed(engine, id, not no_replay)
     else:
         wanted = {"model": model, "version": version, "key": key, "since": since, "until": until, "most": most}
         found = inside.ask(deployment, engine, "predictions.list", **wanted)
@@ -81,26 +87,48 @@ def _print_list(found: dict[str, Any]) -> None:
 def _print_one(found: dict[str, Any]) -> None:
     from pantheon import terminal
 
-    for row in found["rows"]:
+    for row in found["rows"][:SHOWN]:
         version = found["versions"].get(row["version"], {})
-        made = version.get("why") or f"released {version.get('created')}, from the data {version.get('data')}"
         shadow = ", a shadow: nobody saw this answer" if row["shadow"] else ""
+        made = version.get("why") or f"released {version.get('created')}, from {_data(version.get('data'))}"
         lines = {
             "row": row["row"],
             "time": f"{_time(row['at'])} UTC, {row['ms']:.2f} ms, status {row['status']}",
             "answered by": f"{row['model']}, version {row['version']} ({row['reason']}{shadow})",
             "this version": made,
             "API key": row["key"] or "none",
+            "trace": row["trace"],
             "input": _json(row["input"]),
             "prediction": row["error"] or _json(row["prediction"]),
             "probabilities": _json(row["probabilities"]) if row["probabilities"] is not None else "",
+            "why": (row["explanation"] or {}).get("words", ""),
             "feedback": _said(row),
+            "replayed": _replayed(row["replay"]),
         }
         shown = terminal.table("", "")
         for title, text in lines.items():
-            if text != "":
+            if text not in ("", None):
                 shown.add_row(title, str(text))
         terminal.out.print(shown)
+    if (more := len(found["rows"]) - SHOWN) > 0:
+        terminal.say(f"[dim]and {more:,} more rows: --json has them all[/]")
+
+
+def _data(data: Any) -> str:
+    """Return what a version was trained on, as words."""
+    if isinstance(data, dict):
+        return f"the data {data.get('name')}, sha256 {data.get('sha256')}"
+    return f"the data {data}"
+
+
+def _replayed(replay: dict[str, Any] | None) -> str:
+    if replay is None:
+        return ""
+    if replay["same"] is None:
+        return f"no: {replay['why']}"
+    if replay["same"]:
+        return "the same answer"
+    return f"ANOTHER ANSWER: {replay.get('error') or _json(replay.get('prediction'))}"
 
 
 def _said(row: dict[str, Any]) -> str:

@@ -154,3 +154,21 @@ def show_tiers(chosen: "Sequence[Tier]", story: bool) -> None:
             terminal.out.print(
                 f"  make tier-{plain(only.name)} up VARIANT={plain(name)}   [dim]{plain(variant.adds)}[/]"
             )
+
+
+def show_refused(done: dict[str, Any], how: str) -> None:
+    """Print notes about a file, and its rows that were refused.
+
+    Args:
+        done: ``{"notes", "first": [[row, why]], "refused": how many, "refused_file"}``.
+        how: what happened to them, after "were".
+    """
+    for note in done["notes"]:
+        terminal.warn(note)
+    for row, why in done["first"]:
+        terminal.warn(f"row {row:,}: {why}")
+    if done["refused"]:
+        more = done["refused"] - len(done["first"])
+        rest = f" ({more:,} more than the ones above)" if more else ""
+        rows = "row was" if done["refused"] == 1 else "rows were"
+        terminal.say(terminal.plain(f"{done['refused']:,} {rows} {how}{rest}: {done['refused_file']}"))

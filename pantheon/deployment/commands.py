@@ -22,6 +22,7 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
 GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},
     "keys": {"add", "list", "revoke"},
+    "feedback": {"import"},
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},
 }
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`

@@ -70,6 +70,21 @@ def ask(deployment: Deployment, engine: Engine, question: str, **given: Any) -> 
     return values[-1]
 
 
+def replayed(engine: Engine, id: str, again: bool = True) -> dict[str, Any]:
+    """Return what is known about one request of the endpoint, and the answer that its version gives again.
+
+    Returns:
+        As ``serving.replay.shown``.
+
+    Raises:
+        PantheonError: there is no such request, or the log cannot be read.
+    """
+    found: dict[str, Any] = {}
+    arguments = [id, *([] if again else ["--only-show"])]
+    Task(engine, "serving.replay")(arguments, lambda event: found.update(event["value"]))
+    return found
+
+
 def models(deployment: Deployment, engine: Engine, operation: str, model: str, **given: Any) -> Any:
     """Return the result of an operation of ``pantheon.store.operations`` on a model: ``list``, ``show``, ``verify`` …
 

@@ -4,24 +4,20 @@ The file is sent to the task, which reads it as a file of ``DATA=`` and checks i
 appear under their names when they are complete; until then, they are temporary files beside them.
 """
 
-import os
 import shlex
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from pantheon import files, terminal
+from pantheon import terminal
 from pantheon.deployment.datasets import check_readable
+from pantheon.deployment.sent_files import Part, divide, new_file, refused_beside
 from pantheon.deployment.task import Task
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 
 FORMS = {".csv": "csv", ".tsv": "tsv", ".parquet": "parquet", ".pq": "parquet", ".xlsx": "xlsx"}
 STEP = "predicting"
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Asked:
     @property
     def refused(self) -> Path:
         """The file of the rows that cannot be predicted: ``out.refused.csv`` beside ``out.csv``."""
-        return self.target.with_name(f"{self.target.stem}.refused{self.target.suffix}")
+        return refused_beside(self.target)
 
 
 def check(asked: Asked) -> Path:
@@ -101,7 +97,7 @@ def predict(engine: Engine, asked: Asked) -> dict[str, Any]:
     arguments += ["--size", str(now.st_size), "--form", FORMS[asked.target.suffix.lower()]]
     arguments += [*(["--header", asked.header] if asked.header else []), *_flag(asked.probabilities)]
     made: dict[str, Any] = {}
-    with terminal.steps() as steps, new_file(asked.target) as (part, written):
+    with terminal.steps() as steps, new_file(asked.target) as part:
         steps.start(STEP)
 
         def on_event(event: dict[str, Any]) -> None:
@@ -110,8 +106,8 @@ def predict(engine: Engine, asked: Asked) -> dict[str, Any]:
             made.update(event)
 
         try:
-            Task(engine, "serving.batch")(arguments, on_event, input=file, output=written.fileno())
-            deliver(asked, part, written, made)
+            Task(engine, "serving.batch")(arguments, on_event, input=file, output=part.file.fileno())
+            deliver(asked, part, made)
         except BaseException:
             steps.end(STEP, "failed")
             raise
@@ -128,47 +124,13 @@ def _flag(probabilities: bool) -> list[str]:
     return ["--probabilities"] if probabilities else []
 
 
-@contextmanager
-def new_file(target: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """Yield a temporary file beside ``target``, removed after the block if it is still there."""
-    part = files.part_of(target)
-    try:
-        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), "r+b") as file:
-            yield part, file
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def deliver(asked: Asked, part: Path, written: IO[bytes], made: dict[str, Any]) -> None:
+def deliver(asked: Asked, part: Part, made: dict[str, Any]) -> None:
     """Give both files their names; the task wrote them one after the other to ``part``."""
     size, more = int(made["bytes"]), int(made["refused_bytes"])
-    if os.fstat(written.fileno()).st_size != size + more:
-        raise PantheonError("the task's output did not arrive completely.", "Run the command again.", 1)
-    with new_file(asked.refused) as (other, refused):
-        written.seek(size)
-        shutil.copyfileobj(written, refused, CHUNK)
-        refused.flush()
-        written.truncate(size)
-        for file in (written, refused):
-            os.fsync(file.fileno())
-        if more:
-            place(other, asked.refused, asked.overwrite)
-        elif asked.overwrite:
-            asked.refused.unlink(missing_ok=True)  # of an earlier call
-    if size:
-        place(part, asked.target, asked.overwrite)
-    elif asked.overwrite:
-        asked.target.unlink(missing_ok=True)
-
-
-def place(part: Path, target: Path, overwrite: bool) -> None:
-    """Give a file its name; without ``overwrite``, another file that appeared meanwhile stays."""
-    if overwrite:
-        part.replace(target)
-        return
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        raise PantheonError(f"{target} exists now.", "Choose another name, or replace it: --overwrite") from None
-    except OSError:  # a file system without links
-        part.replace(target)
+    with new_file(asked.refused) as refused:
+        divide(part, size, more, refused)
+        for each, target, bytes_ in ((refused, asked.refused, more), (part, asked.target, size)):
+            if bytes_:
+                each.place(target, asked.overwrite)
+            elif asked.overwrite:
+                target.unlink(missing_ok=True)  # of an earlier call

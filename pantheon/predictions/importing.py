@@ -10,6 +10,7 @@ from pantheon.predictions.records import Feedback
 
 COLUMNS: Final = ("id", "row", "correct", "value", "comment", "at")
 COMMENT = 2000  # characters, as the endpoint takes
+FUTURE = 60_000_000  # microseconds by which clocks may differ
 _TRUTH: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": None}
 
 
@@ -61,6 +62,8 @@ def _feedback(line: Mapping[str, Any], by: str, now: int) -> Feedback:
 
 
 def _id(given: Any) -> str:
+    if given in (None, ""):
+        raise ValueError("it has no id.")
     try:
         found = uuid.UUID(str(given))
     except ValueError:
@@ -96,4 +99,7 @@ def _at(given: Any, now: int) -> int:
         found = datetime.fromisoformat(str(given))
     except ValueError:
         raise ValueError(f"{given!r:.80} is not a time such as 2026-03-01T12:30.") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
+    at = round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
+    if at > now + FUTURE:
+        raise ValueError(f"{given!r:.80} is in the future.")
+    return at

@@ -1,10 +1,9 @@
-"""Operations of commands on the log: list, show one with all that is known about it, forget, take feedback of a file.
+"""Operations of commands on the log: list, show one with all that is known about it, forget.
 
 They run where the log can be reached, in the workflow's environment (``python -m pantheon.worker ask
 predictions.NAME``), and return JSON values for the commands to show.
 """
 
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,8 @@ import polars as pl
 from pantheon import durations
 from pantheon.errors import PantheonError
 from pantheon.predictions import keep
-from pantheon.predictions.importing import read_feedback
 from pantheon.predictions.place import open_place, spool_of
 from pantheon.predictions.read import predictions
-from pantheon.predictions.spool import Spool
 from pantheon.store import open_store
 from pantheon.store.operations import row as release
 
@@ -101,22 +98,6 @@ def forget(state: Path, column: str, value: str, seconds: float = 60.0) -> dict[
     """
     done = keep.forget(open_place(state, retry_seconds=RETRY_SECONDS), spool_of(state), column, value, seconds)
     return {**msgspec.to_builtins(done), "words": done.words()}
-
-
-def take_feedback(state: Path, lines: list[dict[str, Any]], by: str = "file") -> dict[str, Any]:
-    """Take feedback of another system, such as the rows of a file; taking it twice changes nothing.
-
-    Returns:
-        ``{"accepted": how many, "refused": [{"line": from 1, "why"}]}``.
-
-    Raises:
-        PantheonError: the spool is full.
-    """
-    found, refused = read_feedback(lines, by)
-    with closing(Spool(spool_of(state))) as spool:
-        for record in found:
-            spool.feedback(record)
-    return {"accepted": len(found), "refused": [{"line": line, "why": why} for line, why in refused]}
 
 
 def _values(found: pl.DataFrame) -> list[dict[str, Any]]:

@@ -1,6 +1,8 @@
 """``POST /feedback``: what users say about a prediction, by the id of its request."""
 
+import time
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ from serving.problems import Problem, shown
 LIMIT = 16 * 1024  # bytes of a request
 COMMENT = 2000  # characters
 MOST_ROW = 10_000
+FUTURE = 60_000_000  # microseconds by which clocks may differ
 EXPECTED = '{"id": "…", "row": 0, "correct": true or false, "value": …, "comment": "…"}'
 
 
@@ -22,6 +25,7 @@ class Said(msgspec.Struct, forbid_unknown_fields=True):
         correct: whether the prediction was right; None: not said.
         value: the true value; unset or None: not said.
         comment: at most ``COMMENT`` characters.
+        at: when it was said, ISO 8601, UTC if it names no zone; empty: now.
     """
 
     id: str
@@ -29,6 +33,15 @@ class Said(msgspec.Struct, forbid_unknown_fields=True):
     correct: bool | None = None
     value: Any = None
     comment: str = ""
+    at: str = ""
+
+    @property
+    def moment(self) -> int:
+        """When it was said, microseconds since the epoch; raises ValueError if ``at`` is not a time."""
+        if not self.at:
+            return time.time_ns() // 1000
+        found = datetime.fromisoformat(self.at)
+        return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1e6)
 
 
 _decode = msgspec.json.Decoder(Said).decode
@@ -59,6 +72,12 @@ def read(data: bytes) -> Said:
     if len(said.comment) > COMMENT:
         expected = f"at most {COMMENT:,} characters"
         raise Problem(422, f'"comment" must have {expected}.', field="comment", expected=expected)
+    try:
+        if said.moment > time.time_ns() // 1000 + FUTURE:
+            raise ValueError
+    except (ValueError, OverflowError):
+        expected = "a time until now, such as 2026-03-01T12:30:00Z"
+        raise Problem(422, f'"at" must be {expected}.', field="at", expected=expected, got=shown(said.at)) from None
     if isinstance(said.value, (list, dict)):
         raise Problem(422, '"value" must be one value.', field="value", expected="a value", got=shown(said.value))
     if said.correct is None and said.value is None and not said.comment.strip():

@@ -90,8 +90,7 @@ class Journal:
         """Write what a user said; raises Problem 503 if it cannot be written."""
         if self.spool is None:
             raise Problem(503, "This endpoint keeps no log, and therefore no feedback.")
-        at = time.time_ns() // 1000
-        record = Feedback(said.id, said.row, at, said.correct, said.value, said.comment, by, "endpoint")
+        record = Feedback(said.id, said.row, said.moment, said.correct, said.value, said.comment, by, "endpoint")
         try:
             self.spool.feedback(record)
         except NotLogged as error:

@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -10,12 +11,15 @@ import pytest
 
 from pantheon.predictions.place import open_place
 from pantheon.predictions.read import predictions
+from pantheon.routing.policy import Policy, as_json
 from pantheon.state import read_services
+from pantheon.store import ANY, FolderStore, StoredPolicy
 from tests.parts.serving.test_swap import wait_for
 from tests.support import ROOT
 from tests.support.button import Client
 from tests.support.command_line import Pantheon, make_pantheon
 from tests.support.frontend import Visitor
+from tests.support.waiting import until
 
 TIERS = ROOT / "tests" / "support" / "endpoint_tier"
 ROW = {"robot-age": 5, "rust-level": 9, "battery": "low"}
@@ -56,6 +60,38 @@ def test_answers_are_stored_as_files(made: Pantheon, client: Client) -> None:
     assert answer.json == {"prediction": [0]}
     wait_for(lambda: answer.headers["x-request-id"] in stored(made), 40)
     assert "shop" in made("keys", "list").out
+
+
+def test_feedback_of_a_file_is_taken_and_shown(made: Pantheon, client: Client, tmp_path: Path) -> None:
+    answer = client.predict(ROW, {**ROW, "robot-age": 30})
+    id = answer.headers["x-request-id"]
+    file = tmp_path / "feedback.csv"
+    file.write_text(f"id,row,correct,value,comment\n{id},0,no,1,it works\n{id},1,,0,\n{id},7,yes,,\nx,0,yes,,\n")
+    for _ in range(2):  # taking it again changes nothing
+        taken = made("feedback", "import", str(file), "--overwrite", "--json", check=False)
+        assert taken.status == 3, taken.err
+        assert (taken.json["rows"], taken.json["sent"], taken.json["refused"]) == (4, 2, 2)
+    refused = (tmp_path / "feedback.refused.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in refused] == ["refused_row", "3", "4"]
+    shown = made("predictions", id, "--json").json
+    first, second = shown["rows"]
+    assert (first["correct"], first["true_value"], first["said_by"]) == (False, 1, "import")
+    assert (second["correct"], second["true_value"]) == (None, 0)
+    assert [row["replay"]["same"] for row in shown["rows"]] == [True, True]
+    words = made("predictions", id).out
+    for text in ("the same answer", "wrong; truly 1; it works", "sha256", "Most of it: "):
+        assert text in words
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_routing_policy_that_names_nothing_is_a_warning(made: Pantheon, client: Client) -> None:
+    assert made("status", "--json").json["warnings"] == []
+    store = FolderStore(made.state / "models")
+    policy = Policy("robots", pin="99")
+    store.swap_policy("robots", StoredPolicy.new(as_json(policy), policy.versions), ANY)
+    until(lambda: "The policy names version 99" in "".join(made("status", "--json").json["warnings"]))
+    made("route", "clear")
+    until(lambda: made("status", "--json").json["warnings"] == [])
 
 
 def test_a_killed_endpoint_comes_back_and_its_log_is_complete(made: Pantheon, client: Client) -> None:

@@ -14,7 +14,7 @@ from pantheon.predictions.operations import moment
 from pantheon.predictions.place import open_place, spool_of
 from pantheon.predictions.ship import ship
 from pantheon.store import FolderStore
-from tests.support.predictions import answered, segment
+from tests.support.predictions import answered, said, segment
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -30,17 +30,12 @@ def test_one_request_is_shown_with_its_version_and_its_feedback(tmp_path: Path) 
     (model / "model.onnx").write_bytes(b"x")
     FolderStore(tmp_path / "models").publish("robots", model, {"data": "sha256:1", "metric": "accuracy"})
     record, gone = answered(), answered(version="7")
-    segment(spool_of(tmp_path), [(record, {"a": 1.5}, 0), (gone, {}, 1)])
-    lines = [{"id": record.id, "correct": "no", "value": 1, "comment": "it was broken"}, {"id": "x"}]
-    taken = ask(tmp_path, "feedback", lines=lines)
-    assert taken["accepted"] == 1
-    assert taken["refused"] == [
-        {"line": 2, "why": "'x' is not the id of a request, the header x-request-id of its answer."}
-    ]
+    opinion = said(record.id, correct=False, value=1, comment="it was broken", by="import")
+    segment(spool_of(tmp_path), [(record, {"a": 1.5}, 0), (gone, {}, 1)], [opinion])
     shown = ask(tmp_path, "show", id=record.id)
     (row,) = shown["rows"]
     assert (row["input"], row["prediction"], row["correct"], row["true_value"]) == ({"a": 1.5}, 0, False, 1)
-    assert (row["comment"], row["said_by"], row["said_through"]) == ("it was broken", "file", "file")
+    assert (row["comment"], row["said_by"], row["said_through"]) == ("it was broken", "import", "endpoint")
     assert datetime.fromisoformat(row["at"]).timestamp() == pytest.approx(record.at / 1e6)
     assert shown["versions"]["1"]["data"] == "sha256:1"
     assert "why" in ask(tmp_path, "show", id=gone.id)["versions"]["7"]
@@ -92,7 +87,9 @@ ID = answered().id
         ({"id": ID, "value": [1]}, "one value"),
         ({"id": ID, "comment": "x" * 2001}, "longer than"),
         ({"id": ID, "correct": True, "colour": "red"}, "'colour' is not one of the columns"),
-        ({"correct": True}, "not the id of a request"),
+        ({"correct": True}, "has no id"),
+        ({"id": "x", "correct": True}, "not the id of a request"),
+        ({"id": ID, "correct": True, "at": "2999-01-01"}, "in the future"),
     ],
 )
 def test_rows_that_are_no_feedback_are_reported_with_their_number(line: dict[str, Any], why: str) -> None:

@@ -1,6 +1,7 @@
 """Feedback as it is sent: what is accepted, and what is refused with its field."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ def test_what_may_be_said() -> None:
     assert read(comment="late").comment == "late"
     assert read(id=ID.upper(), correct=True).id == ID
     assert read(correct=True, row=9_999).row == 9_999
+    assert read(correct=True, at="2026-03-01T12:30:00Z").moment == read(correct=True, at="2026-03-01 12:30").moment
+    assert read(correct=True).moment == pytest.approx(time.time() * 1e6, abs=60e6)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,8 @@ def test_what_may_be_said() -> None:
         ({"correct": "yes"}, None),
         ({"correct": True, "more": 1}, None),
         ({"correct": True, "row": 1.5}, None),
+        ({"correct": True, "at": "yesterday"}, "at"),
+        ({"correct": True, "at": "2999-01-01"}, "at"),
     ],
 )
 def test_what_is_refused(given: dict[str, Any], field: str | None) -> None:

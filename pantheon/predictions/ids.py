@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 _BATCH = 512  # ids whose random bits are fetched at once: each call of the system takes longer than an id
@@ -15,27 +16,38 @@ _COUNTER = 1 << 12
 _lock = threading.Lock()
 _last = 0  # milliseconds of the last id
 _number = 0  # of the last id in its millisecond
-_random: list[bytes] = []
+_start = ""  # of the ids of that millisecond
+_random: list[str] = []  # ends of ids
 
 
 def new_id() -> str:
     """Return a new id, greater than all before it in this process."""
-    global _last, _number
+    global _last, _number, _start
     with _lock:
         now = time.time_ns() // 1_000_000
         if now > _last:
-            _last, _number = now, 0
+            _last, _number, _start = now, 0, start(now)
         else:
             _number += 1
             if _number == _COUNTER:  # 4,096 ids in a millisecond: the next ones are of the next millisecond
-                _last, _number = _last + 1, 0
+                _last, _number, _start = _last + 1, 0, start(_last + 1)
         if not _random:
-            block = os.urandom(8 * _BATCH)
-            _random.extend(block[i : i + 8] for i in range(0, len(block), 8))
-        high = (_last << 16) | 0x7000 | _number
-        low = int.from_bytes(_random.pop(), "big") & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-    text = f"{high:016x}{low:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            _random.extend(ends(os.urandom(8 * _BATCH)))
+        return f"{_start}{_number:03x}{_random.pop()}"
+
+
+def start(milliseconds: int) -> str:
+    """Return the first characters of the ids of a millisecond: all but its number and the random bits."""
+    text = f"{milliseconds:012x}"
+    return f"{text[:8]}-{text[8:]}-7"
+
+
+def ends(random: bytes) -> Iterator[str]:
+    """Yield an end of an id, with the variant of the standard, for each eight random bytes."""
+    text = random.hex()
+    for place in range(0, len(text), 16):
+        variant = "89ab"[int(text[place], 16) & 3]
+        yield f"-{variant}{text[place + 1 : place + 4]}-{text[place + 4 : place + 16]}"
 
 
 def time_of(id_: str) -> datetime:

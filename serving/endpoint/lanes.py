@@ -1,9 +1,9 @@
 """Where predictions run: small ones directly in the calling thread, others in threads, so that none holds up the rest.
 
 A model may need long for some values, or never end. A small request that is not answered within ``DIRECT_SECONDS`` is
-stopped and repeated in threads of its own, and for ``REST_SECONDS`` no other request is answered directly by this
-version. Every request ends ``predictor.SECONDS`` after it arrived. Where another server predicts, small
-ones wait for it in threads.
+stopped and repeated in threads of its own, and for ``FIRST_REST_SECONDS``, or ``REST_SECONDS`` if that happens again,
+no other request is answered directly by this version. Every request ends ``predictor.SECONDS`` after it arrived. Where
+another server predicts, small ones wait for it in threads.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from serving.model.predictor import TooSlow
 SMALL_BYTES = 16 * 1024  # of a body whose prediction usually takes less than a millisecond
 LARGE_BYTES = 1024 * 1024  # of a body that is decoded alone: its values take many times its size
 DIRECT_SECONDS = 0.1
-REST_SECONDS = 60.0
+FIRST_REST_SECONDS, REST_SECONDS = 1.0, 60.0
 WAITING = 16  # threads that wait for another server
 
 Work = Callable[[float], Response]  # the deadline → the answer; raises TooSlow
@@ -39,7 +39,7 @@ class Lanes:
         self.batches = ThreadPoolExecutor(2, "batch")
         self.small = ThreadPoolExecutor(2, "small")
         self.slow = ThreadPoolExecutor(2, "slow")
-        self._resting: dict[str, float] = {}  # the versions that are not asked directly, and until when
+        self._resting: dict[str, float] = {}  # versions that were slow, and until when they are not asked directly
 
     def run(self, work: Work, size: int, version: str, late: Late | None = None) -> Response | Future[Response]:
         """Answer a request.
@@ -70,9 +70,10 @@ class Lanes:
                 self._rest(version)
 
     def _rest(self, version: str) -> None:
+        """Do not ask a version directly for a while; only briefly at first: it may be the machine that was slow."""
         now = monotonic()
-        still = {slow: until for slow, until in self._resting.items() if now < until}
-        self._resting = still | {version: now + REST_SECONDS}
+        slow = {each: until for each, until in self._resting.items() if now < until + REST_SECONDS}
+        self._resting = slow | {version: now + (REST_SECONDS if version in slow else FIRST_REST_SECONDS)}
 
     def _first(self, work: Work, end: float, answered: Future[Response], late: Late) -> None:
         try:

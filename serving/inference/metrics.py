@@ -5,14 +5,16 @@ Written here because ``prometheus_client`` is not part of the serving environmen
 
 import threading
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)  # seconds
+MOST_NEW = 500  # answers that are not counted yet
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 Labels = tuple[tuple[str, str], ...]
+_Answered = tuple[str, str, str, int, float, int]  # as the arguments of ``Metrics.answered``
 
 
 class Metrics:
@@ -20,6 +22,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._new: deque[_Answered] = deque()  # not counted yet: an answer does not wait for that
         self._requests: Counter[tuple[str, str, str, int]] = Counter()
         self._rows: Counter[tuple[str, str]] = Counter()
         self._latency: dict[tuple[str, str], list[int]] = {}
@@ -33,7 +36,15 @@ class Metrics:
             protocol: the kind of request, such as ``predict`` or ``infer``.
             rows: that were predicted.
         """
-        with self._lock:
+        self._new.append((model, version, protocol, status, seconds, rows))
+        if len(self._new) > MOST_NEW:
+            with self._lock:
+                self._add()
+
+    def _add(self) -> None:
+        """Count the new answers; with the lock held."""
+        while self._new:
+            model, version, protocol, status, seconds, rows = self._new.popleft()
             self._requests[model, version, protocol, status] += 1
             self._rows[model, version] += rows
             self._seconds[model, version] = self._seconds.get((model, version), 0.0) + seconds
@@ -54,6 +65,7 @@ class Metrics:
             gauges: by name: a sentence about it, and its values at present by labels.
         """
         with self._lock:
+            self._add()
             requests, rows, events = self._requests.copy(), self._rows.copy(), self.events.copy()
             latency = {key: list(counts) for key, counts in self._latency.items()}
             seconds = self._seconds.copy()

@@ -131,9 +131,9 @@ class Predictor:
         """Predict a float32 matrix (rows, inputs), encoded according to the signature. Raises as ``predict``."""
         end = monotonic() + SECONDS if deadline is None else deadline
         step = max(1, OUTPUTS // max(1, len(self.signature.classes)))
+        if len(features) <= step:
+            return self._run(features, probabilities, end, 0)
         answers = [self._run(features[i : i + step], probabilities, end, i) for i in range(0, len(features), step)]
-        if len(answers) == 1:
-            return answers[0]
         shares = [row for answer in answers for row in answer.probabilities or []]
         return Answer([each for answer in answers for each in answer.prediction], shares or None)
 

@@ -67,7 +67,7 @@ class Server:
             self.process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
 
     def ready(self) -> None:
-        until(lambda: self.ask("/v2/health/live") == 200, 60, "KServe")
+        until(lambda: self.ask("/v2/health/live") == 200, 120, "KServe")
 
     def kill(self) -> None:
         assert self.process

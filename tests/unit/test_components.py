@@ -123,6 +123,16 @@ def test_every_component_that_another_needs_is_in_each_definition(definition: Pa
     assert leader
 
 
+def test_growing_keeps_the_variant() -> None:
+    """A tier has the variants of the tier before, with their components."""
+    tier, after = tiers.find("odysseus"), tiers.find("epimetheus")
+    assert set(tier.variants) <= set(after.variants)
+    for variant in tier.variants:
+        assert {each.name for each in read(tier.definition(variant))} <= {
+            each.name for each in read(after.definition(variant))
+        }
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_a_component_declares_every_secret_that_its_services_mount(file: Path) -> None:
     (component,) = (each for each in read(file) if each.file == file)

@@ -1,6 +1,6 @@
 """The application, made as environment variables say: ``made`` is what a WSGI server runs.
 
-``ENDPOINT_ADDRESS`` where the endpoint is, ``ENDPOINT_KEY_FILE`` the file with an API key of it, ``FRONTEND_MODEL``
+``ENDPOINT_URL`` where the endpoint is, ``ENDPOINT_KEY_FILE`` the file with an API key of it, ``FRONTEND_MODEL``
 which of its models (default: its default model), ``FRONTEND_SECRET_FILE`` the file with a random text of at least 32
 characters, ``FRONTEND_DIR`` a folder of its own, ``FRONTEND_PORT`` of the address that people open on this machine
 (default: 8000), ``FRONTEND_ADDRESS`` the address that others open, such as ``https://robots.example.com``.
@@ -27,7 +27,7 @@ def made() -> Guard:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret = Path(needed("FRONTEND_SECRET_FILE")).read_text(encoding="utf-8").strip()
     cookies = Cookies(secret, f"frontend-{number}", secure=public.startswith("https:"))
-    address, key = needed("ENDPOINT_ADDRESS"), Path(needed("ENDPOINT_KEY_FILE"))
+    address, key = needed("ENDPOINT_URL"), Path(needed("ENDPOINT_KEY_FILE"))
     endpoint = Endpoint(address, key, folder / "signature.json", os.environ.get("FRONTEND_MODEL", ""))
     outbox = Outbox(folder / "outbox", endpoint)
     outbox.start()

@@ -78,7 +78,7 @@ class Endpoint:
         self.metrics = Metrics()
         self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics)
         self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain, bool(kserve))
-        self.guard = Guard(port, (f"{NAME}:{port}", *hosts))
+        self.guard = Guard(port, (f"{NAME}:{port}", f"{NAME}.internal:{port}", *hosts))  # names in containers
         self.threads = ThreadPoolExecutor(THREADS, "models")
         # two threads: a store that does not answer must not hold up a revoked key
         self.watches = Watch(self.keys.refresh), Watch(self.models.refresh)

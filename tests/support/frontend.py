@@ -77,7 +77,7 @@ class Both:
         given = {"STATE_DIR": str(state), "ENDPOINT_PORT": str(ports[0])}
         self.endpoint = Service("serving.inference", ports[0], given, folder / "endpoint.log")
         own = {
-            "ENDPOINT_ADDRESS": f"http://127.0.0.1:{ports[0]}",
+            "ENDPOINT_URL": f"http://127.0.0.1:{ports[0]}",
             "ENDPOINT_KEY_FILE": str(self.key),
             "FRONTEND_SECRET_FILE": str(folder / "secret"),
             "FRONTEND_DIR": str(self.folder),

@@ -2,6 +2,8 @@
 
 Compose stops a changed container before it starts the new one. Its port would be closed meanwhile, and Docker's proxy
 would cut every connection. The keeper's container stays as it is: its image gets a name of its own when it starts.
+Other services reach the port by an alias of the service in a network (``networks: {front: {aliases: […]}}``), which is
+then the keeper's. The service's own name does not work for them: nothing listens in its container.
 """
 
 import contextlib
@@ -48,16 +50,18 @@ def added(model: Model, project: str, home: Path, reset: Any) -> dict[str, dict[
     changes = {name: {"deploy": reset} for name, service in model.services.items() if service.get("deploy")}
     for name in services(model):
         service = model.services[name]
-        networks = [key for key in service.get("networks") or {} if key not in internal]  # those that publish ports
+        # those that publish ports
+        networks = {key: value or {} for key, value in (service.get("networks") or {}).items() if key not in internal}
         changes |= _changes(name, service, networks, home / (name + SUFFIX), image(project, name), reset)
     return changes
 
 
 def _changes(
-    name: str, service: RawService, networks: list[str], folder: Path, image: str, reset: Any
+    name: str, service: RawService, networks: dict[str, dict[str, Any]], folder: Path, image: str, reset: Any
 ) -> dict[str, dict[str, Any]]:
     keeper, (port,) = name + SUFFIX, service["ports"]
     volume = {"type": "bind", "source": str(folder), "target": FOLDER}
+    aliased = {key: network["aliases"] for key, network in networks.items() if network.get("aliases")}
     return {
         keeper: {
             **{key: service[key] for key in COPIED if key in service},
@@ -67,7 +71,7 @@ def _changes(
             "mem_limit": "32m",
             "pids_limit": 16,
             "dns": NO_NAMES,
-            "networks": networks,
+            "networks": {key: {"aliases": aliased.get(key, [])} for key in networks} if aliased else list(networks),
             "ports": [port],
             "volumes": [volume],
         },
@@ -76,6 +80,7 @@ def _changes(
             "depends_on": {keeper: {"condition": "service_started"}},
             "deploy": reset,
             "environment": {"HEALTH_HOST": keeper},
+            **({"networks": {key: {"aliases": reset} for key in aliased}} if aliased else {}),
             "ports": reset,
             "volumes": [volume | {"read_only": True}],  # which allows connecting
         },
@@ -96,6 +101,7 @@ def left_out(model: Model, before: Model) -> Model:
         if kept := (service.get("labels") or {}).get(LABEL):
             del found[keeper]
             found[kept]["ports"] = before.services[kept]["ports"]
+            found[kept]["networks"] = before.services[kept].get("networks")
             found[kept]["depends_on"] = {key: on for key, on in found[kept]["depends_on"].items() if key != keeper}
     return Model({**model.raw, "services": found}, model.digest, model.left_out)
 

@@ -118,6 +118,8 @@ CONTAINERS = {
     "package index as secrets",
     "healthcheck": "without `start_interval` before Docker Engine 25; Docker does not restart a hanging service: start "
     "`test` with `compose/health.sh N`, which ends the service after N failures in a row",
+    "networks": "other services reach one with `start-first` by an alias that it has in a network, not by its name: "
+    "the alias is that of the container `NAME-port`",
     "ports": "if a port is in use, `up` names the process before the start",
     "profiles": "as on the local engine",
     "restart": "use `always`: Docker may take a service with another policy for stopped by hand if its daemon crashes",

@@ -115,7 +115,7 @@ def test_a_key_that_is_refused_is_a_banner_and_a_line_in_the_log(own: Both) -> N
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"ENDPOINT_ADDRESS": ""}, "frontend: ENDPOINT_ADDRESS is not set."),
+        ({"ENDPOINT_URL": ""}, "frontend: ENDPOINT_URL is not set."),
         ({"FRONTEND_SECRET_FILE": "/nowhere"}, "frontend: [Errno 2] No such file or directory: '/nowhere'"),
         ({"FRONTEND_SECRET_FILE": os.devnull}, "frontend: the secret has less than 32 characters"),
         ({"FRONTEND_PORT": "x"}, "frontend: FRONTEND_PORT is 'x', not a port."),

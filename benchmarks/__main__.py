@@ -4,7 +4,8 @@
     bin/dev bench data serving    these parts only
     bin/dev bench --json FILE     the results in a file too
 
-A bench is a module with ``bench() -> {figure: {"value", "bar", …}}``; ``bar`` is the most, ``at_least`` the least.
+A part is a module of this name (with ``_`` for ``-``) that has ``bench() -> {figure: {"value", "bar", …}}``; ``bar`` is
+the most, ``at_least`` the least. The part ``endpoint-load`` takes ten minutes (``LOAD_MINUTES`` in the environment).
 """
 
 import argparse
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 PARTS = (
-    *("serving", "endpoint", "data", "training", "runs", "store"),
+    *("serving", "endpoint", "endpoint-load", "data", "training", "runs", "store"),
     *("startup", "zeus", "odysseus", "versioning", "compose"),
 )
 
@@ -65,7 +66,7 @@ def main() -> None:
     console.print(", ".join(f"{k} {v}" for k, v in results["machine"].items()))
     for part in args.parts or PARTS:
         console.print(f"[bold]{part}[/] …")
-        figures = importlib.import_module(f"benchmarks.{part}").bench()
+        figures = importlib.import_module(f"benchmarks.{part.replace('-', '_')}").bench()
         results["figures"][part] = figures
         table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         for column in ("figure", "value", "bar"):

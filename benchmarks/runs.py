@@ -64,14 +64,10 @@ def measure(size: Size) -> dict[str, Any]:
         state, file = Path(scratch) / "state", Path(scratch) / "table.csv"
         state.mkdir()
         write(file, size)
-        known = file.stat()
         clock, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        about = ["--size", str(known.st_size), "--modified", str(known.st_mtime_ns), "--called", file.name]
-        with file.open("rb") as content:
-            taken = _worker(state, "dataset", "--file", file.name, "--target", "y", *about, stdin=content)
-        name = next(event["name"] for event in taken if event["event"] == "dataset")
+        name = take(state, file)
         took = time.perf_counter() - clock
-        events = _worker(state, "run", "--dataset", name, "--params", json.dumps({"trials": TRIALS}))
+        events = run(state, name)
         seconds = time.perf_counter() - clock
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         outcome = next(event for event in events if event["event"] == "outcome")
@@ -87,6 +83,20 @@ def measure(size: Size) -> dict[str, Any]:
             "stages": stages,
             "version": outcome["version"],
         }
+
+
+def take(state: Path, file: Path) -> str:
+    """Take a file as a dataset whose target is ``y``; return its name."""
+    known = file.stat()
+    about = ["--size", str(known.st_size), "--modified", str(known.st_mtime_ns), "--called", file.name]
+    with file.open("rb") as content:
+        taken = _worker(state, "dataset", "--file", file.name, "--target", "y", *about, stdin=content)
+    return str(next(event["name"] for event in taken if event["event"] == "dataset"))
+
+
+def run(state: Path, dataset: str) -> list[dict[str, Any]]:
+    """Run all stages; return their events."""
+    return _worker(state, "run", "--dataset", dataset, "--params", json.dumps({"trials": TRIALS}))
 
 
 def _worker(state: Path, *arguments: str, stdin: Any = subprocess.DEVNULL) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from benchmarks.peers.servers import HERE, ROOT, Server, button, limit, peers, r
 ROUNDS, SECONDS = 5, 1.5
 CLIENTS = (1, 16, 64)
 BATCH = 1000
+ONE_ROW = tuple((clients, 1) for clients in CLIENTS)  # clients and rows of a request
 LIMIT = "bare socket"
 NOT_PEERS = ("button", LIMIT)
 AT_LEAST = {1: 4.0, 16: 6.0, 64: 6.0}  # times the best peer's requests a second
@@ -44,26 +46,36 @@ def train(state: Path) -> tuple[Path, Path]:
     return run / "data" / "train.parquet", run / "metrics.json"
 
 
-def load(server: Server, clients: int, body: Path, seconds: float = SECONDS) -> dict[str, float]:
-    """Return requests/s (``rate``) and latencies in ms (``p50``, ``p99``) for a number of kept-alive connections.
+def load(
+    server: Server, clients: int, body: Path, seconds: float = SECONDS, *, pause: int = 0, strict: bool = True
+) -> dict[str, float]:
+    """Return requests/s (``rate``), latencies in ms (``p50``, ``p99``), the number of ``requests``, and of those that
+    were not answered with 200 (``wrong``), for a number of kept-alive connections.
 
-    Raises:
-        RuntimeError: a request was not answered with 200.
+    Args:
+        pause: milliseconds between two requests of a connection, on average.
+        strict: raise RuntimeError if a request was not answered with 200.
     """
     wrk = shutil.which("wrk")
     if wrk is None:
         sys.exit("wrk is not installed: apt-get install wrk")
     command = [wrk, "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "-s", str(HERE / "request.lua"), server.url]
-    env = os.environ | {"BODY": str(body), "AUTHORIZATION": server.authorization}
+    env = os.environ | {"BODY": str(body), "AUTHORIZATION": server.authorization, "PAUSE": str(pause)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    if found["wrong"]:
+    if found["wrong"] and strict:
         raise RuntimeError(f"{server.name}: {found['wrong']:.0f} requests were not answered at {clients} clients")
     return found
 
 
-def measure(servers: list[Server], folder: Path) -> dict[tuple[str, int, int], list[dict[str, float]]]:
-    """Return ``{(name, clients, rows): the results of each round}``; the servers are measured in turns."""
+def measure(
+    servers: list[Server], folder: Path, loads: Iterable[tuple[int, int]] = (*ONE_ROW, (1, BATCH)), rounds: int = ROUNDS
+) -> dict[tuple[str, int, int], list[dict[str, float]]]:
+    """Return ``{(name, clients, rows): the results of each round}``; the servers are measured in turns.
+
+    Args:
+        loads: clients, and rows of a request.
+    """
     bodies: dict[tuple[str, int], Path] = {}
     for server in servers:
         for rows in (1, BATCH):
@@ -71,8 +83,8 @@ def measure(servers: list[Server], folder: Path) -> dict[tuple[str, int, int], l
             bodies[server.name, rows].write_text(json.dumps(server.body(rows)))
         load(server, 1, bodies[server.name, 1], 1)  # warm up
     taken: dict[tuple[str, int, int], list[dict[str, float]]] = {}
-    for _ in range(ROUNDS):
-        for clients, rows in [*((clients, 1) for clients in CLIENTS), (1, BATCH)]:
+    for _ in range(rounds):
+        for clients, rows in loads:
             for server in servers if clients == 1 else [each for each in servers if each.name != LIMIT]:
                 found = load(server, clients, bodies[server.name, rows])
                 taken.setdefault((server.name, clients, rows), []).append(found)

@@ -124,9 +124,9 @@ def button(state: Path) -> Server:
     )
 
 
-def endpoint(state: Path, log: str = "required") -> Server:
-    """The endpoint with its log as ``ENDPOINT_LOG`` says, and a key of its own."""
-    _, token = keys.add(state, f"bench-{log}")
+def endpoint(state: Path, log: str = "required", key: str = "") -> Server:
+    """The endpoint with its log as ``ENDPOINT_LOG`` says, and a key of its own, named ``key``."""
+    _, token = keys.add(state, key or f"bench-{log}")
     return Server(
         "endpoint" if log == "required" else f"endpoint, log {log}",
         [sys.executable, "-m", "serving.inference"],

@@ -13,7 +13,7 @@ Since = Annotated[str, typer.Option("--since", envvar="PANTHEON_SINCE", help="fr
 Until = Annotated[str, typer.Option("--until", envvar="PANTHEON_UNTIL", help="before then, as --since; default: now")]
 Window = Annotated[str, typer.Option("--window", envvar="PANTHEON_WINDOW", help="how long the window is, such as 6h")]
 Last = Annotated[bool, typer.Option("--last", help="show the newest report that was kept, instead of making one")]
-Retrain = Annotated[bool, typer.Option("--retrain", help="train models again that should be, with users' feedback")]
+TrainAgain = Annotated[bool, typer.Option("--train-again", help="train again what should be, with users' feedback")]
 
 
 def monitor(
@@ -23,7 +23,7 @@ def monitor(
     until: Until = "",
     window: Window = "",
     last: Last = False,
-    retrain: Retrain = False,
+    train_again: TrainAgain = False,
     name: Name = "pantheon",
     as_json: Json = False,
 ) -> None:
@@ -36,12 +36,12 @@ def monitor(
     from pantheon.cli import monitor_views
     from pantheon.deployment import monitoring
 
-    if last and (since or until or window or retrain):
-        raise PantheonError("--last shows what was kept.", "Omit --since, --until, --window and --retrain.")
+    if last and (since or until or window or train_again):
+        raise PantheonError("--last shows what was kept.", "Omit --since, --until, --window and --train-again.")
     if window and since:
         raise PantheonError("--since and --window both say when the window begins.", "Omit one of them.")
-    if retrain and (since or until or window):
-        raise PantheonError("--retrain looks at the newest window.", "Omit --since, --until and --window.")
+    if train_again and (since or until or window):
+        raise PantheonError("--train-again looks at the newest window.", "Omit --since, --until and --window.")
     deployment, chosen, engine = running(name, tier, "monitor")
     with terminal.steps() as steps:
         steps.start("reading the log")
@@ -52,7 +52,7 @@ def monitor(
             steps.drop("reading the log")
     if not as_json:
         monitor_views.print_reports(found, deployment)
-    if retrain:
+    if train_again:
         found["retraining"] = monitoring.retrain(deployment, engine, chosen, found["due"])
         if not as_json:
             monitor_views.print_retraining(found["retraining"], deployment)

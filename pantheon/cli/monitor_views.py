@@ -17,7 +17,7 @@ def print_reports(found: dict[str, Any], deployment: "Deployment") -> None:
     for name, report in found["reports"].items():
         _print(name, report)
         if (why := found["due"].get(name)) and deployment.settings.retrain != "off":
-            command = deployment.command("monitor", model=name, retrain=True)
+            command = deployment.command("monitor", model=name, train_again=True)
             terminal.out.print(f"[yellow]●[/] It should be trained again: {plain(why)}\n  {plain(command)}")
     for each in found["settled"]:
         terminal.out.print(f"retraining {plain(each['run'])} of {plain(each['model'])}: {plain(each['decision'])}")

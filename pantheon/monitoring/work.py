@@ -101,12 +101,13 @@ def report(here: Here, model: str = "", since: str = "", until: str = "", window
     from pantheon.monitoring.monitor import monitor  # imports polars and scipy: only where it is used
 
     chosen, end = bool(since or until or window), moment(until) or datetime.now(UTC)
-    begin = moment(since, end)
+    begin = moment(since)
     length = timedelta(seconds=durations.seconds(window)) if window else window_of(published(here.state).monitor)
     if begin:
         length = end - begin
     if length <= timedelta(0):
-        raise PantheonError(f"--since {since} is not before --until {until or 'now'}.", "For example: --since 2h")
+        span = f"--since {since} is not before --until {until or 'now'}."
+        raise PantheonError(span, "For example: --since 2h --until 1h")
     place, store, found = here.place, here.store, {}
     for name in served(here, model):
         before = None if chosen else previous(place, name, end, length)
@@ -242,7 +243,8 @@ def retrained(each: retrain.Retraining) -> Notice:
         text = f"The retraining {each.run} of {each.model}: {each.decision}. {each.why}"
     id = f"{each.run}-{each.decision or 'begins'}"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Notice(id, "begins", each.model, "", now, each.at, "ticket", "retraining", each.run, text, look)
+    about = each.decision or "begins"
+    return Notice(id, "begins", each.model, "", now, each.at, "ticket", "retraining", about, text, look)
 
 
 def _queue(state: State, channels: Channels, notice: Notice) -> None:

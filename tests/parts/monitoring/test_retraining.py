@@ -1,5 +1,6 @@
 """Retraining with users' feedback, through the real workflow: worse models are refused, better ones are deployed."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,9 @@ import polars as pl
 import pytest
 
 from pantheon.monitoring import retrain
+from pantheon.monitoring.deliver import FILE
 from pantheon.monitoring.retrain import COOL_DOWN, MARK, Retraining, begin, mark_begun, settle
+from pantheon.monitoring.work import Here, answer
 from pantheon.predictions.ids import new_id
 from pantheon.predictions.place import FolderPlace
 from pantheon.state import Outcome
@@ -32,12 +35,21 @@ class Deployment:
 
     def __init__(self, state: Path, rows: int) -> None:
         self.state, self.folder = state, state / "volumes" / "monitor"
-        for name in ("data", "runs", "models"):
+        for name in ("data", "runs", "models", "volumes/monitor"):
             (state / name).mkdir(parents=True)
         self.store, self.spool = FolderStore(state / "models"), state / "volumes" / "spool"
         spec = read_spec(DATASETS / "robots.toml")
         spec = replace(spec, source=replace(spec.source, rows=rows))
         self.run("robots", dump_spec(spec))
+
+    @property
+    def here(self) -> Here:
+        return Here(self.state, self.folder, self.state / "secrets", self.spool)
+
+    @property
+    def file(self) -> Path:
+        """The file that alerts are written to."""
+        return self.folder / FILE
 
     def run(self, dataset: str, spec: str, name: str = FIRST) -> Outcome:
         run = Run.ensure(self.state, name, spec, dataset, PARAMS)
@@ -92,22 +104,35 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_poisoned_feedback_is_refused_and_stays_refused_and_good_feedback_is_deployed(deployment: Deployment) -> None:
-    rows, before = clean(2000, 1500), deployment.held_out(FIRST)
-    deployment.judged(rows, lambda condition: 1 - condition, NOW - timedelta(hours=1))
-    asked = deployment.begin()
+    rows, before, here = clean(2000, 1500), deployment.held_out(FIRST), deployment.here
+    deployment.judged(rows, lambda condition: 1 - condition, NOW - timedelta(minutes=1))
+    found = answer(here, "report", {})
+    assert found["kept"]
+    assert [alert["level"] for alert in found["reports"]["robots"]["alerts"]] == ["page"]
+    why = found["due"]["robots"]
+    assert "predictions were right" in why
+    assert answer(here, "report", {"since": "1h"})["kept"] is False
+    assert answer(here, "last", {})["reports"] == found["reports"]
+    asked = deployment.begin(why=why)
     assert asked.start and asked.retraining, asked.why
-    assert asked.retraining.reason == "accuracy fell."
+    assert asked.retraining.reason == why
+    assert deployment.begin(why=why) == asked, "whoever asked was interrupted: the same run"
+    answer(here, "begun", {"run": asked.retraining.run})
+    assert deployment.begin().why == f"the run {asked.retraining.run} has not ended yet."
     outcome = deployment.retrained(asked.retraining)
-    assert outcome.decision == "refused", "twice as many wrong labels as right ones, and none of them judges"
+    assert outcome.decision == "refused", "several times as many wrong labels as right ones, and none of them judges"
     judges = deployment.held_out(asked.retraining.run)
     assert judges.equals(before.select(judges.columns))
-    (settled,) = settle(deployment.state, deployment.folder)
-    assert (settled.decision, settled.why) == ("refused", outcome.reason)
-    assert settle(deployment.state, deployment.folder) == []
+    (settled,) = answer(here, "report", {})["settled"]
+    assert (settled["decision"], settled["why"]) == ("refused", outcome.reason)
+    assert answer(here, "report", {})["settled"] == []
+    told = [(line["check"], line["subject"]) for line in map(json.loads, deployment.file.read_text().splitlines())]
+    alert = found["reports"]["robots"]["alerts"][0]
+    assert told == [(alert["check"], alert["subject"]), ("retraining", "begins"), ("retraining", "refused")]
     assert "the next one may start in 2" in deployment.begin().why
     again = deployment.begin(LATER)
     assert not again.start
-    assert f"since the run {settled.run}, which was refused: {outcome.reason}" in again.why
+    assert f"since the run {asked.retraining.run}, which was refused: {outcome.reason}" in again.why
     assert deployment.store.resolve("robots").version == "1"
 
     deployment.judged(rows, lambda condition: condition, LATER - timedelta(hours=1))

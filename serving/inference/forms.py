@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from serving.endpoint import body
 from serving.endpoint.rows import payload, shape
 from serving.inference import context
 from serving.model.predictor import Answer, Predictor
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """The rows of a request, and what it wants to know.
 
     Attributes:

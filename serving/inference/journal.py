@@ -3,8 +3,9 @@
 import re
 import sys
 import time
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from pantheon.predictions.records import Answered, Feedback
 from pantheon.predictions.spool import NotLogged, Spool
@@ -24,8 +25,7 @@ LOGGED_PROBABILITIES = 1_000  # of one request: a record has probabilities if th
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """What the record of a request says of it, whoever answers.
 
     Attributes:

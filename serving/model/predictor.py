@@ -6,12 +6,12 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnxruntime as ort
 
@@ -43,8 +43,7 @@ class TooSlow(Problem):
         super().__init__(503, why, expected=f"a prediction within {SECONDS:g} s")
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """Predictions for some rows.
 
     Attributes:

@@ -290,7 +290,12 @@ def application(frontend: Frontend) -> Any:
             "tools.encode.on": True,
             "tools.encode.encoding": "utf-8",
         },
-        "/static": {"tools.staticdir.on": True, "tools.staticdir.dir": str(HERE / "static")},
+        "/static": {
+            "tools.staticdir.on": True,
+            "tools.staticdir.dir": str(HERE / "static"),
+            "tools.response_headers.on": True,
+            "tools.response_headers.headers": [("Cache-Control", "no-cache")],  # asked for again after a release
+        },
     }
     app = cherrypy.Application(frontend, "", config)
     app.log.access_log.disabled = True  # addresses have ids of requests in them

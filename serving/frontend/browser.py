@@ -8,12 +8,13 @@ import hmac
 import json
 import secrets
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from .answer import Answer
 
 MOST = 12  # answers
 BYTES = 3_800  # of the cookie's value; browsers keep 4,096 with its name
+CHARACTERS = 2_000  # of all values of one answer; without a limit, a cookie of one letter would unpack to megabytes
 DAYS = 90
 
 
@@ -33,6 +34,9 @@ class Browser:
         return next((answer for answer in self.answers if answer.id == request), None)
 
     def add(self, answer: Answer) -> None:
+        """Put an answer first; long values are not kept with it."""
+        if sum(map(len, answer.values.values())) > CHARACTERS:
+            answer = replace(answer, values={})
         self.answers = [answer, *self.answers][:MOST]
 
 

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -87,8 +88,8 @@ class Outbox:
             if self.waiting and not self.endpoint.away:
                 try:
                     self.deliver()
-                except OSError as error:  # of the folder, such as a full disk
-                    print(f"frontend: feedback cannot be sent: {error.strerror}", file=sys.stderr, flush=True)
+                except Exception:  # noqa: BLE001 - such as a full disk; this thread has to go on
+                    traceback.print_exc(file=sys.stderr)
                     time.sleep(RETRY_SECONDS)
             if self.endpoint.away:  # look whether it is back, for the feedback and for the banner
                 time.sleep(RETRY_SECONDS)

@@ -46,7 +46,10 @@ def question(signature: dict[str, Any]) -> str:
     first = labels[0].lower()
     if len(labels) == 2 and first.endswith(f" {target}"):  # "bad condition", of the condition
         return f"Is my {singular(name.lower())} in {first}?"
-    return f"{name}: {either(labels)}?" if len(labels) <= 4 else f"{name}: which {target}?"
+    if len(labels) > 4:
+        return f"{name}: which {target}?"
+    plain = all(text.isdecimal() for text in labels)  # numbers say nothing without their name
+    return f"{name}: {target} {either(labels)}?" if plain else f"{name}: {either(labels)}?"
 
 
 def either(labels: Sequence[str]) -> str:

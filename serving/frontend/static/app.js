@@ -13,8 +13,11 @@
     first?.removeAttribute("autofocus"); // which is for a page that was just loaded
     for (const id of ids) {
       const [old, fresh] = [byId(id), page.getElementById(id)];
-      if (id === "form" && !fresh?.querySelector("form")) continue; // the server has no form: keep what was entered
-      if (old && fresh) old.replaceWith(document.importNode(fresh, true));
+      if (!old || !fresh || (id === "form" && !fresh.querySelector("form"))) continue; // no form: keep what was entered
+      // What is in it is replaced, and not the element: screen readers tell changes of the banner, not a new banner.
+      for (const name of old.getAttributeNames()) old.removeAttribute(name);
+      for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+      old.replaceChildren(...document.importNode(fresh, true).childNodes);
     }
     times();
     const target = first?.closest("#form") ? byId(first.id) : byId(focused) ?? (first && byId(first.id));

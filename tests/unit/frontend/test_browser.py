@@ -60,6 +60,12 @@ def test_hundreds_of_inputs_are_left_out_but_not_their_answer() -> None:
     assert found.answers[0].values == {}
 
 
+def test_a_small_cookie_does_not_unpack_to_megabytes() -> None:
+    browser = Browser()
+    browser.add(one(1, town="x" * 1_000_000))
+    assert browser.answers[0].values == {}
+
+
 def test_a_token_is_for_one_browser_and_one_form() -> None:
     cookies, one, other = Cookies(SECRET, "c"), Browser(), Browser()
     token = cookies.token(one, "predict")

@@ -22,6 +22,7 @@ def signature(name: str, output: str, classes: list[Any] | None = None, **labels
         (signature("wine", "cultivar", [0, 1, 2], **{"0": "A", "1": "B", "2": "C"}), "Wine: A, B or C?"),
         (signature("digits", "digit", list(range(10))), "Digits: which digit?"),
         (signature("diabetes", "progression"), "Diabetes: what will the progression be?"),
+        (signature("churn", "has_left", [0, 1]), "Churn: has left 0 or 1?"),
         (signature("one", "class", ["only"]), "One: only?"),
     ],
 )

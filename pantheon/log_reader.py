@@ -37,7 +37,7 @@ FIRST_YEAR, LAST_YEAR = 1971, 9998  # calendars and time zones end a day before 
 M_ARENA_MAX = -8  # malloc.h
 _JSON: Final = ("input", "prediction", "probabilities", "true_value")
 _TRAFFIC: Final = ("version", "arm", "reason", "shadow", "status", "row")
-_JUDGED: Final = ("version", "shadow", "prediction", "correct", "true_value")
+_JUDGED: Final = ("version", "prediction", "correct", "true_value")
 
 
 def listed(
@@ -72,12 +72,16 @@ def feedback(state: Path, model: str = "", since: str = "", until: str = "", mos
         comments only.
     """
     place, spool = _place(state), spool_of(state)
-    wanted: dict[str, Any] = {"model": model, "since": _moment(since), "until": _moment(until), "said": True}
+    wanted: dict[str, Any] = {
+        "model": model,
+        "since": _moment(since),
+        "until": _moment(until),
+        "said": True,
+        "shadow": False,
+    }
     rows = predictions(place, spool, most=min(most, MOST), **wanted)
     counted: dict[str, list[int]] = {}
-    for version, shadow, prediction, correct, value in predictions(place, spool, columns=_JUDGED, **wanted).iter_rows():
-        if shadow:
-            continue
+    for version, prediction, correct, value in predictions(place, spool, columns=_JUDGED, **wanted).iter_rows():
         silent = correct is None and value is None
         counted.setdefault(version, [0, 0, 0])[2 if silent else int(not is_right(correct, value, prediction))] += 1
     versions = [

@@ -3,6 +3,7 @@
 Environment: ``STATE_DIR`` the deployment's state folder, ``BUTTON_HOST`` the address to bind, ``BUTTON_PORT``,
 ``BUTTON_HOSTS`` additional allowed host names, comma-separated, ``BUTTON_PASSWORD_FILE`` the file with the page's
 password (without it, nobody can log in), ``BUTTON_DIR`` a folder of the button's own.
+``ENDPOINT_URL`` and ``PREDICTIONS_URL``: where the endpoint and the log's service are, once the deployment has them.
 """
 
 import os
@@ -27,8 +28,13 @@ from serving.page.app import FORM_BYTES, Page, application  # noqa: E402
 from serving.problems import Problem  # noqa: E402
 from serving.questions.answers import Questions  # noqa: E402
 from serving.questions.reader import Reader  # noqa: E402
+from serving.questions.requests import Requests  # noqa: E402
+from serving.remote.endpoint import Endpoint  # noqa: E402
+from serving.remote.handover import Handover  # noqa: E402
+from serving.remote.log import Log  # noqa: E402
 from serving.state import State  # noqa: E402
 
+ENDPOINT, LOG = "http://127.0.0.1:8085", "http://127.0.0.1:8086"
 THREADS = 8  # for pages and reads of the store
 
 
@@ -41,16 +47,30 @@ class Button:
         hosts: additional allowed hosts.
         password: the file with the page's password.
         own: a folder of the button's own.
+        endpoint, log: the addresses of the endpoint and of the log's service, for deployments that have them.
     """
 
-    def __init__(self, state: Path, port: int, hosts: Iterable[str] = (), *, password: Path, own: Path) -> None:
+    def __init__(
+        self,
+        state: Path,
+        port: int,
+        hosts: Iterable[str] = (),
+        *,
+        password: Path,
+        own: Path,
+        endpoint: str = ENDPOINT,
+        log: str = LOG,
+    ) -> None:
         folder = State(state)
+        key = password.parent / "endpoint_key"
         store = open_store(state, retry_seconds=0)  # do not wait for an unreachable S3: it is polled again soon
         threads = ThreadPoolExecutor(THREADS, "page")
         self.champion = Champion(folder, store)
-        questions = Questions(folder, Reader(store), self.champion)
+        self.endpoint = Endpoint(endpoint, key, Handover(folder))
+        reader, asked = Reader(store), Log(log, key)
+        questions = Questions(folder, reader, self.champion, Requests(asked, self.endpoint, reader, folder))
         self.guard = Guard(port, hosts)
-        self.api = Api(self.champion, questions, threads)
+        self.api = Api(self.champion, questions, threads, self.endpoint)
         self.access = Access(password, own / "ended", port)
         self.pages = Page(folder, store, self.champion, questions, self.access)
         self.page = Wsgi(application(self.pages), threads, FORM_BYTES)
@@ -99,7 +119,11 @@ def main() -> int:
         return 2
     own = Path(os.environ.get("BUTTON_DIR") or given.state / "volumes" / "button")
     password = Path(os.environ.get("BUTTON_PASSWORD_FILE") or given.state / "secrets" / "button" / "password")
-    button = Button(given.state, given.port, given.hosts, password=password, own=own)
+    addresses = {
+        "endpoint": os.environ.get("ENDPOINT_URL") or ENDPOINT,
+        "log": os.environ.get("PREDICTIONS_URL") or LOG,
+    }
+    button = Button(given.state, given.port, given.hosts, password=password, own=own, **addresses)
     return process.run(given, button, button.start, button.champion.stop)
 
 

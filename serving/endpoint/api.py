@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from pantheon.errors import PantheonError
@@ -28,15 +28,32 @@ from serving.problems import Problem, shown
 from serving.questions.answers import Questions
 
 
+class Elsewhere(Protocol):
+    """Who answers predictions instead of the button: ``serving.remote.endpoint.Endpoint``."""
+
+    @property
+    def active(self) -> bool: ...
+
+    def soon(
+        self,
+        model: str,
+        data: bytes,
+        headers: Any,
+        probabilities: bool,
+        local: Callable[[], Response | Future[Response]],
+    ) -> Future[Response]: ...
+
+
 class Api:
     """The routes of the API; ``routes`` maps every path to its method and handler.
 
     Args:
         threads: for requests that wait for the store; predictions use other threads.
+        elsewhere: who answers predictions while it is ``active``.
     """
 
-    def __init__(self, champion: Champion, questions: Questions, threads: Executor) -> None:
-        self.champion, self.asked, self.threads = champion, questions, threads
+    def __init__(self, champion: Champion, questions: Questions, threads: Executor, elsewhere: Elsewhere) -> None:
+        self.champion, self.asked, self.threads, self.elsewhere = champion, questions, threads, elsewhere
         self.lanes = Lanes(lambda late: fenced(late.response()))
         self.routes: dict[str, tuple[str, Handler]] = {
             "/predict": ("POST", self.predict),
@@ -54,7 +71,16 @@ class Api:
         """Return a function that answers a plain prediction request; None for other requests."""
         if request.path != "/predict" or request.method != "POST" or request.query:
             return None
-        return self.predicted_soon if request.header("content-type") == "application/json" else None
+        if request.header("content-type") != "application/json":
+            return None
+        if self.elsewhere.active and self.champion.current:
+            return partial(self.predicted_elsewhere, request.headers, probabilities=False)
+        return self.predicted_soon
+
+    def predicted_elsewhere(self, headers: Any, data: bytes, probabilities: bool) -> Future[Response]:
+        model = self.champion.version.partition("/")[0]
+        local = partial(self.predicted_soon, data, probabilities)
+        return self.elsewhere.soon(model, data, headers, probabilities, local)
 
     def predicted_soon(self, data: bytes, probabilities: bool = False) -> Response | Future[Response]:
         return self.lanes.run(partial(self.predicted, data, probabilities), len(data), self.champion.version)
@@ -91,7 +117,11 @@ class Api:
         body.need_json(request)
         wanted = wants_probabilities(request.query)
         data = await body.read(request)
-        result = self.predicted_soon(data, wanted)
+        result: Response | Future[Response]
+        if self.elsewhere.active and self.champion.current:
+            result = self.predicted_elsewhere(request.headers, data, wanted)
+        else:
+            result = self.predicted_soon(data, wanted)
         return await asyncio.wrap_future(result) if isinstance(result, Future) else result
 
     def answer(self, data: bytes, probabilities: bool, deadline: float) -> tuple[dict[str, Any], Predictor]:
@@ -116,7 +146,8 @@ class Api:
 
     async def questions(self, request: Request) -> Answered:
         predictor = self.champion.current
-        return await self._in_thread(self.threads, self.asked.ask, _moment(request.query)), predictor
+        id = dict(parse_qsl(request.query)).get("request", "")
+        return await self._in_thread(self.threads, self.asked.ask, _moment(request.query), id), predictor
 
     async def healthz(self, request: Request) -> Answered:
         """Return 200 while the server runs: a deployment without a model is healthy, because it may still train one."""

@@ -96,7 +96,12 @@ def _questions() -> dict[str, Any]:
     description = "the T of “Which version served at time T?”; UTC if it has no offset"
     at = {"name": "at", "in": "query", "required": False, "description": description}
     operation = _get("Questions about the architecture, with this deployment's answers", ref("Questions"))
-    operation["parameters"] = [at | {"schema": {"type": "string", "format": "date-time"}}]
+    asked = "the x-request-id of “this request”, from epimetheus on; the newest request if it is not given"
+    request = {"name": "request", "in": "query", "required": False, "description": asked}
+    operation["parameters"] = [
+        at | {"schema": {"type": "string", "format": "date-time"}},
+        request | {"schema": {"type": "string"}},
+    ]
     operation["responses"] |= errors(400, 401)  # only for the page after a login, and for commands
     return operation
 

@@ -1,8 +1,8 @@
 """The page's login: what is open to everyone, who is logged in, and which sessions and links have ended.
 
-Open to everyone on this machine: the form and its prediction, and the API that programs use. Everything else needs a
-login, also routes that are added later: approve, hold and rollback, and all that describes the training data, the runs
-and the services.
+Open to everyone on this machine: the form, its prediction and whether that was right, and the API that programs use.
+Everything else needs a login, also routes that are added later: approve, hold and rollback, and all that describes the
+training data, the runs, the services and the log.
 
 A person logs in with the deployment's password, or with a link that the command line signs with it and that works once.
 Both give a cookie with a signed token: it is valid after a restart, until it expires or the person logs out. Commands
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pantheon.web import tokens
 
-OPEN = {"/", "/press", "/login", "/parts/status", "/predict", "/signature", "/healthz", "/openapi.json"}
+OPEN = {"/", "/press", "/judge", "/login", "/parts/status", "/predict", "/signature", "/healthz", "/openapi.json"}
 OPEN_FOLDER = "/static/"
 SESSION_SECONDS = 24 * 3600
 ATTEMPTS = 5  # wrong passwords in a row, of all clients together: all come from this machine

@@ -1,6 +1,6 @@
 """The text of a prediction on the page, with the class's label."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from serving.formatting import metric, number, percent
@@ -17,6 +17,9 @@ class Spoken:
         sentence: what that means.
         tone: a hue by the class's place, so that one class always has one colour; says nothing of good or bad.
         shares: (label, percent, 0..100) of every class, most probable first.
+        version: who answered.
+        request: the id under which the log has it; empty: there is no log.
+        logged: whether it is in the log.
     """
 
     headline: str
@@ -25,10 +28,25 @@ class Spoken:
     tone: int
     shares: list[tuple[str, str, float]]
     version: str
+    request: str = ""
+    logged: bool = True
 
 
-def spoken(predictor: Predictor, answer: Answer) -> Spoken:
-    """Return one row's prediction as text for the page."""
+def spoken(
+    predictor: Predictor, answer: Answer, *, version: str = "", request: str = "", logged: bool = True
+) -> Spoken:
+    """Return one row's prediction as text for the page.
+
+    Args:
+        predictor: whose form was filled in.
+        version: the version that answered, if it may be another.
+        request, logged: see ``Spoken``.
+    """
+    text = _spoken(predictor, answer, version or predictor.version)
+    return replace(text, version=version or predictor.version, request=request, logged=logged)
+
+
+def _spoken(predictor: Predictor, answer: Answer, version: str) -> Spoken:
     signature = predictor.signature
     value = answer.prediction[0]
     if answer.probabilities is None:
@@ -36,6 +54,9 @@ def spoken(predictor: Predictor, answer: Answer) -> Spoken:
         return Spoken(
             f"{number(value)} {unit}".strip(), "", _typical(predictor.metrics, unit), 1, [], predictor.version
         )
+    if value not in signature.classes or len(answer.probabilities[0]) != len(signature.classes):
+        why = f"Version {version} answered, which has other classes than version {predictor.version} of this form."
+        return Spoken(str(value), "", why, 1, [], version)
     shares = dict(zip(signature.classes, answer.probabilities[0], strict=True))
     label = signature.label(value)
     share = shares[value]

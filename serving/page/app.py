@@ -3,10 +3,8 @@
 import re
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
-from urllib.parse import parse_qsl
+from typing import Any
 
 import cherrypy
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,14 +12,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pantheon.errors import PantheonError
 from pantheon.state import set_served
 from pantheon.store import ModelStore
-from pantheon.web.wsgi import REFUSED
 from serving import formatting
 from serving.model.champion import Champion
 from serving.page import views
 from serving.page.access import Access, TooMany
-from serving.page.answer import Spoken, spoken
-from serving.page.form import controls, row
+from serving.page.answer import Spoken
+from serving.page.form import controls
+from serving.page.operate import Context, Operations
+from serving.page.pressing import judgement, pressed
 from serving.page.recent import Recent
+from serving.page.routes import route, typed
 from serving.problems import Problem
 from serving.questions.answers import Questions
 from serving.state import State
@@ -37,17 +37,6 @@ PLOT = re.compile(r"[A-Za-z0-9_-]{1,80}\.[a-z]{3}")
 PICTURE = {".svg": "image/svg+xml", ".png": "image/png"}
 # A picture that is opened directly must not run scripts.
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
-
-
-def route(*methods: str) -> Callable[[_Handler], _Handler]:
-    """A method of a page's class as a route for these HTTP methods; others get 405."""
-
-    def expose(handler: _Handler) -> _Handler:
-        return cast(_Handler, cherrypy.expose(cherrypy.tools.allow(methods=methods)(handler)))
-
-    return expose
 
 
 class Page:
@@ -69,6 +58,11 @@ class Page:
         self.recent = Recent(state, champion, questions)
         self.plots = Plots(champion)
         self.parts = Parts(self)
+        self.endpoint = questions.requests.endpoint
+        around = Context(self.render, state, store, questions.store, champion, self.endpoint, questions.requests.log)
+        operations = Operations(around)
+        self.log, self.feedback, self.routing = operations.log, operations.feedback, operations.routing
+        self.monitoring, self.keys = operations.monitoring, operations.keys
 
     def render(self, name: str, **values: Any) -> str:
         return self.templates.get_template(name).render(**values)
@@ -78,13 +72,15 @@ class Page:
 
         Without a login: the form with its answer, and the architecture.
         """
-        notice, at = ask.pop("notice", None), ask.pop("at", "")
+        notice, at, request = ask.pop("notice", None), ask.pop("at", ""), ask.pop("request", "")
         current = self.champion.current
         lead, card = views.card(current.card) if current else ("", "")
         parts = {
             **self.status(),
             **self.asked(**ask),
             "logged_in": self.logged_in(),
+            "operations": self.endpoint.active,
+            "here": "/",
             "tier": self.state.tier,
             "variant": self.state.variant,
             "diagram": views.diagram(self.state.picture),
@@ -93,7 +89,7 @@ class Page:
         cherrypy.response.headers["Cache-Control"] = "no-store"
         if not parts["logged_in"]:
             return self.render("page.html", **parts, **self.login_form())
-        parts |= self.services() | self.runs() | self.versions(notice) | self.answers(at)
+        parts |= self.services() | self.runs() | self.versions(notice) | self.answers(at, request)
         model = {
             "card": card,
             "figures": views.figures(current.metrics) if current else None,
@@ -116,9 +112,17 @@ class Page:
         return self.render("login.html", **self.login_form(problem))
 
     def asked(
-        self, values: dict[str, str] | None = None, problem: Problem | None = None, said: Spoken | None = None
+        self,
+        values: dict[str, str] | None = None,
+        problem: Problem | None = None,
+        said: Spoken | None = None,
+        judged: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return the form's values, with the prediction or the error after the button was pressed."""
+        """Return the form's values, with the prediction or the error after the button was pressed.
+
+        Args:
+            judged: the tone and the words after the person said whether a prediction was right.
+        """
         current = self.champion.current
         fields = controls(current.signature, values, problem) if current else []
         return {
@@ -126,6 +130,7 @@ class Page:
             "controls": fields,
             "said": said,
             "problem": problem,
+            "judged": judged,
             "misfit": next((c for c in fields if c.error), None),
         }
 
@@ -146,14 +151,14 @@ class Page:
         shown = views.versions(self.state, self.questions.store, self.champion.current)
         return {"v": shown, "versions_seen": views.fingerprint(shown), "notice": notice}
 
-    def answers(self, at: str = "") -> dict[str, Any]:
-        """Return the answers about the architecture; ``at`` is the time T from the form."""
-        shown = self.recent(at)
+    def answers(self, at: str = "", request: str = "") -> dict[str, Any]:
+        """Return the answers about the architecture; ``at`` is the time T from the form, ``request`` an id from it."""
+        shown = self.recent(at, request)
         return {"q": shown, "questions_seen": views.fingerprint([shown["questions"], shown["problem"]])}
 
     @route("GET", "HEAD")
-    def index(self, at: str = "") -> str:
-        return self.whole(at=at)
+    def index(self, at: str = "", request: str = "") -> str:
+        return self.whole(at=at, request=request)
 
     @route("POST")
     def press(self) -> str:
@@ -163,12 +168,24 @@ class Page:
         ask: dict[str, Any] = {"values": values}
         if current is not None:
             try:
-                ask["said"] = spoken(current, current.predict([row(current.signature, values)]))
+                ask["said"] = pressed(current, self.endpoint, values)
             except Problem as problem:
                 ask["problem"] = problem
         if cherrypy.request.headers.get("HX-Request"):
             return self.render("_ask.html", **self.asked(**ask))
         return self.whole(**ask)
+
+    @route("POST")
+    def judge(self) -> str:
+        """Handle "Was this right?"."""
+        try:
+            self.endpoint.feedback(judgement(typed(), self.champion.current))
+            judged = ("good", "Thank you. Your answer is in the log beside the prediction.")
+        except Problem as problem:
+            judged = ("bad", problem.message)
+        if cherrypy.request.headers.get("HX-Request"):
+            return self.render("_judge.html", said=None, judged=judged)
+        return self.whole(judged=judged)
 
     @route("GET", "HEAD", "POST")
     def login(self, token: str = "", why: str = "") -> str:
@@ -287,8 +304,8 @@ class Parts:
         return self._part("versions", self._page.versions(), seen)
 
     @route("GET", "HEAD")
-    def questions(self, seen: str = "", at: str = "") -> str:
-        return self._part("questions", self._page.answers(at), seen)
+    def questions(self, seen: str = "", at: str = "", request: str = "") -> str:
+        return self._part("questions", self._page.answers(at, request), seen)
 
 
 class Plots:
@@ -317,24 +334,6 @@ class Plots:
         return picture
 
 
-def typed() -> dict[str, str]:
-    """Return the submitted form; the last value if a name occurs twice.
-
-    Raises:
-        cherrypy.HTTPError: it is too large, has another type, is not UTF-8, or has too many fields.
-    """
-    environ = cherrypy.request.wsgi_environ
-    if environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise cherrypy.HTTPError(415, "Send a form.")
-    if refused := environ[REFUSED]:
-        raise cherrypy.HTTPError(refused.status, refused.message)
-    try:
-        text = environ["wsgi.input"].read().decode("ascii")
-        return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=10_000))
-    except ValueError:
-        raise cherrypy.HTTPError(400, "The form is malformed.") from None
-
-
 def failed() -> None:
     """Handle a bug in Pantheon: log the traceback and answer with a message."""
     traceback.print_exc(file=sys.stderr)
@@ -356,6 +355,7 @@ def application(page: Page) -> Any:
             "request.error_response": failed,
             "error_page.default": error_page,
             "request.show_tracebacks": False,
+            "tools.trailing_slash.on": False,  # /log is a page
             "tools.encode.on": True,
             "tools.encode.encoding": "utf-8",
             "tools.response_headers.on": True,

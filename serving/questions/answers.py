@@ -5,7 +5,7 @@ first tier that can. This is part of the design and only defined in ``ALL``.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -16,7 +16,9 @@ from serving.formatting import listed, moment, number
 from serving.model.champion import Champion
 from serving.model.predictor import Predictor
 from serving.questions import recorded
+from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
 from serving.questions.reader import Reader
+from serving.questions.requests import Requests
 from serving.state import State
 
 
@@ -42,38 +44,20 @@ ALL = (
     Question("features_at", "What were this entity's features at time T?", "hephaestus"),
     Question("who", "Who ran it, who may?", "kraken"),
 )
-ANSWERED, UNANSWERED, CANNOT = "answered", "unanswered", "cannot"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer.
-
-    Attributes:
-        state: ``answered``; ``unanswered`` if the tier can answer it, but there is no data or it cannot be read now;
-            ``cannot`` if no part of the deployment can answer it.
-        answer: the text; for ``unanswered`` the reason.
-        source: where it was looked up.
-        facts: the same as machine-readable values.
-    """
-
-    state: str
-    answer: str
-    source: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class Questions:
-    """Answers questions with the running deployment: the serving model, the store, and the repository."""
+    """Answers questions with the running deployment: the serving model, the store, the repository, and the log."""
 
-    def __init__(self, state: State, store: Reader, champion: Champion) -> None:
-        self.state, self.store, self.champion = state, store, champion
+    def __init__(self, state: State, store: Reader, champion: Champion, requests: Requests) -> None:
+        self.state, self.store, self.champion, self.requests = state, store, champion, requests
 
-    def ask(self, at: datetime | None = None) -> dict[str, Any]:
+    def ask(self, at: datetime | None = None, request: str = "") -> dict[str, Any]:
         """Return all questions with their answers.
 
         Args:
             at: the time T; None: a time at which the previous champion served, or now if there was none.
+            request: the id of "this request"; empty: the newest.
 
         Returns:
             ``{"at", "tier", "model", "questions": [{"id", "question", "state", "answer", "source", "facts",
@@ -86,6 +70,7 @@ class Questions:
             "serving": self.serving(current),
             "served_at": served_at,
             "restore": self.restore(current),
+            **self.requests.answers(request),
         }
         tier = self.state.tier
         return {

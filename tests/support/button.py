@@ -127,12 +127,12 @@ def logged_in(client: Client) -> Client:
 
 
 @contextlib.contextmanager
-def serving(deployment: Deployment) -> Iterator[tuple[Button, Client]]:
-    """The whole service: server, watcher, guard, API and page. The client is logged in."""
+def serving(deployment: Deployment, **addresses: str) -> Iterator[tuple[Button, Client]]:
+    """The whole service, with ``addresses`` as ``Button`` takes them. The client is logged in."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    button = Button(deployment.folder, port, password=deployment.password, own=deployment.own)
+    button = Button(deployment.folder, port, password=deployment.password, own=deployment.own, **addresses)
     server = Server("127.0.0.1", port, button)
     server.prepare()
     button.champion.refresh()

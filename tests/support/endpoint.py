@@ -45,10 +45,11 @@ def endpoint(
     mode: Mode = "required",
     explain: Explain | None = None,
     kserve: Kserve | None = None,
+    port: int = 0,
     **given: Any,
 ) -> Iterator[tuple[Endpoint, Client]]:
     """The whole service in this process; ``given``: of its spool. The client has a key for all but the metrics."""
-    port = free_port()
+    port = port or free_port()
     client = with_key(deployment.folder, Client(port), f"app{port}")
     tokens, spool = deployment.folder / "secrets" / "endpoint_keys", Spool(spool_of(deployment.folder), **given)
     service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, explain=explain, kserve=kserve)
@@ -62,10 +63,10 @@ def endpoint(
     try:
         yield service, client
     finally:
-        service.stop()
         server.stop()
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
+        service.stop()  # after the last request, as in the process
 
 
 @contextlib.contextmanager

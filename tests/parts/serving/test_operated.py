@@ -109,9 +109,7 @@ def test_the_pages_prediction_can_be_judged(services: Operated) -> None:
     assert (row["correct"], row["true_value"], row["said_by"]) == (False, 1, "button")
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {"id": "x", "correct": "yes"}, {"id": new_id()}, {"id": "\ud83e", "value": "x"}]
-)
+@pytest.mark.parametrize("values", [{}, {"id": "x", "correct": "yes"}, {"id": OTHER}, {"id": "\ud83e", "value": "x"}])
 def test_a_judgement_that_means_nothing_is_refused_in_words(services: Operated, values: dict[str, str]) -> None:
     answer = services.client.form("/judge", urlencode(values, errors="replace"), HX_Request="true")
     assert answer.status == 200 and 'class="notice bad"' in answer.text, answer

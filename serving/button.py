@@ -22,6 +22,7 @@ from pantheon.web.wsgi import Wsgi  # noqa: E402
 from serving import memory, process  # noqa: E402
 from serving.endpoint.api import Api  # noqa: E402
 from serving.endpoint.guard import Guard, fenced, repeated  # noqa: E402
+from serving.endpoint.remote import Endpoint  # noqa: E402
 from serving.model.champion import Champion  # noqa: E402
 from serving.page.access import Access  # noqa: E402
 from serving.page.app import FORM_BYTES, Page, application  # noqa: E402
@@ -29,7 +30,6 @@ from serving.problems import Problem  # noqa: E402
 from serving.questions.answers import Questions  # noqa: E402
 from serving.questions.reader import Reader  # noqa: E402
 from serving.questions.requests import Requests  # noqa: E402
-from serving.remote.endpoint import Endpoint  # noqa: E402
 from serving.remote.handover import Handover  # noqa: E402
 from serving.remote.log import Log  # noqa: E402
 from serving.state import State  # noqa: E402
@@ -66,13 +66,14 @@ class Button:
         store = open_store(state, retry_seconds=0)  # do not wait for an unreachable S3: it is polled again soon
         threads = ThreadPoolExecutor(THREADS, "page")
         self.champion = Champion(folder, store)
-        self.endpoint = Endpoint(endpoint, key, Handover(folder))
+        handover = Handover(folder)
+        self.endpoint = Endpoint(endpoint, key, handover)
         reader, asked = Reader(store), Log(log, key)
-        questions = Questions(folder, reader, self.champion, Requests(asked, self.endpoint, reader, folder))
+        questions = Questions(folder, reader, self.champion, Requests(asked, handover, reader, folder))
         self.guard = Guard(port, hosts)
         self.api = Api(self.champion, questions, threads, self.endpoint)
         self.access = Access(password, own / "ended", port)
-        self.pages = Page(folder, store, self.champion, questions, self.access)
+        self.pages = Page(folder, store, self.champion, questions, self.access, self.endpoint)
         self.page = Wsgi(application(self.pages), threads, FORM_BYTES)
 
     def start(self) -> None:

@@ -29,7 +29,7 @@ from serving.questions.answers import Questions
 
 
 class Elsewhere(Protocol):
-    """Who answers predictions instead of the button: ``serving.remote.endpoint.Endpoint``."""
+    """Who answers predictions instead of the button: ``serving.endpoint.remote.Endpoint``."""
 
     @property
     def active(self) -> bool: ...

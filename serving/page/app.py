@@ -13,6 +13,7 @@ from pantheon.errors import PantheonError
 from pantheon.state import set_served
 from pantheon.store import ModelStore
 from serving import formatting
+from serving.endpoint.remote import Endpoint
 from serving.model.champion import Champion
 from serving.page import views
 from serving.page.access import Access, TooMany
@@ -43,7 +44,13 @@ class Page:
     """The page. Its parts are polled with ``seen``, the fingerprint of their displayed content."""
 
     def __init__(
-        self, state: State, store: ModelStore, champion: Champion, questions: Questions, access: Access
+        self,
+        state: State,
+        store: ModelStore,
+        champion: Champion,
+        questions: Questions,
+        access: Access,
+        endpoint: Endpoint,
     ) -> None:
         self.state, self.store, self.champion, self.questions = state, store, champion, questions
         self.access = access
@@ -58,7 +65,7 @@ class Page:
         self.recent = Recent(state, champion, questions)
         self.plots = Plots(champion)
         self.parts = Parts(self)
-        self.endpoint = questions.requests.endpoint
+        self.endpoint = endpoint
         around = Context(self.render, state, store, questions.store, champion, self.endpoint, questions.requests.log)
         operations = Operations(around)
         self.log, self.feedback, self.routing = operations.log, operations.feedback, operations.routing

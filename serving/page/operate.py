@@ -12,6 +12,7 @@ from pantheon.errors import PantheonError
 from pantheon.state import is_model_name
 from pantheon.store import ModelStore
 from serving import memory
+from serving.endpoint.remote import Endpoint
 from serving.model.champion import Champion, message
 from serving.model.predictor import Predictor
 from serving.page import logged
@@ -20,7 +21,6 @@ from serving.page.routes import route
 from serving.page.traffic import changed, described
 from serving.problems import Problem
 from serving.questions.reader import Reader
-from serving.remote.endpoint import Endpoint
 from serving.remote.log import Log, LogError
 from serving.state import State
 

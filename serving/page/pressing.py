@@ -7,11 +7,11 @@ from typing import Any
 
 from pantheon.web.messages import Response
 from serving.endpoint.dispatch import encode
+from serving.endpoint.remote import Endpoint, problem_of
 from serving.model.predictor import Answer, Predictor
 from serving.page.answer import Spoken, spoken
 from serving.page.form import row
 from serving.problems import Problem
-from serving.remote.endpoint import Endpoint, problem_of
 
 COMMENT = 2000  # characters, as the endpoint takes
 

@@ -32,7 +32,7 @@ class Recent:
         except ValueError:
             moment, problem = None, f"“{at[:40]}” is not a valid time. Use, for example, 2026-11-22T10:00 (UTC)."
         key = ("" if problem else at, request)
-        oldest = LOG_SECONDS if self.questions.requests.endpoint.active else MAX_AGE_SECONDS
+        oldest = LOG_SECONDS if self.questions.requests.handover.active else MAX_AGE_SECONDS
         state = self.depends_on()
         entry = self._cache.get(key)
         if entry is None or entry[0] != state or monotonic() - entry[1] > oldest:

@@ -7,7 +7,7 @@ from pantheon.errors import PantheonError
 from serving.formatting import moment
 from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
 from serving.questions.reader import Reader
-from serving.remote.endpoint import Endpoint
+from serving.remote.handover import Handover
 from serving.remote.log import Log, LogError
 from serving.state import State
 
@@ -33,8 +33,8 @@ class Requests:
         store: for what the store knows about a version.
     """
 
-    def __init__(self, log: Log, endpoint: Endpoint, store: Reader, state: State) -> None:
-        self.log, self.endpoint, self.store, self.state = log, endpoint, store, state
+    def __init__(self, log: Log, handover: Handover, store: Reader, state: State) -> None:
+        self.log, self.handover, self.store, self.state = log, handover, store, state
 
     def answers(self, id: str = "") -> dict[str, Answer]:
         """Return the answers to ``request`` and ``feedback``.
@@ -42,7 +42,7 @@ class Requests:
         Args:
             id: of the request; empty: the newest, and the newest about which somebody said something.
         """
-        if not self.endpoint.active:
+        if not self.handover.active:
             return {"request": Answer(CANNOT, ""), "feedback": Answer(CANNOT, "")}
         return {"request": self.request(id), "feedback": self.feedback(id)}
 

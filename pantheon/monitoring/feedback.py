@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
+from pantheon.monitoring.inputs import CONTEXT
 from pantheon.workflow.data.cells import Cells
 from pantheon.workflow.data.spec import Column, Source, Spec, Value, label_key, same
 
@@ -49,6 +50,8 @@ def labelled(log: pl.DataFrame, spec: Spec, dtypes: Mapping[str, pl.DataType]) -
     asked: list[dict[str, Any]] = []
     for row in log.filter(pl.col("correct").is_not_null() | pl.col("true_value").is_not_null()).iter_rows(named=True):
         given, (truth, why) = _decoded(row["input"]), _truth(row, spec)
+        if isinstance(given, dict) and isinstance(along := given.get(CONTEXT), dict):
+            given = {**along, **given}  # such as an entity, which the model never sees
         if row["status"] >= 400 or not isinstance(given, dict):
             left["the request was not answered row by row"] += 1
         elif truth is None:

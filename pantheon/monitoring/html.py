@@ -82,10 +82,9 @@ def rows_of(reference: dict[str, Any], count: int) -> dict[str, list[Any]]:
             bounds = np.cumsum([share / total for share in shares.values()])
             names = [*shares, None]
             values = [names[int(place)] for place in np.searchsorted(bounds, (np.arange(count) + 0.5) / count)]
-        order = random.permutation(count)
-        empty = round(missing * count)
-        found[name] = [None if place < empty else values[place] for place in order.tolist()]
-        random.shuffle(found[name])
+        found[name] = [values[place] for place in random.permutation(count).tolist()]
+        for place in random.permutation(count)[: round(missing * count)].tolist():
+            found[name][place] = None
     return found
 
 

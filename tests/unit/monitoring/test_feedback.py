@@ -45,6 +45,7 @@ def test_a_row_has_the_types_of_clean_data_and_each_request_is_an_entity_of_its_
 
 def test_an_entity_that_was_sent_is_kept() -> None:
     assert rows({"given": {"machine": 7}}).rows["machine"].to_list() == [7]
+    assert rows({"given": {"context": {"machine": 8, "shop": "north"}}}).rows["machine"].to_list() == [8]
 
 
 @pytest.mark.parametrize(

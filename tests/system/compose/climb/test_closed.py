@@ -22,7 +22,10 @@ SEES = {  # service → what of secrets/ it can read
     "button": {"button/credentials", "button/password"},
     "postgres": {"postgres_password"},
     "airflow": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_passwords.json"},
-    "airflow-scheduler": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "dataflow_token", "jupyter_token"},
+    "airflow-scheduler": {
+        *("pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_password"),
+        *("dataflow_token", "jupyter_token", "monitor_token"),
+    },
     "airflow-dag-processor": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret"},
     "dataflow": {"dataflow_token", "s3/credentials"},
     "jupyter": {"jupyter_token", "s3/credentials"},

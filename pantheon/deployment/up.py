@@ -112,6 +112,11 @@ def take_settings(this: Up) -> None:
         storage.choose(deployment, options.s3_endpoint, options.s3_bucket)
     if options.schedule is not None:
         deployment.settings.schedule = settings.schedule(options.schedule)
+    if deployment.settings.monitor and "monitoring" not in {each.name for each in deployment.components(this.tier)}:
+        if options.monitor:
+            raise PantheonError(f"{this.tier.title} has no monitor, so MONITOR= cannot be set.", "Use MONITOR=off.")
+        terminal.say(f"{terminal.plain(this.tier.title)} has no monitor: its schedule ends")
+        deployment.settings.monitor = ""
 
 
 def plan(this: Up) -> None:
@@ -279,10 +284,15 @@ def first_run(this: Up) -> None:
 
 
 def show_schedule(this: Up) -> None:
-    """Print the schedule of Airflow's runs."""
+    """Print the schedules of Airflow's runs and of the monitor."""
     if this.deployment.settings.schedule and this.route.etl == "airflow":
         schedule = this.deployment.settings.schedule
         terminal.say(f"Airflow starts runs on schedule: {terminal.plain(schedule)} (UTC; checked every minute)")
+    if monitor := this.deployment.settings.monitor:
+        if this.route.etl == "airflow":
+            terminal.say(f"Airflow runs the monitor on schedule: {terminal.plain(monitor)} (UTC; checked every minute)")
+        else:
+            terminal.warn("MONITOR= needs Airflow. Without it, have cron run `bin/pantheon monitor`.")
 
 
 def follow(steps: terminal.Steps, event: Event) -> None:

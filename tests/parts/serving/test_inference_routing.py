@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from pantheon.predictions.ids import new_id
 from pantheon.predictions.service import Service
@@ -17,6 +20,7 @@ from pantheon.store import ANY, StoredPolicy
 from serving.inference.service import Endpoint
 from serving.model.predictor import Predictor
 from serving.problems import Problem
+from tests.parts.serving.test_inference_log import answers as logged_answers
 from tests.parts.serving.test_swap import ROW, wait_for
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
@@ -140,3 +144,26 @@ def test_a_shadow_changes_no_answer(
     assert time.monotonic() - began < 5, "50 answers of a shadow that sleeps would take 25 s"
     kind = {"sleeps": "shadow answered", "raises": "shadow failed", "refuses": "shadow refused"}[fault]
     wait_for(lambda: service.metrics.events[kind])
+
+
+def test_a_shadow_that_answers_nan_changes_nothing(served: tuple[Deployment, Endpoint, Client], tmp_path: Path) -> None:
+    deployment, service, client = served
+    deployment.publish(overflowing(tmp_path / "four"), promote=False)
+    route(deployment, shadows=("4",))
+    wait_for(lambda: "4" in service.models.hosted["robots"].loaded)
+    answers = [client.predict({"robot-age": 60}) for _ in range(20)]
+    assert {(answer.status, answer.json["prediction"][0]) for answer in answers} == {(200, 0)}
+    wait_for(lambda: service.metrics.events["shadow refused"] == 20)
+    refused = [entry.record for entry in logged_answers(deployment) if entry.record.shadow]
+    assert {(record.version, record.status) for record in refused} == {("4", 422)}
+    assert "no finite answer" in refused[0].error
+
+
+def overflowing(folder: Path) -> Path:
+    """A bundle whose model answers NaN for large ages."""
+    path = bundle(folder) / "model.onnx"
+    model = onnx.load(str(path))
+    (weights,) = (each for each in model.graph.initializer if each.name == "weights")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights) * np.float32(2e37), "weights"))
+    onnx.save(model, str(path))
+    return folder

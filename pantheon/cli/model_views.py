@@ -120,11 +120,15 @@ def show_removed(found: dict[str, Any]) -> None:
         terminal.say(f"cleaned up: {plain(what)}")
 
 
-def warn_of_pickle(path: Path) -> None:
-    """Warn about the risk of loading a pickle."""
+def warn_of_pickle(path: Path, isolated: bool) -> None:
+    """Warn about the risk of loading a pickle; ``isolated``: the engine runs containers."""
+    where = (
+        "in a container without network, keys or data of this deployment.\n  Even so, load"
+        if isolated
+        else "as you: it can read your files,\n  this deployment's data and its keys. Load"
+    )
     terminal.warn(
-        f"{path} is a pickle. Loading it runs any code in it, with the permissions of the workflow:\n"
-        "  it can read this deployment's data and keys. Load only files from people you trust.\n"
+        f"{path} is a pickle. Loading it runs any code in it, {where} only files from people you trust.\n"
         "  After loading, it is converted to ONNX, which cannot run code; only the ONNX file is published and served."
     )
 

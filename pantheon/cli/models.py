@@ -146,29 +146,37 @@ def gc(
 
 @app.command()
 def publish(
-    path: Annotated[str, typer.Argument(help="model.onnx, a bundle's folder, or a scikit-learn model.joblib")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="model.onnx, a bundle's folder, model.joblib or model.pkl (scikit-learn), model.json or model.ubj "
+            "(XGBoost), model.txt (LightGBM), model.keras or model.h5, or a SavedModel's folder or zip"
+        ),
+    ],
     signature: Annotated[
-        str, typer.Option("--signature", help="signature.json, which describes the inputs and outputs")
+        str,
+        typer.Option("--signature", help="signature.json, which describes the inputs and outputs; only ONNX needs it"),
     ] = "",
     tier: TierOption = "",
     model: Model = "",
     alias: AliasName = "challenger",
     note: Note = "",
-    trust: Annotated[
-        bool, typer.Option("--trust", help="load a joblib file without asking: you trust its author")
-    ] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="load a pickle without asking: you trust its author")] = False,
     confirm: Confirm = "",
     name: Name = "pantheon",
     as_json: Json = False,
 ) -> None:
-    """Check and publish a model built elsewhere; it becomes the challenger unless --alias names another alias."""
+    """Check and publish a model built elsewhere; it becomes the challenger unless --alias names another alias.
+
+    Other formats than ONNX are converted first, in an environment that is made only then.
+    """
     from pantheon.cli import model_views as views
-    from pantheon.deployment import model_publish
+    from pantheon.deployment import model_files, model_publish
 
     deployment, _, engine = running(name, tier, "models publish")
-    file = model_publish.chosen(path, signature)
+    file = model_files.chosen(path, signature)
     if file.is_pickle and not trust and confirm != "yes":
-        views.warn_of_pickle(file.path)
+        views.warn_of_pickle(file.path, engine.isolated)
         given = {"signature": signature, "model": model, "alias": alias, "note": note}
         command = deployment.command("models publish", path, **given, trust=True)
         confirm_first(f"{path} was not loaded.", command, file.path.name)

@@ -7,11 +7,9 @@ are JSON lines on standard output. Standard input is a tar archive of the model'
 import argparse
 import json
 import os
-import shutil
 import sys
-import tarfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pantheon import store
 from pantheon.errors import PantheonError
@@ -19,7 +17,8 @@ from pantheon.files import scratch
 from pantheon.store.operations import UNPACKED
 from pantheon.workflow import graph
 from serving.external import limited
-from serving.external.publish import publish
+from serving.external.archive import unpack
+from serving.external.publish import Prepared, publish
 
 
 def report(event: dict[str, Any]) -> None:
@@ -36,7 +35,6 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--by", default="")
     one.add_argument("--note", default="")
     one.add_argument("--file", default="")
-    one.add_argument("--trust", action="store_true")
     return top
 
 
@@ -52,35 +50,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         data.mkdir(exist_ok=True)
         with scratch(data, UNPACKED) as folder:
             unpack(sys.stdin.buffer, folder, args.files)
-            given = {"by": args.by, "note": args.note, "file": args.file, "trust": args.trust}
+            given = {"by": args.by, "note": args.note, "file": args.file}
             opened = store.open_store(Path(state))
-            return publish(opened, folder, args.model, args.alias, **given, prepare=limited.prepare)
+            return publish(opened, folder, args.model, args.alias, **given, prepare=prepare)
     except OSError as error:
         raise graph.describe_os_error(error) from error
 
 
-def unpack(stream: IO[bytes], folder: Path, files: int) -> None:
-    """Unpack a tar archive with so many files into ``folder``, and nowhere else.
-
-    Raises:
-        PantheonError: it is not such an archive, or was cut off.
-    """
-    arrived = 0
-    try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                path = Path(member.name)
-                if content is None or path.is_absolute() or ".." in path.parts:
-                    raise tarfile.TarError(f"{member.name!r} is not a file of a model")
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                with (folder / path).open("xb") as file:
-                    shutil.copyfileobj(content, file)
-                arrived += 1
-    except (tarfile.TarError, FileExistsError) as error:
-        raise PantheonError(f"the model's files did not arrive: {error}.", "Try again.", 1) from None
-    if arrived != files:
-        raise PantheonError(f"{arrived} of the model's {files} files arrived.", "Try again.", 1)
+def prepare(folder: Path, bundle: Path, name: str, by: str, file: str) -> Prepared:
+    """Run ``publish.prepare`` in a process with limits; errors as there, and of the limits."""
+    given = [str(folder), str(bundle), name, by, file]
+    return limited.run("serving.external.publish:prepare", given, bundle.parent, "check", file)
 
 
 def main() -> int:

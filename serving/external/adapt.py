@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, compose, helper
+from onnx import TensorProto, compose, helper, version_converter
 
 from pantheon.errors import PantheonError
 from pantheon.workflow.bundle.agreement import TIE, session
-from pantheon.workflow.bundle.onnx_export import INPUT, IR, ML_OPSET, OPSET, Graph
-from serving.external.checks import first_line, rows
+from pantheon.workflow.bundle.onnx_export import INPUT, Graph
+from pantheon.workflow.bundle.versions import IR, ML_OPSET, OPSET
 from serving.external.ends import FLOATS, LABEL, chosen_outputs, classify, connect_inputs, shape_of
+from serving.external.samples import first_line, rows
 
 ROWS = 200  # to compare the adapted model with the original
 # Newer versions of these only take more types, which ONNX Runtime checks.
@@ -37,7 +38,7 @@ def adapt(model: Any, signature: dict[str, Any]) -> tuple[Any, dict[str, Any], l
     Raises:
         PantheonError: it cannot be adapted, or the adapted model predicts something else.
     """
-    model, notes = loadable(model)
+    model, notes = loadable(newer(model))
     if fits(model, signature):
         return model, signature, notes
     signature = copy.deepcopy(signature)
@@ -48,7 +49,7 @@ def adapt(model: Any, signature: dict[str, Any]) -> tuple[Any, dict[str, Any], l
         if strange := [str(name) for name in known if name not in there]:
             cause = f"the signature names the input or output {', '.join(strange)}, which the model does not have."
             raise PantheonError(cause, f'It has {", ".join(there)}. Correct "onnx" in the signature, or leave it out.')
-    model, classes = without_zipmap(model, notes)
+    model, classes = tensors_only(model, notes)
     size = fixed_rows(model)
     built = build(model, signature, classes, notes, free=bool(size))
     if size:
@@ -61,6 +62,23 @@ def adapt(model: Any, signature: dict[str, Any]) -> tuple[Any, dict[str, Any], l
         built.graph.output.extend(kept)
     outputs = ["label", "probabilities"] if signature["task"] == "classification" else ["variable"]
     return built, signature | {"onnx": {"input": INPUT, "outputs": outputs}}, notes or ["names"]
+
+
+def newer(model: Any) -> Any:
+    """Return the model with the version of ONNX that is written here, if it has one from before 2019.
+
+    Converters of tree models mark theirs with the oldest version that has their operators.
+    """
+    declared = {each.domain: each.version for each in model.opset_import}
+    if declared.get("", 9) >= 9:
+        return model
+    try:
+        return version_converter.convert_version(model, OPSET)
+    except Exception as error:  # ONNX's errors have no common base class
+        raise PantheonError(
+            f"the model has opset {declared['']}, which is too old: {first_line(error)}.",
+            f"Export it with opset {OPSET}.",
+        ) from error
 
 
 def loadable(model: Any) -> tuple[Any, list[str]]:
@@ -169,19 +187,25 @@ def check_fields(signature: dict[str, Any]) -> None:
         raise PantheonError(f"the signature cannot be served: {first_line(error)}") from error
 
 
-def without_zipmap(model: Any, notes: list[str]) -> tuple[Any, list[Any]]:
-    """Return the model with the tensor that its ZipMap converts to maps as output, and its classes in their order."""
+def tensors_only(model: Any, notes: list[str]) -> tuple[Any, list[Any]]:
+    """Return the model with tensors as outputs instead of maps and sequences, and its classes in their order."""
     classes = [labels for node in model.graph.node if (labels := labels_of(node))]
-    maps = {node.output[0]: node for node in model.graph.node if node.op_type == "ZipMap"}
+    makers = {output: node for node in model.graph.node for output in node.output}
     changed = copy.deepcopy(model)
     for output in changed.graph.output:
-        if output.name in maps:
-            node = maps[output.name]
+        node = makers.get(output.name)
+        if node is not None and node.op_type == "ZipMap":
             changed.graph.node.remove(node)
             changed.graph.node.append(helper.make_node("Identity", [node.input[0]], [output.name]))
             shape = [None, len(labels_of(node))]
             output.CopyFrom(helper.make_tensor_value_info(output.name, TensorProto.FLOAT, shape))
             notes.append("probabilities as a matrix instead of maps")
+        elif node is not None and node.op_type == "SequenceConstruct" and len(node.input) == 1:
+            kind = output.type.sequence_type.elem_type
+            changed.graph.node.remove(node)
+            changed.graph.node.append(helper.make_node("Identity", [node.input[0]], [output.name]))
+            output.type.CopyFrom(kind)
+            notes.append("a tensor instead of a sequence with one")
         elif output.type.WhichOneof("value") != "tensor_type":
             raise PantheonError(
                 f"the model's output {output.name} is not a tensor.",
@@ -216,13 +240,15 @@ def build(model: Any, signature: dict[str, Any], classes: list[Any], notes: list
     graph, width = Graph(), len(signature["inputs"])
     inputs = connect_inputs(graph, inputs_of(inner), signature, notes)
     after = Graph("after_")
-    label, result = chosen_outputs(inner, signature)
+    label, results = chosen_outputs(inner, signature)
     if signature["task"] == "classification":
-        outputs = classify(after, label, result, signature, classes, notes)
+        outputs = classify(after, label, results, signature, classes, notes)
     else:
         after.nodes.append(
             helper.make_node(
-                "Reshape", [after.cast(result.name, TensorProto.FLOAT), after.constant(np.array([-1, 1]))], ["variable"]
+                "Reshape",
+                [after.cast(results[0].name, TensorProto.FLOAT), after.constant(np.array([-1, 1]))],
+                ["variable"],
             )
         )
         outputs = [helper.make_tensor_value_info("variable", TensorProto.FLOAT, [None, 1])]
@@ -236,8 +262,6 @@ def build(model: Any, signature: dict[str, Any], classes: list[Any], notes: list
     made.sparse_initializer.extend(inner.graph.sparse_initializer)
     opsets = {each.domain: each.version for each in inner.opset_import}
     opsets.setdefault("", OPSET)
-    if opsets[""] < 9:  # of the nodes that are added here
-        raise PantheonError(f"the model has opset {opsets['']}.", f"Export it with opset {OPSET}.")
     whole = helper.make_model(
         made,
         opset_imports=[helper.make_opsetid(*each) for each in opsets.items()],

@@ -16,10 +16,10 @@ import onnx
 from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.files import write_json
-from pantheon.workflow.bundle.agreement import TIE
+from pantheon.workflow.bundle.agreement import OFF, SHARE, TIE, Agreement, agreement
+from serving.external.samples import ROWS, first_line, rows
 
 MODEL_BYTES, TEXT_BYTES, FILE_BYTES = 64_000_000, 1_000_000, 16_000_000
-ROWS = 2000  # to test the model with
 KNOWN = ("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "reference.json")
 
 
@@ -118,6 +118,39 @@ def try_out(bundle: Path, name: str) -> int:
     return len(X)
 
 
+def compare(model: Path, expected: Path, origin: str) -> dict[str, Any]:
+    """Compare a converted model in the served form with the answers of the original, and return the result.
+
+    Args:
+        expected: ``X`` and ``expected``, as ``conversion`` writes them.
+        origin: the original library's name.
+
+    Raises:
+        PantheonError: they differ, or the answers have another form.
+    """
+    try:
+        with np.load(expected, allow_pickle=False) as arrays:
+            X, answers = arrays["X"].astype(np.float32), arrays["expected"].astype(np.float64)
+        result: Agreement = agreement(model, X, answers)
+    except PantheonError:
+        raise
+    except Exception as error:  # NumPy's and ONNX Runtime's, for arrays of another form
+        raise PantheonError(
+            f"the converted model cannot be compared with {origin}: {first_line(error)}.",
+            "Describe its inputs and classes: add --signature signature.json.",
+        ) from error
+    differs = f"another class in {result.labels_differ}" if result.labels_differ else ""
+    if result.off > SHARE * result.rows:
+        differs = differs or f"something else (by up to {result.greatest:.3g}, allowed are {OFF}) in {result.off}"
+    if differs:
+        raise PantheonError(
+            f"the converter is not exact: the ONNX model predicts {differs} of {result.rows} rows than {origin}.",
+            "Nothing was published. Export it to ONNX yourself and publish that, or train it in a simpler form.",
+            1,
+        )
+    return dict(result.as_dict())
+
+
 def check_output(signature: dict[str, Any]) -> None:
     """Raise PantheonError if the page could not describe the output."""
     output = signature["output"]
@@ -151,45 +184,6 @@ def check_classes(classes: list[Any], labels: list[Any], probabilities: Any) -> 
                 f"the model's label ({labels[row]!r}) is not its likeliest class ({classes[likeliest[row]]!r}).",
                 "Its first output must be the index of the class in the signature's classes, int64, from 0.",
             )
-
-
-def rows(inputs: list[dict[str, Any]], count: int, seed: int = 42) -> Any:
-    """Generate encoded rows that the signature allows; the first has the examples.
-
-    Args:
-        inputs: the signature's inputs.
-
-    Returns:
-        float32, shape (count, inputs); a tenth of what may be missing is NaN.
-    """
-    from serving.model.fields import Field
-
-    random = np.random.default_rng(seed)
-    columns = []
-    for entry in inputs:
-        field = Field.read(entry)
-        if field.type == "boolean":
-            column = random.integers(0, 2, count).astype(float)
-        elif field.type == "category":
-            column = random.integers(0, max(1, len(entry["categories"])), count).astype(float)
-        else:
-            seen = [field.coerce(v) for v in entry.get("seen") or []]
-            low, high = (
-                field.low if field.low is not None else min(seen, default=None),
-                field.high if field.high is not None else max(seen, default=None),
-            )
-            if low is None or high is None:  # no limits: numbers of every magnitude
-                column = random.normal(size=count) * 10 ** random.uniform(-1, 3, count)
-                column = np.clip(column, low if low is not None else -np.inf, high if high is not None else np.inf)
-            else:
-                column = random.uniform(low, high, count)
-            column = np.floor(column) if field.type == "integer" else column
-        if field.nullable:
-            column[random.random(count) < 0.1] = np.nan
-        if entry.get("example") is not None:
-            column[0] = field.coerce(entry["example"])
-        columns.append(column)
-    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -234,10 +228,3 @@ def sha256(path: Path) -> str:
         return files.sha256(path)
     except FileNotFoundError:
         raise PantheonError(f"{path.name} is missing.") from None
-
-
-def first_line(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"{error.args[0]!r} is missing"
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

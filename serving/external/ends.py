@@ -40,6 +40,9 @@ def connect_inputs(graph: Graph, inputs: list[Any], signature: dict[str, Any], n
                 "Export it with an input per column: initial_types=[('age', FloatTensorType([None, 1])), …].",
             )
         return [rename(converted(graph, INPUT, kind, entries, notes), whole.name)]
+    if len(inputs) > 1 and (parts := blocks(inputs, len(entries))):
+        notes.append("one input for all columns")
+        return [block(graph, each, entries, columns, notes) for each, columns in zip(inputs, parts, strict=True)]
     names, plain = [shown(each) for each in inputs], [identifier(shown(each)) for each in inputs]
     wanted = [identifier(str(entry["name"])) for entry in entries]
     if sorted(plain) != sorted(wanted) or len(set(plain)) != len(plain):
@@ -53,16 +56,36 @@ def connect_inputs(graph: Graph, inputs: list[Any], signature: dict[str, Any], n
     renamed = []
     for each, name in zip(inputs, plain, strict=True):
         place = wanted.index(name)
-        column = graph.columns(INPUT, [place])
-        kind, shape = each.type.tensor_type.elem_type, shape_of(each)
-        if kind == TensorProto.STRING:
-            column = texts(graph, column, entries[place])
-        else:
-            column = converted(graph, column, kind, [entries[place]], notes)
-        if shape is not None and len(shape) == 1:
-            column = graph.node("Reshape", column, graph.constant(np.array([-1])))
-        renamed.append(rename(column, each.name))
+        renamed.append(block(graph, each, entries, range(place, place + 1), notes))
     return renamed
+
+
+def blocks(inputs: list[Any], count: int) -> list[range] | None:
+    """Return which columns each input takes, in their order; None if each takes one, or they do not add up."""
+    widths: list[int | None] = []
+    places: list[range] = []
+    for each in inputs:
+        shape = shape_of(each) or [None, None]
+        widths.append(1 if len(shape) == 1 else shape[1] if len(shape) == 2 else None)
+    if None in widths or max(map(int, filter(None, widths)), default=1) == 1 or sum(filter(None, widths)) != count:
+        return None
+    for width in filter(None, widths):
+        start = places[-1].stop if places else 0
+        places.append(range(start, start + width))
+    return places
+
+
+def block(graph: Graph, value: Any, entries: list[dict[str, Any]], places: range, notes: list[str]) -> Any:
+    """Add nodes that make an input of several columns of the served matrix."""
+    kind, shape = value.type.tensor_type.elem_type, shape_of(value)
+    matrix = graph.columns(INPUT, list(places))
+    if kind == TensorProto.STRING:
+        matrix = graph.concat([texts(graph, graph.columns(INPUT, [place]), entries[place]) for place in places])
+    else:
+        matrix = converted(graph, matrix, kind, [entries[place] for place in places], notes)
+    if shape is not None and len(shape) == 1:
+        matrix = graph.node("Reshape", matrix, graph.constant(np.array([-1])))
+    return rename(matrix, value.name)
 
 
 def rename(name: str, to: str) -> Any:
@@ -127,8 +150,8 @@ def texts(graph: Graph, column: str, entry: dict[str, Any]) -> str:
     return graph.node("Gather", known, graph.cast(code, TensorProto.INT64), axis=0)
 
 
-def chosen_outputs(model: Any, signature: dict[str, Any]) -> tuple[Any | None, Any]:
-    """Return the output with labels, if any, and that with probabilities or numbers.
+def chosen_outputs(model: Any, signature: dict[str, Any]) -> tuple[Any | None, list[Any]]:
+    """Return the output with labels, if any, and that with probabilities or numbers; or one for each class.
 
     Raises:
         PantheonError: it is not clear which.
@@ -136,21 +159,30 @@ def chosen_outputs(model: Any, signature: dict[str, Any]) -> tuple[Any | None, A
     outputs = {shown(each): each for each in model.graph.output}
     said = (signature.get("onnx") or {}).get("outputs")
     if said:
-        return (outputs[said[0]] if len(said) > 1 else None), outputs[said[-1]]
+        return (outputs[said[0]] if len(said) > 1 else None), [outputs[said[-1]]]
     floats = [each for each in outputs.values() if each.type.tensor_type.elem_type in FLOATS]
     others = [each for each in outputs.values() if each.type.tensor_type.elem_type not in FLOATS]
-    if len(floats) != 1 or len(others) > 1:
+    classes = signature["output"].get("classes") or []
+    each_class = (
+        len(floats) > 1 and len(floats) == len(classes) and all((shape_of(e) or [0])[1:] in ([], [1]) for e in floats)
+    )
+    if (len(floats) != 1 and not each_class) or len(others) > 1:
         raise PantheonError(
             f"the model has the outputs {', '.join(outputs)}: which of them to serve is not clear.",
             'Name them in the signature: "onnx": {"input": …, "outputs": [label, probabilities]}, or [number].',
         )
-    return (others[0] if others else None), floats[0]
+    return (others[0] if others else None), floats
 
 
 def classify(
-    graph: Graph, label: Any | None, result: Any, signature: dict[str, Any], classes: list[Any], notes: list[str]
+    graph: Graph, label: Any | None, results: list[Any], signature: dict[str, Any], classes: list[Any], notes: list[str]
 ) -> list[Any]:
-    """Add nodes for probabilities in the signature's order and the index of the likeliest class."""
+    """Add nodes for probabilities in the signature's order and the index of the likeliest class.
+
+    Args:
+        results: the output with all probabilities, or one for each class.
+    """
+    result = results[0]
     if result.type.tensor_type.elem_type not in FLOATS:
         raise PantheonError(
             f"the model's output {shown(result)} has no probabilities.",
@@ -158,7 +190,12 @@ def classify(
         )
     shares, shape = graph.cast(result.name, TensorProto.FLOAT), shape_of(result)
     wanted = list(signature["output"].get("classes") or [])
-    if len(wanted) == 2 and shape is not None and (len(shape) == 1 or shape[1:] == [1]):
+    if len(results) > 1:
+        column = graph.constant(np.array([-1, 1]))
+        parts = [graph.cast(each.name, TensorProto.FLOAT) for each in results]
+        shares = graph.concat([graph.node("Reshape", part, column) for part in parts])
+        notes.append("the outputs of the classes as one")
+    elif len(wanted) == 2 and shape is not None and (len(shape) == 1 or shape[1:] == [1]):
         second = graph.node("Reshape", shares, graph.constant(np.array([-1, 1])))
         first = graph.node("Sub", graph.constant(np.array(1, np.float32)), second)
         shares = graph.concat([first, second])

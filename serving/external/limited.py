@@ -1,6 +1,11 @@
-"""Prepare a model built elsewhere in a process with limits of time and memory: loading and asking it may never end."""
+"""Run a function on a model built elsewhere in a process without network, with limits of time and memory.
+
+Loading and asking a model may never end, and a pickle runs the code in it.
+"""
 
 import contextlib
+import ctypes
+import importlib
 import json
 import os
 import resource
@@ -8,16 +13,18 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
+from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.files import write_json
 from pantheon.workflow import memory
-from serving.external import publish
 
 EXHAUSTED = ("bad_alloc", "llocate memory", "MemoryError")  # in messages of libraries
 SECONDS = 120
 SETTING = "PUBLISH_SECONDS"  # another limit, for models that need longer
+NEW_USERS, NEW_NETWORK = 0x10000000, 0x40000000  # of unshare(2)
 
 
 def seconds() -> float:
@@ -32,23 +39,35 @@ def seconds() -> float:
     return int(text)
 
 
-def prepare(folder: Path, bundle: Path, name: str, by: str, file: str, trust: bool) -> publish.Prepared:
-    """Run ``publish.prepare`` in a process of its own.
+def run(function: str, given: list[Any], folder: Path, what: str, file: str, *, bare: bool = False) -> dict[str, Any]:
+    """Call ``function`` (``module:name``) with the arguments ``given``, in a process of its own.
+
+    Args:
+        folder: for the result, as ``result.json``.
+        what: what it does, such as ``check``, for messages; ``file``: what people call the model.
+        bare: without the variables of this process: a pickle runs code.
+
+    Returns:
+        What the function returned, as JSON.
 
     Raises:
-        PantheonError: as ``publish.prepare``, or the model exceeded a limit or ended the process.
+        PantheonError: as the function, or it exceeded a limit or ended the process.
     """
-    result = bundle.with_name("prepared.json")
-    given = [str(folder), str(bundle), name, by, file, "trust" if trust else ""]
-    command = [sys.executable, "-P", "-m", "serving.external.limited", str(result)]
+    result = folder / "result.json"
+    command = [sys.executable, "-P", "-m", "serving.external.limited", function, str(result), what]
     allowed = seconds()
+    kept = ("PATH", "PYTHONPATH", "LANG", SETTING, memory.SETTING)
+    environment = {key: os.environ[key] for key in kept if key in os.environ} if bare else dict(os.environ)
+    environment |= {"HOME": str(folder), "TMPDIR": str(folder)} if bare else {}
     # Its standard output is ours for errors: our own is for events.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True)
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True
+    )
     try:
         process.communicate(json.dumps(given).encode(), timeout=allowed)
     except subprocess.TimeoutExpired:
         raise PantheonError(
-            f"the check of {file or 'the model'} took more than {allowed:g} s and was stopped.",
+            f"the {what} of {file or 'the model'} took more than {allowed:g} s and was stopped.",
             f"Check whether the model ends for every row. If it only needs longer: {SETTING}={2 * int(allowed)}",
         ) from None
     finally:
@@ -56,34 +75,47 @@ def prepare(folder: Path, bundle: Path, name: str, by: str, file: str, trust: bo
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if not result.exists():
-        raise _ended(file, process.returncode)
-    found: dict[str, publish.Prepared] = json.loads(result.read_text(encoding="utf-8"))
-    if "prepared" in found:
-        return found["prepared"]
+        raise _ended(what, file, process.returncode)
+    found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    if "returned" in found:
+        returned: dict[str, Any] = found["returned"]
+        return returned
     raise PantheonError(**found["error"])
 
 
-def _ended(file: str, status: int) -> PantheonError:
+def _ended(what: str, file: str, status: int) -> PantheonError:
     how = f"by signal {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-    what = f"the check of {file or 'the model'} ended {how}: probably the model needs too much memory."
-    return PantheonError(what, f"Check how much the model needs, or set {memory.SETTING}.", 1)
+    text = f"the {what} of {file or 'the model'} ended {how}: probably the model needs too much memory."
+    return PantheonError(text, f"Check how much the model needs, or set {memory.SETTING}.", 1)
 
 
-def _within_limits(result: Path, given: list[str]) -> None:
-    folder, bundle, name, by, file, trust = given
+def _within_limits(function: str, result: Path, what: str, given: list[Any]) -> None:
     memory.apply()
     limit = int(seconds())
     resource.setrlimit(resource.RLIMIT_CPU, (4 * limit, 4 * limit))  # of all threads, if nobody stops this process
+    module, _, name = function.partition(":")
     try:
-        found = {"prepared": publish.prepare(Path(folder), Path(bundle), name, by, file, bool(trust))}
+        found = {"returned": getattr(importlib.import_module(module), name)(*given)}
     except (PantheonError, MemoryError) as error:
         if isinstance(error, MemoryError) or any(text in error.cause for text in EXHAUSTED):
             error = PantheonError(
-                f"the model needs more memory than the check may use ({memory.allowed()}).",
+                f"the model needs more memory than the {what} may use ({memory.allowed()}).",
                 f"Check how much the model needs, or set {memory.SETTING}.",
             )
         found = {"error": {"cause": error.cause, "cure": error.cure, "status": error.status}}
+    except Exception as error:  # noqa: BLE001 - of a library, for a model that nobody foresaw
+        traceback.print_exc()  # for the log
+        cause = f"the {what} failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
+        found = {"error": {"cause": cause, "cure": "Export the model to ONNX yourself and publish that.", "status": 1}}
     write_json(result, found)
+
+
+def _leave_network() -> None:
+    """Enter a network without interfaces. Where the kernel does not allow that, containers have none already."""
+    libc, uid = ctypes.CDLL(None, use_errno=True), os.geteuid()
+    if libc.unshare(NEW_NETWORK) and not libc.unshare(NEW_USERS | NEW_NETWORK):
+        with contextlib.suppress(OSError):
+            Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1", encoding="ascii")
 
 
 def _end_with(parent: int) -> None:
@@ -94,5 +126,6 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
+    _leave_network()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    _within_limits(Path(sys.argv[1]), json.load(sys.stdin))
+    _within_limits(sys.argv[1], Path(sys.argv[2]), sys.argv[3], json.load(sys.stdin))

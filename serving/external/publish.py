@@ -11,16 +11,18 @@ from pantheon.files import write_json
 from pantheon.store import ModelStore
 from pantheon.store.records import check_alias, check_name
 from pantheon.workflow.run import now
-from serving.external.checks import check_graph, limits, read_metrics, read_object, sha256, try_out
+from serving.external.checks import check_graph, compare, limits, read_metrics, read_object, sha256, try_out
 
 Prepared = dict[str, Any]  # the "metadata" for the list of versions, and what was "checked" in words
 
 
-def prepare(folder: Path, bundle: Path, name: str, by: str, file: str, trust: bool) -> Prepared:
+def prepare(folder: str | Path, bundle: str | Path, name: str, by: str, file: str) -> Prepared:
     """Create and check ``bundle`` from the content of ``folder``; arguments and errors as for ``publish``."""
+    folder, bundle = Path(folder), Path(bundle)
     outside: dict[str, Any] = {"file": file, "published": now(), "by": by}
-    signature = lay_out(folder, bundle, name, outside, trust)
-    signature, lineage, metrics = complete(bundle, name, signature, outside)
+    signature = lay_out(folder, bundle, name, outside)
+    expected = folder / "expected.npz"
+    signature, lineage, metrics = complete(bundle, name, signature, outside, expected if expected.exists() else None)
     return {"metadata": metadata(signature, metrics, lineage), "checked": checked_words(outside)}
 
 
@@ -33,16 +35,17 @@ def publish(
     by: str,
     note: str,
     file: str,
-    trust: bool,
-    prepare: Callable[[Path, Path, str, str, str, bool], Prepared] = prepare,
+    prepare: Callable[[Path, Path, str, str, str], Prepared] = prepare,
 ) -> dict[str, Any]:
-    """Check the content of ``folder`` (``bundle/``, ``model.onnx`` or ``model.joblib``) and publish it.
+    """Check the content of ``folder`` and publish it.
+
+    It has ``bundle/`` or ``model.onnx``, and for a model that ``conversion`` converted, ``converted.json`` and
+    ``expected.npz``. Nothing here loads anything but ONNX.
 
     Args:
         name: the model's name in the store.
         alias: what names it then, such as ``challenger``; another version that it named is replaced.
         file: what people call the file.
-        trust: a pickle may be loaded, which runs the code in it.
         prepare: as the function ``prepare``; it runs the model.
 
     Returns:
@@ -56,7 +59,7 @@ def publish(
     before = store.alias(name, alias)
     with tempfile.TemporaryDirectory(prefix=".publish-", dir=folder) as made:
         bundle = Path(made) / "bundle"
-        prepared = prepare(folder, bundle, name, by, file, trust)
+        prepared = prepare(folder, bundle, name, by, file)
         version = store.publish(name, bundle, prepared["metadata"])
     remark = note or f"built elsewhere: {file}"
     try:
@@ -71,22 +74,9 @@ def publish(
     return {"model": name, "version": version, "alias": alias, "checked": prepared["checked"]}
 
 
-def lay_out(folder: Path, bundle: Path, name: str, outside: dict[str, Any], trust: bool) -> dict[str, Any]:
+def lay_out(folder: Path, bundle: Path, name: str, outside: dict[str, Any]) -> dict[str, Any]:
     """Create ``bundle`` with the ONNX model from ``folder``. Return the signature; details are added to ``outside``."""
-    if (folder / "model.joblib").is_file():
-        if not trust:
-            raise PantheonError(
-                f"{outside['file']} is a pickle: loading it runs code in it.", "If you trust it, use --trust"
-            )
-        from serving.external import convert  # imports scikit-learn's converters
-
-        signature = read_object(folder / "signature.json") if (folder / "signature.json").exists() else None
-        outside |= {"format": "scikit-learn", "sha256": sha256(folder / "model.joblib")}
-        model, signature, agreed = convert.convert(folder / "model.joblib", signature, name, outside["file"])
-        outside |= agreed
-        bundle.mkdir()
-        (bundle / "model.onnx").write_bytes(model.SerializeToString())
-    elif (folder / "bundle").is_dir():
+    if (folder / "bundle").is_dir():
         outside |= {"format": "bundle", "sha256": sha256(folder / "bundle" / "model.onnx")}
         shutil.copytree(folder / "bundle", bundle)
         given = folder / "signature.json"  # replaces the bundle's own
@@ -96,17 +86,27 @@ def lay_out(folder: Path, bundle: Path, name: str, outside: dict[str, Any], trus
         bundle.mkdir()
         shutil.copyfile(folder / "model.onnx", bundle / "model.onnx")
         signature = read_object(folder / "signature.json")
+    if (folder / "converted.json").exists():
+        told = read_object(folder / "converted.json")
+        outside |= {key: str(told.get(key)) for key in ("format", "sha256")}
+        outside["packages"] = {str(key): str(value) for key, value in dict(told.get("packages") or {}).items()}
     return signature | {"name": name}
 
 
 def complete(
-    bundle: Path, name: str, signature: dict[str, Any], outside: dict[str, Any]
+    bundle: Path, name: str, signature: dict[str, Any], outside: dict[str, Any], expected: Path | None = None
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Adapt and check the bundle, and add missing files. Return its signature, lineage and metrics."""
+    """Adapt and check the bundle, and add missing files. Return its signature, lineage and metrics.
+
+    Args:
+        expected: rows, and what the original answers to them, for a converted model.
+    """
     limits(bundle)
     check_graph(bundle / "model.onnx")
     signature = adapted(bundle / "model.onnx", signature, outside)
     write_json(bundle / "signature.json", signature)
+    if expected:
+        outside["agreement"] = compare(bundle / "model.onnx", expected, outside["format"])
     outside["rows_checked"] = try_out(bundle, name)
     metrics = read_metrics(bundle / "metrics.json")
     claimed = read_object(bundle / "lineage.json") if (bundle / "lineage.json").exists() else {}
@@ -124,14 +124,16 @@ def adapted(path: Path, signature: dict[str, Any], outside: dict[str, Any]) -> d
     from serving.external.adapt import adapt
 
     model, fitting, notes = adapt(onnx.load(str(path)), signature)
+    told = notes if "packages" not in outside else [each for each in notes if each != "names"]  # they were ours
     if notes:
         path.write_bytes(model.SerializeToString())
-        outside["adapted"] = list(dict.fromkeys(notes))
+    if told:
+        outside["adapted"] = list(dict.fromkeys(told))
     return fitting
 
 
 def checked_words(outside: dict[str, Any]) -> str:
-    agreed = ", ONNX and scikit-learn agree" if "agreement" in outside else ""
+    agreed = f", ONNX and {outside['format']} agree" if "agreement" in outside else ""
     changed = f", adapted ({'; '.join(outside['adapted'])})" if "adapted" in outside else ""
     return f"{outside['format']}{changed}, {outside['rows_checked']} rows predicted according to the signature{agreed}"
 

@@ -20,6 +20,7 @@ SUPPORTED = {
     "often if that is cheap (a `health_url` every 0.05 s), while failures count once per `interval`; a service that "
     "was healthy and fails twice its `retries` is restarted, unless `restart` is `no`",
     "image": "`pantheon/NAME` is the environment of `requirements/NAME.txt`; other images need `x-local`",
+    "network_mode": "only `none`, which containers have; a process has the network of this machine",
     "ports": "TCP on 127.0.0.1, with the same number inside and outside; `app_protocol` becomes the address's scheme",
     "profiles": "a service with profiles is not started by `up`; only tasks use it",
     "restart": "`no`, `always`, `unless-stopped`, `on-failure[:N]`, with back-off",
@@ -99,7 +100,6 @@ REJECTED = {
     "ipc": "",
     "links": "use `depends_on` and `${X_HOST:-x}`",
     "models": "",
-    "network_mode": "",
     "pid": "",
     "post_start": "use a one-off service and `service_completed_successfully`",
     "pre_stop": "",

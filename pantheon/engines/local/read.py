@@ -69,6 +69,8 @@ class ServiceReader:
             if key not in keys.SUPPORTED and key not in keys.IGNORED and not key.startswith("x-"):
                 self.refuse(f"the local engine does not support the key {key}.", "See docs/compose-keys.md.")
         self.check_entry("x-local", self.local)
+        if self.raw.get("network_mode") not in (None, "none"):
+            self.refuse("the local engine does not support the key network_mode.", "Other values than none change it.")
 
     def service(self) -> Service:
         self.check_keys()

@@ -16,13 +16,13 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 
 from pantheon.errors import PantheonError
+from pantheon.workflow.bundle.versions import IR, ML_OPSET, OPSET
 from pantheon.workflow.expressions import COMPARISONS
 from pantheon.workflow.outputs import Tree
 from pantheon.workflow.training.candidates import Fitted
 from pantheon.workflow.training.log_target import LogTarget
 from pantheon.workflow.training.preparation import Design
 
-OPSET, ML_OPSET, IR = 18, 3, 8
 INPUT = "features"
 UNARY = {"neg": "Neg", "abs": "Abs", "floor": "Floor", "sqrt": "Sqrt"}
 BINARY = {"add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "minimum": "Less", "maximum": "Greater"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pantheon.deployment import commands, model_publish, questions
+from pantheon.deployment import commands, model_files, questions
 from pantheon.errors import PantheonError
 from tests.support.command_line import make_pantheon
 
@@ -33,7 +33,7 @@ def test_a_path_that_is_not_a_regular_file_cannot_be_published(tmp_path: Path) -
     model = tmp_path / "model.onnx"
     model.write_bytes(b"")
     with pytest.raises(PantheonError, match="is not a regular file"):
-        model_publish.chosen(str(model), str(tmp_path))
+        model_files.chosen(str(model), str(tmp_path))
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(PantheonError, match="is not a regular file"):
-        model_publish.chosen(str(tmp_path / "pipe.onnx"), str(model))
+        model_files.chosen(str(tmp_path / "pipe.onnx"), str(model))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pantheon.deployment.model_publish import Chosen, files_of, packed
+from pantheon.deployment.model_files import Chosen, files_of, packed
 from pantheon.store import FolderStore
 from tests.support import ROOT
 from tests.support.bundles import bundle

@@ -16,7 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from sklearn.linear_model import LogisticRegression
 
-from pantheon.deployment import model_publish, questions
+from pantheon.deployment import model_files, questions
 from pantheon.errors import PantheonError
 from pantheon.files import scratch
 from pantheon.state import set_served
@@ -226,7 +226,7 @@ def test_what_does_not_fit_is_not_published(deployed: Deployed, tmp_path: Path) 
     assert "its signature has 3 inputs" in answer.message
     for bad in (tmp_path / "nothing.onnx", tmp_path / "bundle" / "card.md", tmp_path):
         with pytest.raises(PantheonError):
-            model_publish.chosen(str(bad), "")
+            model_files.chosen(str(bad), "")
     assert len(deployed.store.list("robots")) == count
     assert list((deployed.pantheon.state / "data").glob(".publish-*")) == []
 

@@ -88,7 +88,7 @@ VIEWS = {
     "plan": lambda: model_views.show_plan({"remove": [], "keep": {}, "damaged": [], "model": NAME, "where": NAME}),
     "removed": lambda: model_views.show_removed({"removed": [], "refused": {"1": NAME}, "swept": [NAME]}),
     "findings": lambda: views.show_findings([Finding(NAME, False, NAME, NAME)]),
-    "pickle": lambda: model_views.warn_of_pickle(Path(NAME)),
+    "pickle": lambda: model_views.warn_of_pickle(Path(NAME), False),
     "step": lambda: terminal.Steps().end(NAME, note=NAME),
     "warning": lambda: terminal.warn(NAME),
 }

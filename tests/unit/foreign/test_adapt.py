@@ -22,6 +22,7 @@ from pantheon.errors import PantheonError
 from pantheon.store import FolderStore
 from serving.external.publish import publish
 from serving.model.predictor import Predictor
+from tests.support.foreign import convert_here
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.integers(-9, 9, size=(200, 2)).astype(np.float32)
@@ -44,7 +45,7 @@ def served(tmp_path: Path, model: Any, signature: dict[str, Any]) -> tuple[str, 
     onnx.save(model, folder / "model.onnx")
     (folder / "signature.json").write_text(json.dumps(signature))
     store = FolderStore(tmp_path / "models")
-    done = publish(store, folder, "x", "challenger", by="ada", note="", file="theirs.onnx", trust=False)
+    done = publish(store, folder, "x", "challenger", by="ada", note="", file="theirs.onnx")
     return done["checked"], Predictor(store.get("x", "1"), "x", "1")
 
 
@@ -183,8 +184,9 @@ def published(tmp_path: Path, fitted: Any, signature: dict[str, Any] | None = No
     joblib.dump(fitted, folder / "model.joblib")
     if signature:
         (folder / "signature.json").write_text(json.dumps(signature))
+    convert_here(folder)
     store = FolderStore(tmp_path / "models")
-    publish(store, folder, "x", "challenger", by="ada", note="", file="theirs.joblib", trust=True)
+    publish(store, folder, "x", "challenger", by="ada", note="", file="theirs.joblib")
     return Predictor(store.get("x", "1"), "x", "1")
 
 

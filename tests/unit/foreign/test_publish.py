@@ -21,6 +21,7 @@ from pantheon.store import FolderStore
 from serving.external.publish import publish
 from serving.model.predictor import Predictor
 from tests.support.bundles import ROBOTS, bundle, model, signature
+from tests.support.foreign import convert_here
 
 SEED = np.random.default_rng(7)
 X = SEED.normal(size=(300, 3)).astype(np.float32)
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def put(store: FolderStore, folder: Path, **given: Any) -> dict[str, Any]:
-    asked: dict[str, Any] = {"by": "ada", "note": "", "file": "theirs.onnx", "trust": False} | given
+    asked: dict[str, Any] = {"by": "ada", "note": "", "file": "theirs.onnx"} | given
     return publish(store, folder, "robots", asked.pop("alias", "challenger"), **asked)
 
 
@@ -122,6 +123,7 @@ def estimator(fitted: Any, folder: Path, said: dict[str, Any] | None = None) -> 
     joblib.dump(fitted, folder / "model.joblib")
     if said:
         (folder / "signature.json").write_text(json.dumps(said))
+    convert_here(folder)
     return folder
 
 
@@ -135,7 +137,7 @@ def estimator(fitted: Any, folder: Path, said: dict[str, Any] | None = None) -> 
     ids=["pipeline", "texts as classes", "numbers"],
 )
 def test_a_scikit_learn_model_is_converted_and_agrees(store: FolderStore, folder: Path, fitted: Any) -> None:
-    said = put(store, estimator(fitted, folder), trust=True, file="theirs.joblib")
+    said = put(store, estimator(fitted, folder), file="theirs.joblib")
     assert "ONNX and scikit-learn agree" in said["checked"]
     lineage = json.loads((store.get("robots", "1") / "lineage.json").read_text())
     assert lineage["outside"]["agreement"]["labels_differ"] == 0
@@ -149,7 +151,7 @@ def test_a_scikit_learn_model_is_converted_and_agrees(store: FolderStore, folder
 
 
 def test_a_signature_names_the_inputs_of_a_joblib(store: FolderStore, folder: Path) -> None:
-    put(store, estimator(LogisticRegression().fit(X, Y), folder, signature(NUMBERS)), trust=True)
+    put(store, estimator(LogisticRegression().fit(X, Y), folder, signature(NUMBERS)))
     assert [e["name"] for e in json.loads((store.get("robots", "1") / "signature.json").read_text())["inputs"]] == [
         *"abc"
     ]
@@ -160,12 +162,10 @@ class Bomb:
         return (Path.touch, (Path("exploded"),))
 
 
-def test_a_pickle_is_not_even_opened_without_trust(
-    store: FolderStore, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_publishing_opens_only_onnx(store: FolderStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     (folder / "model.joblib").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(PantheonError, match="runs code in it"):
+    with pytest.raises(PantheonError, match=r"model\.onnx is missing"):
         put(store, folder)
     assert not (folder / "exploded").exists()
     assert store.list("robots") == []
@@ -259,11 +259,11 @@ def test_invalid_models_are_rejected(store: FolderStore, folder: Path, make: Cal
 )
 def test_a_joblib_that_cannot_be_served(store: FolderStore, folder: Path, fitted: Any, given: Any, why: str) -> None:
     with pytest.raises(PantheonError, match=why):
-        put(store, estimator(fitted, folder, given), trust=True)
+        put(store, estimator(fitted, folder, given))
     assert store.list("robots") == []
 
 
-def test_a_joblib_of_another_scikit_learn(store: FolderStore, folder: Path) -> None:
+def test_a_joblib_of_another_scikit_learn(folder: Path) -> None:
     fitted = LogisticRegression().fit(X, Y)
     state = fitted.__getstate__()
     joblib.dump(fitted, folder / "model.joblib")
@@ -271,10 +271,10 @@ def test_a_joblib_of_another_scikit_learn(store: FolderStore, folder: Path) -> N
     data = (folder / "model.joblib").read_bytes()
     (folder / "model.joblib").write_bytes(data.replace(version, b"0" + version[1:]))
     with pytest.raises(PantheonError, match="made with scikit-learn 0"):
-        put(store, folder, trust=True)
+        convert_here(folder)
 
 
-def test_broken_pickles_are_one_line(store: FolderStore, folder: Path) -> None:
+def test_broken_pickles_are_one_line(folder: Path) -> None:
     (folder / "model.joblib").write_bytes(b"garbage")
     with pytest.raises(PantheonError, match="cannot be loaded here"):
-        put(store, folder, trust=True)
+        convert_here(folder)

@@ -67,13 +67,17 @@ def others(state: Path, server: Server) -> dict[str, float]:
     """Return the memory (PSS, MB) of the service that stores the log, after it stored all, and of the front end."""
     spool = state / "volumes" / "spool"
     found = {}
-    with process("pantheon.predictions", state, {"SPOOL_DIR": str(spool)}, lambda: not finished(spool)) as pid:
+
+    def stored() -> bool:
+        return not finished(spool) and any((state / "predictions").rglob("*.parquet"))
+
+    with process("pantheon.predictions", state, {"SPOOL_DIR": str(spool)}, stored) as pid:
         found["predictions"] = pss(pid)
     port, key, secret = free_port(), state / "key", state / "secret"
     key.write_text(server.authorization.removeprefix("Bearer "))
     secret.write_text(secrets.token_hex(20))
     settings = {
-        "ENDPOINT_ADDRESS": f"http://127.0.0.1:{server.port}",
+        "ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
         "ENDPOINT_KEY_FILE": str(key),
         "FRONTEND_SECRET_FILE": str(secret),
         "FRONTEND_DIR": str(state / "volumes" / "frontend"),
@@ -90,12 +94,13 @@ def process(
 ) -> Iterator[int]:
     """A service of ours as soon as ``ready`` is true: its process id."""
     env = os.environ | {"STATE_DIR": str(state), "PYTHONPATH": str(ROOT)} | settings
-    with subprocess.Popen([sys.executable, "-m", module], env=env, stderr=subprocess.DEVNULL) as started:
+    log = state / f"{module}.log"
+    with log.open("wb") as output, subprocess.Popen([sys.executable, "-m", module], env=env, stderr=output) as started:
         try:
             end = time.monotonic() + 60
             while not ready():
                 if started.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"{module} did not start, or did not end its work")
+                    raise RuntimeError(f"{module} is not ready:\n{log.read_text()[-2000:]}")
                 time.sleep(0.1)
             yield started.pid
         finally:

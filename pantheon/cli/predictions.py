@@ -43,7 +43,14 @@ def predictions(
     if id:
         found = inside.replayed(engine, id, not no_replay)
     else:
-        wanted = {"model": model, "version": version, "key": key, "since": since, "until": until, "most": most}
+        wanted: dict[str, Any] = {
+            "model": model,
+            "version": version,
+            "key": key,
+            "since": since,
+            "until": until,
+            "most": most,
+        }
         found = inside.ask(deployment, engine, "predictions.list", **wanted)
     if as_json:
         terminal.print_json(found)
@@ -67,7 +74,7 @@ def forget(
     if confirm != "yes":
         cause = f"this deletes every prediction with {what} from the log, for good."
         confirm_first(cause, deployment.command("forget", what, confirm="yes"), "yes")
-    found = inside.ask(deployment, engine, "predictions.forget", column=column, value=value)
+    found = inside.forget(deployment, engine, column, value)
     terminal.print_json(found) if as_json else terminal.say(terminal.plain(found["words"]))
 
 

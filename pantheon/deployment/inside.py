@@ -54,20 +54,30 @@ class Health(msgspec.Struct, frozen=True):
     refused: Refused | None = None
 
 
-def ask(deployment: Deployment, engine: Engine, question: str, **given: Any) -> Any:
-    """Run a query of ``pantheon.inside`` as a task of the service ``workflow``, and return its answer.
+def ask(deployment: Deployment, engine: Engine, question: str, *, service: str = "workflow", **given: Any) -> Any:
+    """Run a query of ``pantheon.inside`` as a task of a service, and return its answer.
+
+    Args:
+        service: whose folders the task can write.
 
     Raises:
         PantheonError: the query failed, or the task cannot be run.
     """
     values: list[Any] = []
     arguments = ["ask", question, "--given", json.dumps(given), "--called", str(deployment.state)]
-    Task(engine)(arguments, lambda event: values.append(event["value"]))
+    Task(engine, service=service)(arguments, lambda event: values.append(event["value"]))
     if not values:
         raise PantheonError(
             "the workflow task ended without an answer.", "Look at its log: `logs --service workflow`", 1
         )
     return values[-1]
+
+
+def forget(deployment: Deployment, engine: Engine, column: str, value: str) -> dict[str, Any]:
+    """Delete predictions from the log, in a task of the service that may write it; see ``keep.forget``."""
+    writer = next((each.name for each in engine.planned() if each.name == "predictions"), "workflow")
+    done: dict[str, Any] = ask(deployment, engine, "predictions.forget", service=writer, column=column, value=value)
+    return done
 
 
 def replayed(engine: Engine, id: str, again: bool = True) -> dict[str, Any]:

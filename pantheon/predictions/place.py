@@ -138,8 +138,8 @@ class S3Place(Place):
 
 
 def spool_of(state: Path) -> Path:
-    """Return where the endpoint of a deployment writes what is not stored yet."""
-    return state / "volumes" / "spool"
+    """Return where the endpoint of a deployment writes what is not stored yet; services get it as ``SPOOL_DIR``."""
+    return Path(os.environ.get("SPOOL_DIR") or state / "volumes" / "spool")
 
 
 def open_place(state: Path, *, host: bool = False, retry_seconds: float = RETRY_SECONDS) -> Place:

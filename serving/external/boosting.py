@@ -38,7 +38,7 @@ def xgboost_file(path: Path, signature: dict[str, Any] | None, name: str, file: 
     try:
         booster = xgboost.Booster(model_file=str(path))
         objective = objective_of(booster)
-        refuse(f"XGBoost's {file}", objective)
+        refuse(f"{file} (XGBoost)", objective)
         classes = objective.startswith(("binary:", "multi:"))
         model = xgboost.XGBClassifier() if classes else xgboost.XGBRegressor()
         model.load_model(str(path))
@@ -84,7 +84,7 @@ def lightgbm_file(path: Path, signature: dict[str, Any] | None, name: str, file:
             "Save it with booster.save_model('model.txt').",
         ) from error
     objective = str(booster.dump_model(num_iteration=1).get("objective") or "").partition(" ")[0]
-    refuse(f"LightGBM's {file}", objective or "none")
+    refuse(f"{file} (LightGBM)", objective or "none")
     facts = SimpleNamespace(n_features_in_=booster.num_feature(), feature_names_in_=booster.feature_name())
     if objective in ("binary", "multiclass", "multiclassova"):
         facts.classes_ = np.arange(max(2, booster.num_model_per_iteration()))

@@ -75,6 +75,12 @@ def package_of(model: Any) -> str:
     return type(model).__module__.partition(".")[0]
 
 
+def title(model: Any) -> str:
+    """Return the name of an estimator; of a Pipeline, with that of its last step."""
+    name, steps = type(model).__name__, getattr(model, "steps", [])
+    return f"{name} that ends with {type(steps[-1][1]).__name__}" if steps else name
+
+
 def task_of(model: Any) -> str:
     return "classification" if hasattr(model, "classes_") else "regression"
 
@@ -191,7 +197,7 @@ def answers(model: Any, forms: Sequence[Any], task: str) -> NDArray[np.float64]:
     """
     if task == "classification" and not hasattr(model, "predict_proba"):
         raise PantheonError(
-            f"{type(model).__name__} has no probabilities.", "Wrap it: CalibratedClassifierCV(model).fit(X, y)."
+            f"{title(model)} has no probabilities.", "Wrap it: CalibratedClassifierCV(model).fit(X, y)."
         )
     for X in forms:
         try:
@@ -203,7 +209,7 @@ def answers(model: Any, forms: Sequence[Any], task: str) -> NDArray[np.float64]:
             if X is not forms[-1]:
                 continue
             raise PantheonError(
-                f"{type(model).__name__} fails for values that its signature allows: {first_line(error)}.",
+                f"{title(model)} fails for values that its signature allows: {first_line(error)}.",
                 "Describe its inputs more closely: `--signature signature.json` with types, categories, min and max.",
             ) from error
     if task == "classification":
@@ -231,7 +237,7 @@ def converted_by_skl2onnx(model: Any, kinds: list[tuple[str, Any]], task: str) -
         raise
     except Exception as error:  # converters can raise any error
         raise PantheonError(
-            f"{type(model).__name__} cannot be converted to ONNX: {reason(error)}.",
+            f"{title(model)} cannot be converted to ONNX: {reason(error)}.",
             "Export it to ONNX yourself and publish that, or use an estimator that skl2onnx converts.",
             1,
         ) from error

@@ -49,10 +49,10 @@ def convert(path: Path, signature: dict[str, Any] | None, name: str, file: str) 
 
 
 def boosters_in(model: Any, depth: int = 6) -> list[Any]:
-    """Return the models of XGBoost and LightGBM in a model, such as in a Pipeline; itself, if it is one."""
+    """Return the fitted models of XGBoost and LightGBM in a model, such as in a Pipeline; itself, if it is one."""
     package = type(model).__module__.partition(".")[0]
     if package in BOOSTERS:
-        return [model]
+        return [model] if not isinstance(model, BaseEstimator) or model.__sklearn_is_fitted__() else []
     if not depth:
         return []
     parts = model if isinstance(model, (list, tuple)) else model.values() if isinstance(model, dict) else []

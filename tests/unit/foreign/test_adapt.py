@@ -122,6 +122,41 @@ def test_a_regression_in_double(tmp_path: Path) -> None:
     assert np.allclose(ask(predictor).prediction, X[:, 0] * 3, atol=1e-3)
 
 
+def test_an_output_for_each_class(tmp_path: Path) -> None:
+    checked, predictor = served(tmp_path, export(TEXTS, options={"zipmap": "columns"}), said(["no", "yes"]))
+    assert "the outputs of the classes as one" in checked
+    answer = ask(predictor)
+    assert answer.prediction == TEXTS.predict(X).tolist()
+    assert np.allclose(np.array(answer.probabilities), TEXTS.predict_proba(X), atol=1e-4)
+
+
+def test_a_sequence_with_one_tensor(tmp_path: Path) -> None:
+    model = one_share()
+    model.graph.node.append(helper.make_node("SequenceConstruct", ["share"], ["shares"]))
+    kind = helper.make_tensor_type_proto(TensorProto.FLOAT, [None, 1])
+    model.graph.output[0].CopyFrom(helper.make_value_info("shares", helper.make_sequence_type_proto(kind)))
+    checked, predictor = served(tmp_path, model, said(["no", "yes"]))
+    assert "instead of a sequence" in checked
+    assert ask(predictor, [[3, 1], [-3, 1]]).prediction == ["yes", "no"]
+
+
+def test_inputs_of_several_columns_take_them_in_order(tmp_path: Path) -> None:
+    ends = ("first", TensorProto.FLOAT, [None, 2]), ("then", TensorProto.INT64, [None])
+    nodes = [
+        helper.make_node("ReduceSum", ["first"], ["sum"], axes=[1], keepdims=0),
+        helper.make_node("Cast", ["then"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["sum", "float"], ["number"]),
+    ]
+    inputs = [helper.make_tensor_value_info(*each) for each in ends]
+    outputs = [helper.make_tensor_value_info("number", TensorProto.FLOAT, [None])]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=8)
+    columns = [{"name": name, "type": "number", "nullable": False, "example": 1} for name in "abc"]
+    checked, predictor = served(tmp_path, model, said(inputs=columns))
+    assert "one input for all columns; c takes whole numbers only" in checked
+    assert ask(predictor, [[1.5, 2, 3], [1, 1, -1]]).prediction == [10.5, -2.0]
+
+
 def one_share() -> Any:
     """A network with one output, the probability of the second class."""
     nodes = [

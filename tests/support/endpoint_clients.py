@@ -70,6 +70,7 @@ class Clients:
     Args:
         customers: one connection for each; without a name, it sends no ``x-customer``.
         feedback: the first connection also says of its answers that they are wrong.
+        pause: seconds between two turns of all connections.
 
     Attributes:
         answers: those of status 200.
@@ -80,13 +81,15 @@ class Clients:
         gone: whether the server closed a connection.
     """
 
-    def __init__(self, client: Client, customers: tuple[str, ...] = ("",) * 8, feedback: bool = False) -> None:
+    def __init__(
+        self, client: Client, customers: tuple[str, ...] = ("",) * 8, feedback: bool = False, pause: float = 0.0
+    ) -> None:
         self.answers: list[Answered] = []
         self.said: list[str] = []
         self.refused: Counter[int] = Counter()
         self.seconds = self.slowest = 0.0
         self.gone = self._stopped = False
-        self._feedback = feedback
+        self._feedback, self._pause = feedback, pause
         self._connections = [Connection(client, customer) for customer in customers]
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -113,6 +116,7 @@ class Clients:
                 self.slowest = max(self.slowest, time.monotonic() - turn)
                 if self._feedback and self.answers:
                     self._say(self._connections[0])
+                time.sleep(self._pause)
         except OSError:
             self.gone = True
         finally:

@@ -116,7 +116,7 @@ def judged(given: dict[str, Any]) -> dict[str, Any]:
         "right": f"{given['right']:,}",
         "wrong": f"{given['wrong']:,}",
         "other": f"{given['other']:,}" if given["other"] else "",
-        "share": percent(share) if total else "",
+        "share": f"{100 * share:.1f}".removesuffix(".0") + " %" if total else "",
         "width": round(100 * share, 1),
     }
 

@@ -24,6 +24,7 @@ import polars as pl
 
 from pantheon import judged
 from pantheon.errors import PantheonError, describe
+from pantheon.monitoring.report import keys as report_keys
 from pantheon.predictions.operations import moment
 from pantheon.predictions.place import Place, open_place, spool_of
 from pantheon.predictions.read import predictions
@@ -113,7 +114,7 @@ def routing(state: Path, model: str, since: str = "", judged_since: str = "") ->
 def monitoring(state: Path, model: str) -> dict[str, Any]:
     """Return the monitor's newest report: ``{"report": its JSON value or None, "reports": how many there are}``."""
     place = _place(state)
-    keys = sorted(each.key for each in place.list(f"_monitoring/{model}/") if each.key.endswith(".json"))
+    keys = report_keys(place, model)
     content = place.read(keys[-1]) if keys else None
     try:
         report = msgspec.json.decode(content) if content else None

@@ -1,5 +1,6 @@
 """What the operators' pages show, as values for their templates: rows of the log, versions, explanations, keys."""
 
+import math
 import re
 import shlex
 from datetime import datetime, timedelta
@@ -102,7 +103,7 @@ def explanation(given: dict[str, Any], why: dict[str, Any], again: Any) -> dict[
         "output": number(why["output"], 3),
         "of": why["of"],
         "exact": why["exact"],
-        "same": again == given["prediction"],
+        "same": _alike(again, given["prediction"]),
         "again": short(again, CELL),
     }
 
@@ -145,3 +146,9 @@ def key_command(deployment: str, name: str, models: str, per_minute: str) -> dic
     words += ["--per-minute", per_minute] if per_minute else []
     words += ["--name", deployment] if deployment != "pantheon" else []
     return {"text": shlex.join(words), "problem": ""}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Return whether two predictions are the same; numbers may differ in their seventh digit: another processor."""
+    numbers = all(isinstance(each, (int, float)) and not isinstance(each, bool) for each in (one, other))
+    return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9) if numbers else bool(one == other)

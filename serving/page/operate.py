@@ -13,6 +13,7 @@ from pantheon.state import is_model_name
 from pantheon.store import ModelStore
 from serving import memory
 from serving.endpoint.remote import Endpoint
+from serving.inference import context
 from serving.model.champion import Champion, message
 from serving.model.predictor import Predictor
 from serving.page import logged
@@ -155,8 +156,9 @@ class LogPage(_Shown):
         problem = {"row": row["row"], "bars": [], "words": "", "same": None}
         try:
             predictor = self._predictor(row["model"], row["version"])
-            [why] = explain(predictor, [row["input"]])
-            again = predictor.predict([row["input"]], False).prediction[0]
+            given = context.without([row["input"]], predictor.signature.names)
+            [why] = explain(predictor, given)
+            again = predictor.predict(given, False).prediction[0]
         except Problem as error:
             return {**problem, "problem": error.message}
         except Exception as error:  # noqa: BLE001 - a version that was removed, or cannot be loaded any more

@@ -2,7 +2,8 @@
 
 from time import monotonic
 
-from pantheon.state import published_file
+from pantheon.errors import PantheonError
+from pantheon.state import published, published_file
 from serving.state import State
 
 CHECK_SECONDS = 0.5  # between looks at the settings
@@ -36,7 +37,10 @@ class Handover:
             return self._active
         stamp = status.st_mtime_ns, status.st_ino
         if stamp != self._stamp:
-            settings = self._state.deployment
+            try:
+                settings = published(self._state.folder)
+            except PantheonError:  # damaged: what was known still counts, so that nothing is answered without the log
+                return self._active
             self._active, self.log, self._stamp = settings.route.answers == ENDPOINT, settings.log, stamp
         return self._active
 

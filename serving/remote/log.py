@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from pantheon.web.client import Client, NoAnswer
 
 SECONDS = 12.0  # the service's own deadline, and a little more
-PAUSE_SECONDS = 3.0  # after no answer, for which the error is repeated without a request: pages are polled
+PAUSE_SECONDS = 5.0  # after no answer, for which the error is repeated without a request: pages are polled
 
 
 class LogError(Exception):

@@ -175,7 +175,8 @@ def test_an_answer_is_explained_and_replayed(services: Operated) -> None:
     page = text_of(services.client.get(f"/log/{id}?explain=0").text)
     assert "Shapley values" in page
     assert "Asked again, version 1 gives the same answer." in page
-    other = services.direct.post("/v1/models/robots/versions/2:predict", {"instances": [ROW]}).headers["x-request-id"]
+    rows = {"instances": [ROW | {"context": {"region": "north"}}]}
+    other = services.direct.post("/v1/models/robots/versions/2:predict", rows).headers["x-request-id"]
     assert "Asked again, version 2 gives the same answer." in text_of(
         services.client.get(f"/log/{other}?explain=0").text
     )

@@ -109,6 +109,17 @@ def answers(client: Client) -> bool:
         return False
 
 
+def test_the_button_asks_the_endpoint_and_answers_questions_from_the_log(made: Pantheon, client: Client) -> None:
+    button = Client(int(service(made, "button")["address"].rpartition(":")[2]))
+    answer = button.predict(ROW)
+    assert answer.json == {"prediction": [0]}
+    id = answer.headers["x-request-id"]
+    questions = {each["id"]: each for each in made("ask", "--json").json["questions"]}
+    assert questions["request"]["state"] == "answered" and questions["request"]["facts"]["key"] == "button"
+    assert questions["feedback"]["state"] in ("answered", "unanswered")
+    wait_for(lambda: id in stored(made), 40)
+
+
 def test_services_of_the_deployment_have_keys(made: Pantheon, client: Client) -> None:
     token = (made.state / "secrets" / "endpoint_keys" / "metrics").read_text()
     request = urllib.request.Request(

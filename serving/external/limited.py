@@ -106,7 +106,10 @@ def _within_limits(function: str, result: Path, what: str, given: list[Any]) -> 
     except Exception as error:  # noqa: BLE001 - of a library, for a model that nobody foresaw
         traceback.print_exc()  # for the log
         cause = f"the {what} failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
-        found = {"error": {"cause": cause, "cure": "Export the model to ONNX yourself and publish that.", "status": 1}}
+        cure = "Export the model to ONNX yourself and publish that."
+        if "libgomp" in cause:  # which no Python package brings for LightGBM
+            cure = "Install the system library libgomp (Debian and Ubuntu: apt-get install libgomp1), then try again."
+        found = {"error": {"cause": cause, "cure": cure, "status": 1}}
     write_json(result, found)
 
 

@@ -23,6 +23,7 @@ from pantheon.tiers import ROOT, definitions
 LABEL = "pantheon.sources"
 OURS = "pantheon/"
 TEMPLATE = "compose/Dockerfile"
+CONVERSIONS = ROOT / "compose" / "convert.yaml"  # in no tier; see deployment/model_convert.py
 SOURCES = ("requirements/uv.txt", "datasets", "pantheon", "serving", "tiers")  # in every image
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints", ".env"}  # by .dockerignore too
 SECRETS = "--mount=type=secret,id=ca --mount=type=secret,id=installer"
@@ -41,8 +42,9 @@ def lock_of(name: str) -> Path:
 
 
 def declared() -> dict[str, Image]:
-    """Return the images that the components of all tiers declare."""
-    return {name: image for definition in definitions() for name, image in read(definition).images.items()}
+    """Return the images that the components of all tiers declare, and the tasks that convert models."""
+    found = (*definitions(), CONVERSIONS)
+    return {name: image for definition in found for name, image in read(definition).images.items()}
 
 
 def image_named(name: str) -> Image:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,10 +18,12 @@ from moto.server import ThreadedMotoServer
 from sklearn.linear_model import LogisticRegression
 
 from pantheon.deployment import model_files, questions
+from pantheon.engines.local import environments
 from pantheon.errors import PantheonError
 from pantheon.files import scratch
 from pantheon.state import set_served
 from pantheon.store import FolderStore, open_store, operations
+from serving.model.predictor import Predictor
 from tests.support import ROOT
 from tests.support.bundles import ROBOTS, bundle, model, signature
 from tests.support.button import Deployment
@@ -36,8 +39,8 @@ class Deployed:
     pantheon: Pantheon
     store: FolderStore
 
-    def __call__(self, *arguments: str, check: bool = True, **given: str) -> Any:
-        return self.pantheon("models", *arguments, check=check, **given)
+    def __call__(self, *arguments: str, check: bool = True, timeout: float = 170, **given: str) -> Any:
+        return self.pantheon("models", *arguments, check=check, timeout=timeout, **given)
 
     @property
     def answers(self) -> str:
@@ -216,6 +219,22 @@ def test_publish_a_pickle_after_a_warning(deployed: Deployed, tmp_path: Path) ->
     assert "theirs" not in before
     assert "theirs version 1 is the challenger" in said
     assert deployed.store.describe("theirs", "1").metadata["origin"] == "outside"
+    assert list(deployed.pantheon.state.glob(".convert-*")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)  # it may make the environment
+def test_publish_a_model_of_xgboost(deployed: Deployed, tmp_path: Path) -> None:
+    environments.make(["boosting"])
+    train = "import sys, numpy, xgboost; X = numpy.arange(40.0).reshape(-1, 2); "
+    train += "xgboost.XGBClassifier(n_estimators=3).fit(X, X[:, 0] > 20).save_model(sys.argv[1])"
+    subprocess.run(
+        [environments.folder_of("boosting") / "bin" / "python", "-c", train, tmp_path / "t.json"], check=True
+    )
+    answer = deployed("publish", str(tmp_path / "t.json"), "--model", "trees", "--json", timeout=500)
+    assert answer.json["checked"].endswith("ONNX and XGBoost agree")
+    served = Predictor(deployed.store.get("trees", "1"), "trees", "1")
+    assert served.predict([{"x1": 0.0, "x2": 1.0}, {"x1": 38.0, "x2": None}]).prediction == [0, 1]
 
 
 def test_what_does_not_fit_is_not_published(deployed: Deployed, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from pantheon.errors import PantheonError
 from pantheon.monitoring.report import Report, key_of
 from pantheon.predictions.place import Place
-from pantheon.predictions.read import predictions
+from pantheon.predictions.read import Reader, Wanted
 from pantheon.store import ModelStore
 from pantheon.web.client import Client
 
@@ -57,12 +58,12 @@ def read_reference(store: ModelStore, report: Report) -> dict[str, Any] | None:
 def window(place: Place, spool: Path | None, report: Report, names: list[str]) -> dict[str, list[Any]]:
     """Return the inputs of the window's answered rows, at most ``MOST`` of them, by column."""
     since, until = (datetime.fromisoformat(text) for text in (report.since, report.until))
-    log = predictions(
-        place, spool, model=report.model, since=since, until=until, shadow=False, columns=("input", "status")
-    )
-    texts = log.filter(log["status"] < 400)["input"].drop_nulls()
-    if len(texts) > MOST:
-        texts = texts.gather_every(-(-len(texts) // MOST))
+    every = max(1, -(-report.rows // MOST))  # of a long window, each so many-th row
+    with Reader(place, spool) as reader:
+        texts = reader.read(
+            Wanted(report.model, since=since, until=until, shadow=False),
+            lambda log: log.filter(pl.col("status") < 400).select("input").gather_every(every).collect(),
+        )["input"].drop_nulls()
     rows = [row for text in texts if isinstance(row := json.loads(text), dict)]
     return {name: [row.get(name) for row in rows] for name in names}
 

@@ -22,7 +22,7 @@ from pantheon.files import lock
 from pantheon.monitoring import feedback
 from pantheon.monitoring.report import Report
 from pantheon.predictions.place import Place
-from pantheon.predictions.read import predictions
+from pantheon.predictions.read import Reader, Wanted
 from pantheon.state import Outcome
 from pantheon.store import ModelStore
 from pantheon.workflow.data.spec import Column, Source, Spec
@@ -197,9 +197,14 @@ def make(
         PantheonError: the deployed model has no data here; or the log or the store cannot be read.
     """
     spec, trusted = _trained_on(state, store, model)
-    log = predictions(place, spool, model=model, shadow=False, columns=feedback.COLUMNS)
     told = pl.col("correct").is_not_null() | pl.col("true_value").is_not_null()
-    judged = log.filter(told & (pl.col("said_at") > after if after else pl.lit(True))).tail(MOST)
+    new = told & (pl.col("said_at") > after if after else pl.lit(True))
+    with Reader(place, spool) as reader:
+        judged = reader.read(
+            Wanted(model, shadow=False, said=True),
+            lambda rows: rows.filter(new).select(feedback.COLUMNS).collect(engine="streaming"),
+        )
+    judged = judged.sort("at", "id", "row").tail(MOST)
     found = feedback.labelled(judged, spec, dict(trusted.schema))
     name = f"{model}{SUFFIX}"
     digest = hashlib.sha256("\n".join(sorted(found.keys)).encode()).hexdigest()
@@ -211,7 +216,7 @@ def make(
     rows = pl.concat([old, found.rows.with_columns(pl.lit(True).alias(MARK)).select(old.columns)])
     mark = Column(MARK, "boolean", "ignore", why="true: a user told the truth; only trained on, never held out")
     columns = tuple(each for each in spec.columns if each.role != "ignore")
-    new = replace(
+    described = replace(
         spec,
         source=Source("file", path=f"{name}.parquet", format="parquet"),
         columns=(*columns, mark),
@@ -221,7 +226,7 @@ def make(
     folder = state / "data"
     with files.atomic(folder / f"{name}.parquet") as part:
         rows.write_parquet(part)
-    files.write_text(folder / f"{name}.toml", dump_spec(new))
+    files.write_text(folder / f"{name}.toml", dump_spec(described))
     return made
 
 

@@ -119,7 +119,8 @@ def answers(address: str) -> bool:
 def with_shadow(state: Path, shadowed: Path, folder: Path) -> dict[str, Any]:
     """Measure the endpoint beside one that has a shadow: the same model as a second version."""
     store = FolderStore(shadowed / "models")
-    bundle = next((shadowed / "models" / "robots").glob("[0-9]*"))
+    bundle = folder / "bundle"  # without what the store adds
+    shutil.copytree(store.get("robots", "1"), bundle, ignore=shutil.ignore_patterns("manifest.json"))
     version = store.publish("robots", bundle, {})
     route.shadow(store, "robots", [version])
     plain, other = endpoint(state, key="plain"), endpoint(shadowed, key="shadowed")

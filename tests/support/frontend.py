@@ -86,10 +86,12 @@ class Both:
         self.frontend = Service("serving.frontend", ports[1], own | environment, folder / "frontend.log")
 
     def start(self) -> None:
-        """Start what is not running."""
+        """Start what is not running, and have go on what hangs."""
         for service in (self.endpoint, self.frontend):
             if service.process is None:
                 service.start()
+            else:
+                service.go_on()
 
     @property
     def address(self) -> str:

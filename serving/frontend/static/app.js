@@ -17,12 +17,23 @@
       // What is in it is replaced, and not the element: screen readers tell changes of the banner, not a new banner.
       for (const name of old.getAttributeNames()) old.removeAttribute(name);
       for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+      const typed = id === "form" && old.querySelector("form") && new FormData(old.querySelector("form"));
       old.replaceChildren(...document.importNode(fresh, true).childNodes);
+      if (typed) enter(typed, old.querySelector("form"));
     }
     times();
     const target = first?.closest("#form") ? byId(first.id) : byId(focused) ?? (first && byId(first.id));
     target?.focus({ preventScroll: target.id === focused });
     return page.title;
+  }
+
+  // Enters again what was typed, perhaps after the form was sent.
+  function enter(typed, form) {
+    for (const field of form.elements) {
+      if (field.type === "hidden" || !typed.has(field.name)) continue;
+      if (field.type === "radio") field.checked = field.value === typed.get(field.name);
+      else field.value = typed.get(field.name);
+    }
   }
 
   async function send(form, button) {

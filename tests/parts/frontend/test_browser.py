@@ -57,12 +57,19 @@ def headline(page: Any) -> str:
     return text
 
 
+def press(page: Any, name: str) -> None:
+    """Press a button, and wait until the page shows what it brought."""
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.get_by_role("button", name=name, exact=True).click()
+    until(lambda: page.locator("[aria-busy]").count() == 0)
+
+
 def test_ask_and_say_whether_it_was_right(open_page: Any, robots: Both) -> None:
     page = open_page(robots)
     assert page.title() == "Is my robot in bad condition?"
     page.get_by_label("Robot age").fill("20")
     page.get_by_label("high", exact=True).check()
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     assert headline(page) == "Bad Condition"
     assert page.title() == "Bad Condition · Is my robot in bad condition?"
     assert page.url == f"{robots.address}/", "updated in place"
@@ -70,7 +77,7 @@ def test_ask_and_say_whether_it_was_right(open_page: Any, robots: Both) -> None:
     assert page.locator(".bars li").count() == 3
     assert page.locator(".bars .more").first.bounding_box()["width"] > 100, "drawn, although no inline style is allowed"
     page.get_by_label("Comment").fill("It still works.")
-    page.get_by_role("button", name="No", exact=True).click()
+    press(page, "No")
     page.wait_for_selector("#feedback [role=status]")
     assert page.inner_text("#feedback [role=status]") == "Thank you. You said no."
     assert page.evaluate("document.activeElement.id") == "feedback", "the pressed button is gone"
@@ -80,6 +87,7 @@ def test_ask_and_say_whether_it_was_right(open_page: Any, robots: Both) -> None:
     page.reload()
     assert page.locator(".history li").count() == 1
     page.get_by_role("link", name="Bad Condition").click()
+    page.wait_for_url("**/?about=*")
     assert page.get_by_label("Robot age").input_value() == "20"
     page.get_by_role("button", name="Forget these answers").click()
     page.wait_for_selector(".before")
@@ -126,7 +134,7 @@ def test_a_screen_reader_finds_names_and_is_told_the_answer(open_page: Any, robo
         assert page.get_by_role(role, name=name, exact=True).count() == 1, name
     for landmark in ("banner", "main", "contentinfo"):
         assert page.get_by_role(landmark).count() == 1, landmark
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     headline(page)
     assert "Bad Condition" in page.get_by_role("alert").inner_text()
     for role, name in (
@@ -152,13 +160,13 @@ def test_an_error_is_announced_and_its_field_has_the_focus(open_page: Any, robot
     page = open_page(robots)
     page.evaluate("document.querySelector('#form form').noValidate = true")
     page.get_by_label("Robot age").fill("500")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     page.wait_for_selector("#in-0-error")
     assert page.evaluate("document.activeElement.id") == "in-0"
     assert page.get_by_label("Robot age").get_attribute("aria-describedby") == "in-0-error in-0-hint"
     assert "Expected a number" in page.get_by_role("alert").inner_text()
     page.get_by_label("Robot age").fill("5")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     assert headline(page) == "Bad Condition"
     assert page.locator("[aria-invalid=true]").count() == 0
 
@@ -168,14 +176,14 @@ def test_an_error_is_announced_and_its_field_has_the_focus(open_page: Any, robot
 def test_it_is_readable_and_fits(open_page: Any, robots: Both, scheme: str, width: int) -> None:
     page = open_page(robots, width=width, scheme=scheme)
     page.get_by_label("Robot age").fill("4")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     headline(page)
     top = page.evaluate("document.querySelector('#answer .headline').getBoundingClientRect().top")
     assert 0 <= top < 800, "the answer is in view"
-    page.get_by_role("button", name="Yes, it was").click()
+    press(page, "Yes, it was")
     page.wait_for_selector("#feedback [role=status]")
     page.get_by_label("Robot age").fill("6")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     until(lambda: page.locator(".history li").count() == 2)
     assert page.evaluate(CONTRAST) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -203,14 +211,14 @@ def test_without_javascript_it_works_too(open_page: Any, robots: Both) -> None:
 def test_the_endpoint_goes_and_comes_back(open_page: Any, own: Both) -> None:
     page = open_page(own)
     page.get_by_label("Robot age").fill("20")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     headline(page)
     own.endpoint.kill()
-    page.get_by_role("button", name="Yes, it was").click()
+    press(page, "Yes, it was")
     page.wait_for_selector("#feedback [role=status]")
     assert "sent as soon as the service answers" in page.inner_text("#feedback [role=status]")
     page.get_by_label("Robot age").fill("21")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     page.wait_for_selector("#banner .banner")
     assert page.get_by_label("Robot age").input_value() == "21"
     assert page.evaluate("document.activeElement.id") == "ask"
@@ -220,8 +228,24 @@ def test_the_endpoint_goes_and_comes_back(open_page: Any, own: Both) -> None:
     assert page.get_by_label("Robot age").input_value() == "22", "the form is not touched"
     until(lambda: page.inner_text(".history .said") == "You said it was right", what="the history says it was sent")
     assert page.inner_text("#banner") in ("The service answers again.", "")
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     until(lambda: page.locator(".history li").count() == 2)
+
+
+def test_what_is_typed_while_the_answer_is_on_its_way_is_kept(open_page: Any, robots: Both) -> None:
+    page, held = open_page(robots), []
+    page.route("**/predict", lambda route: held.append(route))
+    page.get_by_label("Robot age").fill("20")
+    page.get_by_role("button", name="Find out").click()
+    page.wait_for_selector("#form [aria-busy]")
+    page.get_by_label("Robot age").fill("21")
+    page.get_by_label("high", exact=True).check()
+    until(lambda: page.evaluate("1") and held)  # handlers run while the page is asked
+    held[0].continue_()
+    assert headline(page) == "Bad Condition"
+    assert "robot age 20" in page.inner_text(".history"), "this is what was asked"
+    assert page.get_by_label("Robot age").input_value() == "21"
+    assert page.get_by_label("high", exact=True).is_checked()
 
 
 def test_the_front_end_goes_and_the_page_keeps_what_was_entered(open_page: Any, own: Both) -> None:
@@ -232,6 +256,6 @@ def test_the_front_end_goes_and_the_page_keeps_what_was_entered(open_page: Any, 
     page.wait_for_selector("#offline:not([hidden])")
     assert page.get_by_label("Robot age").input_value() == "20"
     own.frontend.start()
-    page.get_by_role("button", name="Find out").click()
+    press(page, "Find out")
     assert headline(page) == "Bad Condition"
     assert not page.locator("#offline").is_visible()

@@ -27,7 +27,7 @@ def test_without_the_endpoint_a_banner_and_the_values(own: Both) -> None:
     assert page.status == 200
     assert "does not answer" not in page.text
     log = own.frontend.log.read_text()[before:]
-    assert (log.count("cannot answer"), log.count("answers again")) == (1, 1), "not a line for every attempt"
+    assert 1 <= log.count("cannot answer") == log.count("answers again") <= 3, "not a line for every attempt"
 
 
 def test_feedback_survives_kill_9_of_both_and_arrives_once(own: Both) -> None:

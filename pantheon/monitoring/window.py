@@ -21,7 +21,7 @@ from pantheon.monitoring.statistics import Count
 from pantheon.predictions.ids import milliseconds
 from pantheon.predictions.read import Reader, Wanted
 
-PIECE = 250_000  # rows
+PIECE = 100_000  # rows
 STEP = "10m"
 LATE = timedelta(days=30)  # feedback counts in the window in which it was given, about answers of so long before
 GROUPS = (
@@ -121,7 +121,7 @@ def versions(reader: Reader, wanted: Wanted) -> tuple[Counter[str], list[tuple[d
         answered = (pl.col("status") == 200).sum().alias("answered")
         return rows.group_by(slot, "version").agg(pl.len().alias("rows"), answered).collect(engine="streaming")
 
-    found = reader.read(wanted, count)
+    found = reader.read(wanted, count, joined=False)
     by_version: Counter[str] = Counter()
     for version, answered in found.group_by("version").agg(pl.col("answered").sum()).sort("version").iter_rows():
         if answered:
@@ -143,7 +143,7 @@ def seen(reader: Reader, wanted: Wanted, model: Model, pieces: list[tuple[dateti
     found = Seen()
     for begin, end in pieces:
         piece = replace(wanted, since=max(begin, wanted.since or begin), until=min(end, wanted.until or end))
-        rows = reader.read(piece, lambda rows: rows.select(_COLUMNS).collect(engine="streaming"))
+        rows = reader.read(piece, lambda rows: rows.select(_COLUMNS).collect(engine="streaming"), joined=False)
         _requests(found, rows)
         _rows(found, rows.filter(pl.col("status") == 200, pl.col("input").str.starts_with("{")), model)
     return found

@@ -136,11 +136,12 @@ class Reader:
     def __exit__(self, *failure: object) -> None:
         self._fetched.cleanup()
 
-    def read(self, wanted: Wanted, work: Callable[[pl.LazyFrame], T]) -> T:
+    def read(self, wanted: Wanted, work: Callable[[pl.LazyFrame], T], *, joined: bool = True) -> T:
         """Return what ``work`` makes of the wanted predictions, which have no order, and all columns.
 
         Args:
             work: is called again if a file is removed meanwhile.
+            joined: whether with the values of ``SAID``; without, less is read.
 
         Raises:
             PantheonError: as ``predictions``.
@@ -151,7 +152,7 @@ class Reader:
             raise PantheonError(
                 f"{wanted.id!r} is not the id of a request.", "It is the header x-request-id of its answer."
             ) from None
-        return self._again(lambda: work(self._predictions(wanted, days)))
+        return self._again(lambda: work(self._predictions(wanted, days, joined)))
 
     def feedback(self, first: date, last: date, work: Callable[[pl.LazyFrame], T]) -> T:
         """Return what ``work`` makes of all feedback about predictions of some days; see ``read``."""
@@ -177,11 +178,11 @@ class Reader:
                 raise PantheonError(cause, "Restore it from a backup, or move it away.", 1) from None
         raise PantheonError(f"the files in {self.place.where} change all the time.", "Try again.", 1)
 
-    def _predictions(self, wanted: Wanted, days: tuple[date, date]) -> pl.LazyFrame:
+    def _predictions(self, wanted: Wanted, days: tuple[date, date], joined: bool) -> pl.LazyFrame:
         spooled = _spooled(self.spool, wanted, days) if self.spool else {}  # before the place is looked at
         chosen = self._parts([wanted.model, FEEDBACK] if wanted.model else None, spooled, days)
         answers = [part for part in chosen if part.model != FEEDBACK]
-        said = [part for part in chosen if part.model == FEEDBACK]
+        said = [part for part in chosen if part.model == FEEDBACK and (joined or wanted.said)]
         if wanted.said:  # feedback is filed by the day of its answer
             answers = [part for part in answers if part.day in {each.day for each in said}]
         feedback = self._frame(said, spooled, FEEDBACKS)
@@ -191,7 +192,7 @@ class Reader:
             found = found.filter(pl.col("id").is_in(ids.implode())).join(feedback, on=KEY, how="semi")
         if wanted.most is not None:
             found = _newest(found, wanted.most)
-        return _joined(found, feedback)
+        return _joined(found, feedback) if joined else found
 
     def _parts(self, models: list[str] | None, spooled: _Spooled, days: tuple[date, date]) -> list[Part]:
         parts = {part.folder: part for part in self._layout.parts(models)}

@@ -12,6 +12,16 @@ Row = Annotated[
 At = Annotated[
     str, typer.Option("--at", envvar="PANTHEON_AT", help="the time T: 2026-11-22T10:00 (local) or '10 minutes ago'")
 ]
+Request = Annotated[
+    str,
+    typer.Option(
+        "--request",
+        envvar="PANTHEON_REQUEST",
+        metavar="ID",
+        hidden=True,
+        help="“this request”: the x-request-id of its answer; default: the newest",
+    ),
+]
 
 
 def predict(tier: TierName = "", row: Row = "", name: Name = "pantheon", as_json: Json = False) -> None:
@@ -26,7 +36,9 @@ def predict(tier: TierName = "", row: Row = "", name: Name = "pantheon", as_json
     terminal.print_json(answer) if as_json else views.show_answer(answer)
 
 
-def ask(tier: TierName = "", at: At = "", name: Name = "pantheon", as_json: Json = False) -> None:
+def ask(
+    tier: TierName = "", at: At = "", request: Request = "", name: Name = "pantheon", as_json: Json = False
+) -> None:
     """Show which questions this architecture can answer, with live answers and their sources."""
     from pantheon import terminal
     from pantheon.cli import views
@@ -34,5 +46,5 @@ def ask(tier: TierName = "", at: At = "", name: Name = "pantheon", as_json: Json
 
     moment = questions.time(at) if at else None
     deployment, _, engine = running(name, tier, "ask")
-    answers = questions.ask(deployment.address(engine, "button"), moment, logins.headers(deployment))
+    answers = questions.ask(deployment.address(engine, "button"), moment, logins.headers(deployment), request)
     terminal.print_json(answers) if as_json else views.show_questions(answers)

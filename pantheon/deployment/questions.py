@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from pantheon.deployment import predict
 from pantheon.errors import PantheonError
@@ -13,18 +13,20 @@ UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 AGO = re.compile(rf"([0-9]{{1,6}})\s*({'|'.join(UNITS)})s?(?:\s+ago)?")
 
 
-def ask(address: str, moment: datetime | None, headers: Mapping[str, str]) -> dict[str, Any]:
+def ask(address: str, moment: datetime | None, headers: Mapping[str, str], request: str = "") -> dict[str, Any]:
     """Return ``{"questions": [{"question", "state", "answer", "source"}]}``.
 
     Args:
         moment: the time T of "which version served at time T?"; None lets the button choose.
         headers: those of ``logins.headers``.
+        request: the id of "this request"; empty: the newest.
 
     Raises:
         PantheonError: no service answers at ``address``.
     """
-    query = f"?at={quote(moment.astimezone(UTC).isoformat())}" if moment else ""
-    answers: dict[str, Any] = predict.ask(address, f"/questions{query}", headers=headers)[0]
+    given = {"at": moment.astimezone(UTC).isoformat() if moment else "", "request": request}
+    query = urlencode({name: value for name, value in given.items() if value}, errors="replace")
+    answers: dict[str, Any] = predict.ask(address, f"/questions{'?' if query else ''}{query}", headers=headers)[0]
     return answers
 
 

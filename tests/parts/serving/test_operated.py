@@ -42,6 +42,7 @@ def services(all_three: Operated) -> Iterator[Operated]:
     """All three; a test's routing policy is removed at its end."""
     yield all_three
     operations.clear(all_three.deployment.store, "robots")
+    all_three.endpoint.models.refresh()  # the next test's requests are not routed by it
 
 
 def text_of(html: str) -> str:

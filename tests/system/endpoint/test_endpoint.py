@@ -114,8 +114,10 @@ def test_the_button_asks_the_endpoint_and_answers_questions_from_the_log(made: P
     answer = button.predict(ROW)
     assert answer.json == {"prediction": [0]}
     id = answer.headers["x-request-id"]
-    questions = {each["id"]: each for each in made("ask", "--json").json["questions"]}
-    assert questions["request"]["state"] == "answered" and questions["request"]["facts"]["key"] == "button"
+    button.predict(ROW)
+    questions = {each["id"]: each for each in made("ask", "--request", id, "--json").json["questions"]}
+    assert questions["request"]["state"] == "answered", questions["request"]
+    assert (questions["request"]["facts"]["id"], questions["request"]["facts"]["key"]) == (id, "button")
     assert questions["feedback"]["state"] in ("answered", "unanswered")
     wait_for(lambda: id in stored(made), 40)
 

@@ -31,21 +31,22 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Login(Strict, frozen=True, kw_only=True):
-    """How people log in to a component.
+    """How people open a component, and log in if it asks for that.
 
     Attributes:
         service: the service whose address people open.
         title: its name in ``status``.
         who: description of the secret, such as ``token`` or ``user admin, password``.
-        secret: the file in ``secrets/`` with the secret.
+        secret: the file in ``secrets/`` with the secret; empty: it has no login, and ``who`` says what
+            it needs, if anything.
         link: for links that log in once: what is between the address and a signed token (``pantheon.web.tokens``);
             empty: the service has no such links.
     """
 
     service: str
     title: str
-    who: str
-    secret: str
+    who: str = ""
+    secret: str = ""
     link: str = ""
 
 

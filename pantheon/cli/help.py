@@ -11,12 +11,14 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   predict   get a prediction:  ROW='{"robot-age": 5, "rust-level": 9, "battery": "low"}'
             of every row of a file: bin/pantheon predict-file IN OUT
   ask       show which questions this architecture can answer, live:  AT='10 minutes ago'
+  monitor   report what the log of predictions says about the models:  WINDOW=7d (from epimetheus on)
   status    show services, addresses, memory and the model
   logs      show the services' logs:  SERVICE=button  FOLLOW=1
   runs      list the runs
   approve   deploy the challenger (with APPROVAL=required);  hold NOTE='why' rejects it
   models    list the versions;  VERSION=3 shows one;  ALIAS=champion VERSION=3 deploys it
   rollback  serve the previous version again, or VERSION=3;  more: bin/pantheon models --help
+            for the endpoint: bin/pantheon keys, route, predictions, feedback, forget, alerts --help
   down      stop the services; never deletes data
   destroy   stop and delete the deployment; asks first, unless CONFIRM=yes
   doctor    check whether this machine meets the requirements
@@ -29,6 +31,7 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   ENGINE=       local or compose; default: the deployment's engine, else compose if Docker is running, else local
   WITHOUT=      leave components out: WITHOUT=airflow; WITHOUT=none includes all of them
   SCHEDULE=     the schedule of Airflow's runs: SCHEDULE='0 3 * * *', @daily, off (default)
+  MONITOR=      when Airflow runs the monitor: hourly, daily, a cron expression, off (default);  LOG= RETRAIN=
   APPROVAL=     auto (default), or required: a person approves new models
   METRIC=       what models are chosen and judged by: mae, rmsle, pr_auc …;  FOLDS= cross-validation folds
   TRIALS= SEED= tuning trials and random seed;  RUN=0 skips the first run;  JSON=1 prints JSON

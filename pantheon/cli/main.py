@@ -43,11 +43,11 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (alerts.app, feedback.app, keys.app, route.app):  # hidden until Epimetheus, which they are for, is built
-    app.add_typer(group, hidden=True)
-app.command(hidden=True)(predictions.predictions)
-app.command(hidden=True)(predictions.forget)
-app.command(hidden=True)(monitor.monitor)
+for group in (keys.app, route.app, feedback.app, alerts.app):
+    app.add_typer(group)
+app.command()(predictions.predictions)
+app.command()(predictions.forget)
+app.command()(monitor.monitor)
 app.command(**dvc.OPTIONS)(dvc.dvc)
 app.command()(images.images)
 app.command("images-save")(images.images_save)

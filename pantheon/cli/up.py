@@ -56,7 +56,6 @@ Log = Annotated[
         envvar="PANTHEON_LOG",
         parser=settings.log,
         metavar="TEXT",
-        hidden=True,  # until Epimetheus, whose endpoint it is for, is built
         help="answers that cannot be logged: required (refuse them), best-effort or off",
     ),
 ]
@@ -67,7 +66,6 @@ Keep = Annotated[
         envvar="PANTHEON_PREDICTIONS_KEEP",
         parser=settings.predictions_keep,
         metavar="TEXT",
-        hidden=True,
         help="for how long predictions are kept, such as 90d; or forever",
     ),
 ]
@@ -78,7 +76,6 @@ Monitor = Annotated[
         envvar="PANTHEON_MONITOR",
         parser=settings.monitor,
         metavar="TEXT",
-        hidden=True,
         help="when Airflow runs the monitor: hourly, daily, a cron schedule; or off",
     ),
 ]
@@ -89,7 +86,6 @@ MonitorReport = Annotated[
         envvar="PANTHEON_MONITOR_REPORT",
         parser=settings.monitor_report,
         metavar="TEXT",
-        hidden=True,
         help="evidently: the monitor also makes Evidently's HTML report; or none",
     ),
 ]
@@ -100,7 +96,6 @@ Retrain = Annotated[
         envvar="PANTHEON_RETRAIN",
         parser=settings.retrain,
         metavar="TEXT",
-        hidden=True,
         help="the shortest time between two retrainings that the monitor starts, such as 24h; or off",
     ),
 ]

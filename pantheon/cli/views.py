@@ -54,10 +54,9 @@ def show_status(found: dict[str, Any]) -> None:
         terminal.out.print(f"page      {plain(found['page'])}")
     addresses = {s["name"]: s["address"] for s in found["services"]}
     for name, login in found["logins"].items():
-        file = terminal.relative(Path(login["file"]))
-        terminal.out.print(
-            f"{plain(login['title']):<10}{plain(addresses[name])}  ({plain(login['who'])}: cat {plain(file)})"
-        )
+        where = f": cat {terminal.relative(Path(login['file']))}" if login["file"] else ""
+        who = f"  ({login['who']}{where})" if login["who"] else ""
+        terminal.out.print(f"{plain(login['title']):<10}{plain(addresses[name] + who)}")
     if terminal.out.is_terminal:  # not into a log
         from pantheon.deployment import logins
 

@@ -28,7 +28,12 @@ def headers(deployment: Deployment, service: str = "button") -> dict[str, str]:
         return {}
     secrets = deployment.state / "secrets"
     for component in components:
-        if (login := component.login) and login.service == service and (word := read(secrets / login.secret)):
+        if (
+            (login := component.login)
+            and login.service == service
+            and login.secret
+            and (word := read(secrets / login.secret))
+        ):
             return {"Authorization": f"Bearer {tokens.sign(word, 'command', tokens.COMMAND_SECONDS)}"}
     return {}
 

@@ -34,7 +34,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine, patience: float =
         each.login.service: {
             "title": each.login.title,
             "who": each.login.who,
-            "file": str(deployment.state / "secrets" / each.login.secret),
+            "file": str(deployment.state / "secrets" / each.login.secret) if each.login.secret else "",
             "link": each.login.link,
         }
         for each in deployment.components(tier)

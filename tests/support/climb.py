@@ -94,6 +94,7 @@ class Rung:
     runs: dict[str, Answer] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)  # when → what `ask --json` printed
     served: dict[str, str] = field(default_factory=dict)  # when → the version that is the champion of robots
+    judged: str = ""  # the request whose answer somebody called right
     played: str = ""  # the run that was begun in Airflow
 
 
@@ -154,6 +155,22 @@ def grow(made: Pantheon, tier: str) -> str:
 def ask(made: Pantheon, rung: Rung, when: str) -> None:
     rung.asked[when] = made("ask", "--json").json
     rung.served[when] = open_store(made.state, host=True).resolve("robots").version
+
+
+def judge(made: Pantheon) -> str:
+    """Ask the endpoint as an application does, and say that its answer was right; the id of the request."""
+    word = (made.state / "secrets" / "endpoint_keys" / "frontend").read_text().strip()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {word}"}
+
+    def post(path: str, body: dict[str, Any]) -> Any:
+        url = f"http://127.0.0.1:{8085 + made.offset}{path}"
+        return urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers), timeout=20)
+
+    with post("/predict", {"payload": [ROBOT]}) as answer:
+        request = str(answer.headers["x-request-id"])
+    with post("/feedback", {"id": request, "row": 0, "correct": True}) as answer:
+        assert answer.status < 300
+    return request
 
 
 def play(made: Pantheon, data: str) -> str:

@@ -22,7 +22,7 @@ LAST = BUILT[-1]
 AIRFLOW = {"postgres", "airflow", "airflow-scheduler", "airflow-dag-processor"}
 
 
-EVERY = AIRFLOW | {"button", "dataflow", "jupyter", "s3"}
+EVERY = AIRFLOW | {"button", "dataflow", "jupyter", "s3", "endpoint", "predictions", "frontend", "monitor"}
 
 
 DONE = {"airflow-migrate", "s3-buckets"}

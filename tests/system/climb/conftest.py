@@ -14,6 +14,7 @@ from tests.support.climb import (
     ask,
     checksums,
     grow,
+    judge,
     pids,
     play,
     run_all,
@@ -36,6 +37,8 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
                 services = made("status", "--json").json["services"]
                 after = checksums(made.state), (running, pids(made)), (models, versions(made))
                 rung = rungs[tier] = Rung(tier, said, services, before, *after)
+                if any(service["name"] == "endpoint" for service in services):
+                    rung.judged = judge(made)
                 ask(made, rung, "grown")
                 asked = {data: ["--data", data] for data in DATASETS_OF[tier]}
                 if tier == BUILT[0]:

@@ -67,11 +67,17 @@ def test_status_shows_services_addresses_and_logins(last: Pantheon) -> None:
         "jupyter",
         "s3",
         "button",
+        "endpoint",
+        "predictions",
+        "frontend",
+        "monitor",
     ):
         assert re.search(rf"^{service} +✓ healthy .* MB", text, flags=re.M), text
     assert f"http://127.0.0.1:{8081 + last.offset}  (user admin, password: cat " in text
     assert f"http://127.0.0.1:{8888 + last.offset}  (token: cat " in text
     assert f"http://127.0.0.1:{9000 + last.offset}  (keys: cat " in text
+    for port in (8000, 8085):
+        assert f"http://127.0.0.1:{port + last.offset}" in text
 
 
 def test_logs_show_one_service_or_all(last: Pantheon) -> None:
@@ -114,6 +120,9 @@ S3_REFUSALS = {403, 501}  # S3 has no bearer tokens
         (8888, "/scheduler/jobs", HTTP_REFUSALS),
         (8070, "/runs/20260101-000000-abcd", HTTP_REFUSALS),
         (9000, "/pantheon/models/robots/aliases/champion.json", S3_REFUSALS),
+        (8085, "/v1/models", HTTP_REFUSALS),
+        (8085, "/metrics", HTTP_REFUSALS),
+        (8086, "/predictions", HTTP_REFUSALS),
     ],
 )
 @pytest.mark.parametrize(
@@ -224,7 +233,16 @@ class TestAFailedTask:
         last, run = climb.pantheon, re.search(r"run --resume ([0-9a-f-]+)", failed["answer"].message)
         assert run
         last("up", LAST, "--without", "airflow")
-        assert set(pids(last)) == {"button", "dataflow", "jupyter", "s3"}
+        assert set(pids(last)) == {
+            "button",
+            "dataflow",
+            "jupyter",
+            "s3",
+            "endpoint",
+            "predictions",
+            "frontend",
+            "monitor",
+        }
         outcome = last("run", "--resume", run[1], "--json", check=False, timeout=300).json
         assert outcome["run"] == run[1]
         mine, first = (r / "metrics.json" for r in (last.state / "runs" / run[1], climb.run("persephone", "churn")))
@@ -234,7 +252,7 @@ class TestAFailedTask:
 
 def test_the_optional_components_are_listed(last: Pantheon) -> None:
     refused = last("up", LAST, "--without", "kafka", check=False)
-    assert "airflow, jupyter, s3, dvc" in refused.message
+    assert "airflow, jupyter, s3, dvc, endpoint, frontend, monitoring" in refused.message
 
 
 def test_going_back_stops_extra_services_and_keeps_their_data(last: Pantheon) -> None:
@@ -242,7 +260,8 @@ def test_going_back_stops_extra_services_and_keeps_their_data(last: Pantheon) ->
     database = set((last.state / "volumes" / "metadata").rglob("PG_VERSION"))
     said = last("up", "daedalus").err
     assert f"going back in place: {LAST} → daedalus" in said
-    assert re.search(r"stops .*jupyter.*s3", said)
+    (stops,) = [line for line in said.splitlines() if line.startswith("  stops")]
+    assert all(name in stops for name in ("jupyter", "s3", "endpoint", "frontend", "monitor"))
     assert set(pids(last)) == {"button"}
     assert pids(last)["button"] == button
     assert before.items() <= checksums(last.state).items()

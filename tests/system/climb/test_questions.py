@@ -26,7 +26,7 @@ ORDER = [tier.name for tier in all_tiers()]
 
 
 WHEN = ["grown", "run", "rolled back"]
-SERVING, SERVED_AT, RESTORE = list(FIRST)[1:4]
+SERVING, SERVED_AT, RESTORE, REQUEST, SAID = list(FIRST)[1:6]
 
 
 def said(climb: Climb, tier: str, when: str) -> dict[str, dict[str, Any]]:
@@ -93,3 +93,10 @@ def test_the_inputs_of_a_model_made_before_odysseus_cannot_be_restored(climb: Cl
     found = said(climb, "odysseus", when)[RESTORE]
     assert found["facts"]["can"] is False
     assert "before this deployment had DVC" in found["answer"]
+
+
+@pytest.mark.parametrize("tier", since("epimetheus"))
+def test_a_request_and_what_was_said_about_it_are_in_the_log(climb: Climb, tier: str) -> None:
+    answers = said(climb, tier, "grown")
+    assert answers[REQUEST]["facts"]["id"]
+    assert answers[SAID]["facts"]["id"] == climb.rungs[tier].judged

@@ -30,9 +30,10 @@ def test_tiers_use_different_runners(climb: Climb) -> None:
     assert (runners["persephone"], runners["daedalus"]) == ("script", "graph")
     ran = {tier: {p.stem for p in (climb.run(tier, "robots") / "notebooks").glob("*.ipynb")} for tier in BUILT[3:]}
     assert "train" in ran["zeus"]
-    assert ran["zeus"] | {"quick_preprocessing"} == ran["nemesis"] == ran["odysseus"]
+    for tier in BUILT[BUILT.index("nemesis") :]:
+        assert ran["zeus"] | {"quick_preprocessing"} == ran[tier]
     recorded = [tier for tier in BUILT if (climb.run(tier, "robots") / "version_control.json").exists()]
-    assert recorded == ["odysseus"]
+    assert recorded == BUILT[BUILT.index("odysseus") :]
     assert not (climb.run("prometheus", "robots") / "notebooks").exists()
 
 

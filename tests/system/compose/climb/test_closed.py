@@ -71,7 +71,7 @@ def test_no_service_listens_on_other_interfaces(last: Composed, docker: Api) -> 
         if pid := each["State"]["Pid"]:
             mine, its = (Path(f"/proc/{who}/ns/net").readlink() for who in ("self", pid))
             assert mine != its, "a container's own sockets are not this machine's"
-    assert published == {port + last.offset: "127.0.0.1" for port in (8080, 8081, 8888, 9000)}
+    assert published == {port + last.offset: "127.0.0.1" for port in (8080, 8081, 8888, 9000, 8085, 8000)}
     beyond = [
         connection.laddr
         for connection in psutil.net_connections("tcp")
@@ -90,7 +90,7 @@ def test_only_published_ports_are_reachable_and_services_have_no_outbound_access
     for service in ("airflow-scheduler", "postgres", "dataflow"):
         (network,) = json.loads(docker_command("inspect", f"{last.name}-{service}-1"))[0]["NetworkSettings"]["Networks"]
         assert network == f"{last.name}_inside"
-    for port in (5433, 8070, 9010, 9015):
+    for port in (5433, 8070, 8072, 8086, 9010, 9015):
         with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port + last.offset), 2):
             pass
 

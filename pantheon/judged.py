@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pantheon.errors import PantheonError
+from pantheon.errors import PantheonError, describe
 from pantheon.predictions.place import open_place, spool_of
 from pantheon.predictions.read import predictions
 from pantheon.routing import operations, policy, rewards
@@ -86,6 +86,9 @@ def main(state: Path) -> int:
     done: dict[str, Any]
     try:
         done, status = {"changed": learn(state, open_store(state))}, 0
+    except OSError as error:
+        failed = describe(error)
+        done, status = {"cause": failed.cause, "cure": failed.cure}, failed.status
     except PantheonError as error:
         done, status = {"cause": error.cause, "cure": error.cure}, error.status
     print(json.dumps(done))

@@ -22,6 +22,7 @@ from pantheon.predictions.ship import ship, storing
 EVERY_SECONDS = 1.0  # between looks at the spool
 FORGET_SECONDS = 10.0
 COMPACT_SECONDS = 300.0
+FIRST_LEARN_SECONDS = 10.0  # after the start, when other services start too
 LEARN_SECONDS = 60.0  # the log is only read if a routing policy has a bandit
 RETAIN_SECONDS = 3600.0
 LONGEST_PAUSE = 10.0  # seconds, while the place does not answer
@@ -58,6 +59,7 @@ class Service:
             if not self._alone(held):
                 return
             pause = EVERY_SECONDS
+            self._done["learn"] = time.monotonic() - LEARN_SECONDS + FIRST_LEARN_SECONDS
             while not self.stop.wait(pause):
                 pause = EVERY_SECONDS if self.look() else min(pause * 2, LONGEST_PAUSE)
             self._learner.end()

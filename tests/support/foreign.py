@@ -55,6 +55,15 @@ def convert(path: Path, folder: Path, signature: Path | None = None, **environme
     return parts.found
 
 
+def of_xgboost(file: Path) -> Path:
+    """Train a model of XGBoost in its environment and save it: two inputs, and class 1 where the first is above 20."""
+    environments.make(["boosting"])
+    code = "import sys, numpy, xgboost; X = numpy.arange(40.0).reshape(-1, 2); "
+    code += "xgboost.XGBClassifier(n_estimators=3).fit(X, X[:, 0] > 20).save_model(sys.argv[1])"
+    subprocess.run([environments.folder_of("boosting") / "bin" / "python", "-c", code, file], check=True)
+    return file
+
+
 def published(folder: Path, file: str, signature: dict[str, Any] | None = None) -> tuple[str, Predictor]:
     """Publish what ``folder`` has; return what was checked, and the button's predictor of it."""
     if signature:

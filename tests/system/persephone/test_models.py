@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,6 @@ from moto.server import ThreadedMotoServer
 from sklearn.linear_model import LogisticRegression
 
 from pantheon.deployment import model_files, questions
-from pantheon.engines.local import environments
 from pantheon.errors import PantheonError
 from pantheon.files import scratch
 from pantheon.state import set_served
@@ -29,6 +27,7 @@ from tests.support.bundles import ROBOTS, bundle, model, signature
 from tests.support.button import Deployment
 from tests.support.button_in_s3 import client_of, into_s3
 from tests.support.command_line import Pantheon, assert_nothing_left, make_pantheon
+from tests.support.foreign import of_xgboost
 from tests.support.waiting import until
 
 
@@ -225,12 +224,7 @@ def test_publish_a_pickle_after_a_warning(deployed: Deployed, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # it may make the environment
 def test_publish_a_model_of_xgboost(deployed: Deployed, tmp_path: Path) -> None:
-    environments.make(["boosting"])
-    train = (
-        "from numpy import arange; import sys, xgboost; X = arange(40.0).reshape(-1, 2); m = xgboost.XGBClassifier()"
-    )
-    file, python = tmp_path / "theirs.json", environments.folder_of("boosting") / "bin" / "python"
-    subprocess.run([python, "-c", f"{train}; m.fit(X, X[:, 0] > 20).save_model(sys.argv[1])", file], check=True)
+    file = of_xgboost(tmp_path / "theirs.json")
     said = deployed("publish", str(file), "--model", "trees", "--json", timeout=500).json
     assert said["checked"].endswith("ONNX and XGBoost agree")
     served = Predictor(deployed.store.get("trees", "1"), "trees", "1")

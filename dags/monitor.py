@@ -47,7 +47,7 @@ def monitor() -> None:
         report = found["reports"][model]
         for alert in report["alerts"]:
             log.warning("%s: %s Look at: %s", alert["level"], alert["text"], alert["look"])
-        log.info("%s: %s requests, %s alerts", model, report["requests"], len(report["alerts"]))
+        log.info("%s: requests: %s, alerts: %s", model, report["requests"], len(report["alerts"]))
         return {"model": model, "due": found["due"].get(model, "")}
 
     @task(trigger_rule="all_done")

@@ -151,8 +151,8 @@ def begin(
             return Started(False, f"{few}{_said(data)}")
         for each in reversed(mine):
             if each.sha256 == data.sha256 and each.begun:
-                became = f"was {each.decision}" if each.decision else "has used it"
-                return Started(False, f"there is no new feedback: the run {each.run} {became}.")
+                became = f"was {each.decision}." if each.decision else f"has not ended; `run --resume {each.run}`"
+                return Started(False, f"there is no new feedback: the run {each.run} {became}")
         run = f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         made = Retraining(run, model, data.dataset, at.isoformat(timespec="seconds"), why, data.sha256, data.rows)
         _write(folder, [*known, made])

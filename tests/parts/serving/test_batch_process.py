@@ -1,5 +1,6 @@
 """``python -m serving.batch``: a file goes in, two files come out, and an interrupted task leaves nothing."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,18 +9,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pytest
+
 from tests.support import ROOT
 from tests.support.bundles import bundle
 from tests.support.button import Deployment
 from tests.support.waiting import until
 
 
-def start(deployment: Deployment, file: Path, *more: str) -> "subprocess.Popen[bytes]":
+def start(deployment: Deployment, file: Path, *more: str, output: Path | None = None) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "serving.batch", "--model", "robots", "--file", file.name, "--called", str(file)]
     command += ["--size", str(file.stat().st_size), "--form", "csv", *more]
     environment = os.environ | {"STATE_DIR": str(deployment.folder), "PYTHONPATH": str(ROOT)}
-    with file.open("rb") as given:
-        return subprocess.Popen(command, env=environment, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with file.open("rb") as given, contextlib.ExitStack() as opened:
+        out = opened.enter_context(output.open("wb")) if output else subprocess.PIPE
+        return subprocess.Popen(command, env=environment, stdin=given, stdout=out, stderr=subprocess.PIPE)
 
 
 def events(errors: bytes) -> dict[str, dict[str, Any]]:
@@ -52,6 +57,24 @@ def test_a_file_that_changes_and_a_version_that_is_not_there(deployment: Deploym
         assert message in events(errors)["error"]["cause"]
         assert output == b""
         assert task.returncode > 0
+
+
+@pytest.mark.slow
+def test_a_million_rows_need_little_memory(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    count = 1_000_000
+    rows = pl.int_range(count, eager=True)
+    battery = pl.Series(["low", "medium", "high", "flat"])
+    table = pl.DataFrame({"robot-age": rows % 6000 / 100, "battery": battery[rows % 4], "owner": rows})
+    table.with_columns(pl.format("owner {}", "owner").alias("name")).write_csv(tmp_path / "robots.csv")
+    task = start(deployment, tmp_path / "robots.csv", output=tmp_path / "output")
+    assert task.stderr
+    done = events(task.stderr.read())["predicted"]
+    _, status, used = os.wait4(task.pid, 0)
+    task.returncode = os.waitstatus_to_exitcode(status)
+    assert (task.returncode, done["predicted"], done["refused"]) == (0, count * 3 // 4, count // 4)
+    assert (tmp_path / "output").stat().st_size == done["bytes"] + done["refused_bytes"]
+    assert used.ru_maxrss < 700_000, f"{used.ru_maxrss:,} kB; it was 230,000"
 
 
 def test_an_interrupted_task_leaves_nothing(deployment: Deployment, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ from pantheon.predictions.read import predictions
 from pantheon.routing.rewards import is_right
 
 MOST: Final = 500
+DAYS: Final = (1, 7, 30)  # that are looked at for the newest predictions, before all
+SAID_SINCE: Final = "30d"
 LONG, LONG_IN_LIST = 50_000, 2_000  # characters of a text of one prediction, and of one in a list
 GRACE_SECONDS = 5  # after the time for a question, until this process ends itself
 RETRY_SECONDS = 1.0  # for an S3 that does not answer; short, because a person waits
@@ -46,6 +48,9 @@ def listed(
 ) -> dict[str, Any]:
     """Return the newest predictions, newest first: ``{"where", "rows": [{column: value}]}``.
 
+    The log may have many days, and S3 must send the files of each that is looked at: without ``since``, the newest day
+    is looked at first, then more, until there are ``most``.
+
     Args:
         since, until: see ``operations.moment``.
 
@@ -53,8 +58,15 @@ def listed(
         PantheonError: a time is not one, or the log cannot be read.
     """
     place = _place(state)
-    wanted: dict[str, Any] = {"since": _moment(since), "until": _moment(until), "most": min(most, MOST)}
-    found = predictions(place, spool_of(state), model=model, version=version, key=key, **wanted)
+    begin, end, most = _moment(since), _moment(until), min(most, MOST)
+    wanted: dict[str, Any] = {"model": model, "version": version, "key": key, "until": end, "most": most}
+    latest = end or datetime.now(UTC)
+    for days in DAYS if begin is None else ():
+        found = predictions(place, spool_of(state), since=latest - timedelta(days=days), **wanted)
+        if found.height >= most:
+            break
+    else:
+        found = predictions(place, spool_of(state), since=begin, **wanted)
     return {"where": place.where, "rows": _values(found.reverse(), LONG_IN_LIST)}
 
 
@@ -68,18 +80,16 @@ def shown(state: Path, id: str) -> dict[str, Any]:
 def feedback(state: Path, model: str = "", since: str = "", until: str = "", most: int = 50) -> dict[str, Any]:
     """Return the newest predictions about which somebody said something, newest first, and who was called right.
 
+    Args:
+        since: of the predictions; empty: ``SAID_SINCE``.
+
     Returns:
-        ``{"where", "rows": [{column: value}], "versions": [{"version", "right", "wrong", "other"}]}``; ``other`` counts
-        comments only.
+        ``{"where", "since", "rows": [{column: value}], "versions": [{"version", "right", "wrong", "other"}]}``, where
+        ``other`` counts comments only.
     """
-    place, spool = _place(state), spool_of(state)
-    wanted: dict[str, Any] = {
-        "model": model,
-        "since": _moment(since),
-        "until": _moment(until),
-        "said": True,
-        "shadow": False,
-    }
+    place, spool, since = _place(state), spool_of(state), since or SAID_SINCE
+    wanted: dict[str, Any] = {"model": model, "since": _moment(since), "until": _moment(until)}
+    wanted |= {"said": True, "shadow": False}
     rows = predictions(place, spool, most=min(most, MOST), **wanted)
     counted: dict[str, list[int]] = {}
     for version, prediction, correct, value in predictions(place, spool, columns=_JUDGED, **wanted).iter_rows():
@@ -89,7 +99,7 @@ def feedback(state: Path, model: str = "", since: str = "", until: str = "", mos
         {"version": version, "right": right, "wrong": wrong, "other": other}
         for version, (right, wrong, other) in sorted(counted.items(), key=lambda each: (len(each[0]), each[0]))
     ]
-    return {"where": place.where, "rows": _values(rows.reverse(), LONG_IN_LIST), "versions": versions}
+    return {"where": place.where, "since": since, "rows": _values(rows.reverse(), LONG_IN_LIST), "versions": versions}
 
 
 def routing(state: Path, model: str, since: str = "", judged_since: str = "") -> dict[str, Any]:

@@ -183,14 +183,14 @@ class FeedbackPage(_Shown):
         around = self._around
         around.need()
         wanted = {"model": model.strip(), "since": since.strip(), "most": most}
-        values: dict[str, Any] = {"rows": [], "versions": [], "where": ""}
+        values: dict[str, Any] = {"rows": [], "versions": []}
         try:
             found = around.log.feedback(**wanted)
             values = {
                 "rows": [logged.row(each) for each in found["rows"]],
                 "versions": [logged.judged(each) for each in found["versions"]],
-                "where": around.state.place(found["where"]),
             }
+            wanted["since"] = found["since"]
         except LogError as error:
             values |= self._failed(error)
         return around.show("feedback", "Feedback", wanted=wanted, models=around.models(), **values)

@@ -98,7 +98,8 @@ class Requests:
         counted = found.get("versions") or []
         right, wrong = (sum(version[name] for version in counted) for name in ("right", "wrong"))
         if right + wrong:
-            text = f"Users called {right:,} answers right and {wrong:,} wrong. The newest: {text[0].lower()}{text[1:]}"
+            counts = f"Of the last 30 days' answers, users called {right:,} right and {wrong:,} wrong."
+            text = f"{counts} The newest: {text[0].lower()}{text[1:]}"
             facts |= {"right": right, "wrong": wrong}
         return Answer(ANSWERED, text, source, facts)
 

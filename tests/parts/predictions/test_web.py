@@ -73,6 +73,16 @@ def test_the_newest_predictions_come_first(log: tuple[Client, list[str], Path]) 
     assert found["rows"][0]["input"] == ROW and found["rows"][0]["prediction"] == 0
 
 
+def test_older_predictions_are_found_too(log: tuple[Client, list[str], Path]) -> None:
+    client, _, state = log
+    old = time.time_ns() // 1000 - 90 * 86_400_000_000
+    id = f"{old // 1000 >> 16:08x}-{old // 1000 & 0xFFFF:04x}-7000-8000-000000000000"
+    segment(state / "volumes" / "spool", [(answered(model="older", at=old, id=id), ROW, 0)])
+    [row] = client.get("/predictions?model=older").json["rows"]
+    assert row["id"] == id
+    assert client.get("/predictions?model=older&since=30d").json["rows"] == []
+
+
 def test_predictions_are_filtered(log: tuple[Client, list[str], Path]) -> None:
     client, _, _ = log
     assert {row["version"] for row in client.get("/predictions?version=2&most=500").json["rows"]} == {"2"}
@@ -93,6 +103,7 @@ def test_feedback_is_counted_by_version(log: tuple[Client, list[str], Path]) -> 
     client, ids, _ = log
     found = client.get("/feedback?model=robots").json
     assert [row["id"] for row in found["rows"]] == ids[57::-3]
+    assert found["since"] == "30d"
     assert found["versions"] == [
         {"version": "1", "right": 0, "wrong": 10, "other": 0},
         {"version": "2", "right": 10, "wrong": 0, "other": 0},

@@ -15,6 +15,7 @@ import pytest
 from tests.support import ROOT
 from tests.support.bundles import bundle
 from tests.support.button import Deployment
+from tests.support.disks import small_disk
 from tests.support.waiting import until
 
 
@@ -57,6 +58,20 @@ def test_a_file_that_changes_and_a_version_that_is_not_there(deployment: Deploym
         assert message in events(errors)["error"]["cause"]
         assert output == b""
         assert task.returncode > 0
+
+
+@pytest.mark.parametrize("full", ["output", "data"])
+def test_a_full_disk_is_reported(deployment: Deployment, tmp_path: Path, full: str) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    file = tmp_path / "robots.csv"
+    file.write_text("robot-age,rust-level\n" + "".join(f"{n % 60},{n % 10}\n" for n in range(100_000)))
+    (tmp_path / "output").mkdir()
+    with small_disk(tmp_path / "output" if full == "output" else deployment.folder / "data", "200k"):
+        task = start(deployment, file, output=tmp_path / "output" / "out.csv")
+        _, errors = task.communicate(timeout=60)
+        assert "the disk is full" in events(errors)["error"]["cause"], errors
+        assert task.returncode > 0
+        assert list((deployment.folder / "data").iterdir()) == []
 
 
 @pytest.mark.slow

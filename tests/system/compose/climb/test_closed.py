@@ -19,7 +19,7 @@ from tests.support.ports import PORTS
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 SEES = {  # service → what of secrets/ it can read
-    "button": {"button/credentials", "button/password"},
+    "button": {"button/credentials", "button/password", "button/endpoint_key"},
     "postgres": {"postgres_password"},
     "airflow": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_passwords.json"},
     "airflow-scheduler": {
@@ -30,6 +30,13 @@ SEES = {  # service → what of secrets/ it can read
     "dataflow": {"dataflow_token", "s3/credentials"},
     "jupyter": {"jupyter_token", "s3/credentials"},
     "s3": {"s3_identities.json", "security.toml", "s3_grpc.pem"},
+    "endpoint": {
+        "endpoint/credentials",
+        *(f"endpoint_keys/{name}" for name in ("button", "frontend", "import", "metrics")),
+    },
+    "predictions": {"predictions_key", "s3/credentials"},
+    "frontend": {"frontend/key", "frontend/secret"},
+    "monitor": {"monitor_token", "alerts/settings.json", "s3/credentials"},
 }
 ASK = """
 import sys, urllib.error, urllib.request
@@ -118,9 +125,11 @@ def test_airflow_jupyter_and_the_dataflow_reject_requests_without_credentials(la
 def words_of(made: Composed) -> dict[str, str]:
     """Every generated word, by its file; what is no single word is another form of them, or SeaweedFS's own."""
     other = {"pgpass", "airflow_passwords.json", "s3_identities.json", "security.toml", "s3_grpc.pem"}
-    files = [path for path in (made.state / "secrets").iterdir() if path.is_file() and path.name not in other]
-    files.append(made.state / "secrets" / "button" / "password")
-    return {path.name: path.read_text().strip() for path in files if not path.name.endswith("_access_key")}
+    other |= {"credentials", "settings.json"}
+    secrets = made.state / "secrets"
+    files = [path for path in secrets.rglob("*") if path.is_file() and path.name not in other]
+    words = {str(path.relative_to(secrets)): path.read_text().strip() for path in files}
+    return {name: word for name, word in words.items() if not name.endswith("_access_key")}
 
 
 def environments(pids: list[int]) -> str:
@@ -152,7 +161,7 @@ def test_no_secret_is_visible_to_other_users(climb: Climb, last: Composed, docke
         "state": "".join(path.read_text() for path in (last.state / "state").glob("*.json")),
     }
     words = words_of(last)
-    assert len(words) == 11 and all(len(word) >= 40 for word in words.values())
+    assert len(words) == 20 and all(len(word) >= 40 for word in words.values())
     assert all(seen.values())
     assert [(place, name) for place, text in seen.items() for name, word in words.items() if word in text] == []
 
@@ -160,15 +169,16 @@ def test_no_secret_is_visible_to_other_users(climb: Climb, last: Composed, docke
 def test_a_service_reads_only_the_secrets_that_it_needs(last: Composed, docker: Api) -> None:
     words = words_of(last)
     owner = (last.state / "models").stat().st_uid
-    for path in (path for path in (last.state / "secrets").rglob("*") if path.is_file()):
-        assert path.stat().st_mode & 0o777 == 0o600, path.name
-        assert path.stat().st_uid == owner or path.name not in set().union(*SEES.values()), path.name
+    secrets, seen = last.state / "secrets", set().union(*SEES.values())
+    for path in (path for path in secrets.rglob("*") if path.is_file()):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+        assert path.stat().st_uid == owner or str(path.relative_to(secrets)) not in seen, path
     look = "cd /run/secrets; find . -type f -readable -printf '%P\\n'"
     forms = {
         "pgpass": "postgres_password",
         "airflow_passwords.json": "airflow_password",
         "button/credentials": "button_secret_key",
-        "button/password": "password",
+        "endpoint/credentials": "endpoint_secret_key",
         "s3/credentials": "s3_secret_key",
     }
     for service, wanted in SEES.items():

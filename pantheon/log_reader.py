@@ -122,7 +122,12 @@ def routing(state: Path, model: str, since: str = "", judged_since: str = "") ->
 
 
 def monitoring(state: Path, model: str) -> dict[str, Any]:
-    """Return the monitor's newest report: ``{"report": its JSON value or None, "reports": how many there are}``."""
+    """Return the monitor's newest report.
+
+    Returns:
+        ``{"report": its JSON value or None, "reports": how many there are, "evidently": whether Evidently's is beside
+        it}``.
+    """
     place = _place(state)
     keys = report_keys(place, model)
     content = place.read(keys[-1]) if keys else None
@@ -131,7 +136,17 @@ def monitoring(state: Path, model: str) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         cause = f"{place.where}/{keys[-1]} is damaged: {error}."
         raise PantheonError(cause, "The next report replaces it.", 1) from None
-    return {"report": report, "reports": len(keys)}
+    html = f"{keys[-1].removesuffix('.json')}.html" if keys else ""
+    beside = any(each.key == html for each in place.list(f"_monitoring/{model}/")) if keys else False
+    return {"report": report, "reports": len(keys), "evidently": beside}
+
+
+def evidently(state: Path, model: str) -> dict[str, Any]:
+    """Return Evidently's report beside the monitor's newest: ``{"html": its text, or None}``."""
+    place = _place(state)
+    keys = report_keys(place, model)
+    content = place.read(f"{keys[-1].removesuffix('.json')}.html") if keys else None
+    return {"html": content.decode(errors="replace") if content else None}
 
 
 QUESTIONS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
@@ -140,6 +155,7 @@ QUESTIONS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "feedback": feedback,
     "routing": routing,
     "monitoring": monitoring,
+    "evidently": evidently,
 }
 
 

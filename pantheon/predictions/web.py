@@ -1,9 +1,9 @@
 """What the page asks about the log, over HTTP: JSON, for who has the page's key.
 
 ``GET /predictions`` (``model``, ``version``, ``key``, ``since``, ``until``, ``most``), ``/predictions/ID``,
-``/feedback`` (``model``, ``since``, ``until``, ``most``), ``/routing`` (``model``, ``since``, ``judged_since``) and
-``/monitoring`` (``model``) answer as ``pantheon.log_reader``. ``GET /healthz`` needs no key. An error is
-``{"error": "…"}``: 400 for a wrong question, 401, 404, 405, 503 if the log cannot be read in time.
+``/feedback`` (``model``, ``since``, ``until``, ``most``), ``/routing`` (``model``, ``since``, ``judged_since``),
+``/monitoring`` and ``/evidently`` (``model``) answer as ``pantheon.log_reader``. ``GET /healthz`` needs no key. An
+error is ``{"error": "…"}``: 400 for a wrong question, 401, 404, 405, 503 if the log cannot be read in time.
 """
 
 import hmac
@@ -31,6 +31,7 @@ QUESTIONS: Final = {
     "/feedback": ("feedback", {"model", "since", "until", "most"}, False),
     "/routing": ("routing", {"model", "since", "judged_since"}, True),
     "/monitoring": ("monitoring", {"model"}, True),
+    "/evidently": ("evidently", {"model"}, True),
 }
 """The path of a question → its name, its parameters, and whether it needs a model."""
 

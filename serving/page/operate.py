@@ -26,6 +26,10 @@ from serving.remote.log import Log, LogError
 from serving.state import State
 
 NO_LOG = "This deployment has no prediction log. The first tier that has one is epimetheus, which adds an endpoint."
+REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:; frame-ancestors 'none'"
+)
 ROWS = 50  # of a list, unless the address says otherwise
 
 
@@ -230,15 +234,30 @@ class MonitoringPage(_Shown):
         around = self._around
         around.need()
         name = around.model(model)
-        values: dict[str, Any] = {"m": None, "reports": 0}
+        values: dict[str, Any] = {"m": None, "reports": 0, "evidently": False}
         try:
             found = around.log.monitoring(name)
-            values = {"m": report(found["report"]), "reports": found["reports"]}
+            values = {"m": report(found["report"]), "reports": found["reports"], "evidently": found["evidently"]}
         except LogError as error:
             values |= self._failed(error)
         except ValueError as error:
             values["problem"] = f"The report cannot be read: {error}."
         return around.show("monitoring", "Monitoring", model=name, models=around.models(), **values)
+
+    @route("GET", "HEAD")
+    def evidently(self, model: str = "") -> bytes:
+        """Return Evidently's report as it is: a page with scripts, which can reach neither this page nor any server."""
+        around = self._around
+        around.need()
+        try:
+            found = around.log.evidently(around.model(model))["html"]
+        except LogError as error:
+            raise cherrypy.HTTPError(error.status, str(error)) from None
+        if found is None:
+            raise cherrypy.HTTPError(404, "There is no report of Evidently beside the newest one of the monitor.")
+        cherrypy.response.headers["Content-Security-Policy"] = REPORT_POLICY
+        cherrypy.response.headers["Cache-Control"] = "no-store"
+        return str(found).encode()
 
 
 class KeysPage(_Shown):

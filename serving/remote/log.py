@@ -53,6 +53,9 @@ class Log:
     def monitoring(self, model: str) -> dict[str, Any]:
         return self._ask("/monitoring", {"model": model})
 
+    def evidently(self, model: str) -> dict[str, Any]:
+        return self._ask("/evidently", {"model": model})
+
     def _ask(self, path: str, wanted: dict[str, str]) -> dict[str, Any]:
         """Return the answer; raises LogError."""
         if self._failure and monotonic() < self._failure[0]:

@@ -119,12 +119,17 @@ def test_routing_counts_requests_and_judgements(log: tuple[Client, list[str], Pa
 
 def test_the_newest_report_of_the_monitor_is_shown(log: tuple[Client, list[str], Path]) -> None:
     client, _, state = log
-    assert client.get("/monitoring?model=robots").json == {"report": None, "reports": 0}
+    assert client.get("/monitoring?model=robots").json == {"report": None, "reports": 0, "evidently": False}
+    assert client.get("/evidently?model=robots").json == {"html": None}
     place = FolderPlace(state / "predictions")
     for hour in ("01", "02"):
         place.put_new(f"_monitoring/robots/2026-03-01T{hour}0000Z.json", b'{"hour": "%s"}' % hour.encode())
     place.put_new("_monitoring/robots/references/1.json", b"{}")  # not a report
-    assert client.get("/monitoring?model=robots").json == {"report": {"hour": "02"}, "reports": 2}
+    newest = {"report": {"hour": "02"}, "reports": 2, "evidently": False}
+    assert client.get("/monitoring?model=robots").json == newest
+    place.put_new("_monitoring/robots/2026-03-01T020000Z.html", b"<p>drift</p>")
+    assert client.get("/monitoring?model=robots").json == newest | {"evidently": True}
+    assert client.get("/evidently?model=robots").json == {"html": "<p>drift</p>"}
 
 
 def test_answers_are_bounded(log: tuple[Client, list[str], Path]) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from pantheon import keys
-from pantheon.monitoring.report import keep
+from pantheon.monitoring.report import keep, key_of
 from pantheon.predictions.ids import new_id
 from pantheon.predictions.place import open_place
 from pantheon.routing import operations
@@ -260,6 +260,14 @@ def test_monitoring_shows_the_newest_report_with_alerts_first(services: Operated
     parts = ("look now", ">ticket<", 'id="volume"', ">rust-level", 'id="performance"', 'id="fairness"', 'id="notes"')
     places = [page.index(part) for part in parts]
     assert places == sorted(places)
+    assert "Evidently" not in page and services.client.get("/monitoring/evidently").status == 404
+    key = key_of(report()).replace(".json", ".html")
+    open_place(services.deployment.folder).put_new(key, b"<script>parent.location = '/logout'</script>")
+    assert 'href="/monitoring/evidently?model=robots"' in services.client.get("/monitoring").text
+    shown = services.client.get("/monitoring/evidently?model=robots")
+    assert shown.text.startswith("<script>") and shown.headers["content-type"].startswith("text/html")
+    assert shown.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
+    assert Client(services.client.port).get("/monitoring/evidently").status == 401
 
 
 def test_keys_are_listed_and_commands_change_them(services: Operated) -> None:

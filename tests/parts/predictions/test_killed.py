@@ -13,6 +13,7 @@ from pantheon.predictions.read import predictions
 from pantheon.predictions.segments import segments
 from pantheon.predictions.service import Service
 from tests.support.prediction_writer import Writer, chance, start_service
+from tests.support.waiting import until
 
 KILLS = 20
 
@@ -52,7 +53,9 @@ def test_two_services_do_not_store_at_once(state: Path, tmp_path: Path) -> None:
     first, second = start_service(state, spool, log), start_service(state, spool, log)
     writer = Writer(spool, pause=0.001)
     try:
-        time.sleep(2)
+        until(lambda: log.read_text().count("storing what is in") == 2)
+        until(lambda: "Another process stores what is in" in log.read_text())
+        time.sleep(1)  # of storing by one, while the other waits
         first.terminate()
         assert first.wait(timeout=20) == 0
         time.sleep(1)

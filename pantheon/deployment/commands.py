@@ -17,7 +17,18 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
     *("name", "engine", "data", "target", "variant", "without", "schedule", "port_offset", "run", "approval", "row"),
     *("service", "follow", "confirm", "json", "trials", "seed", "note", "file", "ca", "s3_endpoint_url", "s3_bucket"),
     *("at", "version", "alias", "model", "folds", "metric", "ignore", "header", "infer", "dataset"),
-    *("log", "predictions_keep", "monitor", "monitor_report", "retrain", "alert_webhook", "since", "until", "window"),
+    *(
+        "request",
+        "log",
+        "predictions_keep",
+        "monitor",
+        "monitor_report",
+        "retrain",
+        "alert_webhook",
+        "since",
+        "until",
+        "window",
+    ),
 }
 GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},

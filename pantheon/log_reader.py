@@ -155,7 +155,7 @@ QUESTIONS: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "feedback": feedback,
     "routing": routing,
     "monitoring": monitoring,
-    "evidently": evidently,
+    "evidently report": evidently,
 }
 
 

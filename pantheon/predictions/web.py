@@ -31,7 +31,7 @@ QUESTIONS: Final = {
     "/feedback": ("feedback", {"model", "since", "until", "most"}, False),
     "/routing": ("routing", {"model", "since", "judged_since"}, True),
     "/monitoring": ("monitoring", {"model"}, True),
-    "/evidently": ("evidently", {"model"}, True),
+    "/evidently": ("evidently report", {"model"}, True),
 }
 """The path of a question → its name, its parameters, and whether it needs a model."""
 

@@ -12,10 +12,17 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pantheon.predictions.feedback_file import checked
+from pantheon.predictions.place import open_place, spool_of
+from pantheon.predictions.ship import ship
+from serving.model.predictor import Predictor
+from serving.replay import shown
 from tests.support import ROOT
 from tests.support.bundles import bundle
 from tests.support.button import Deployment
+from tests.support.button_in_s3 import into_s3
 from tests.support.disks import small_disk
+from tests.support.predictions import answered, segment
 from tests.support.waiting import until
 
 
@@ -46,6 +53,25 @@ def test_the_files_come_one_after_the_other(deployment: Deployment, tmp_path: Pa
     assert found["model"]["version"] == "1"
     assert "end" in found
     assert list((deployment.folder / "data").iterdir()) == []
+
+
+def test_models_and_the_log_may_be_in_s3(deployment: Deployment, tmp_path: Path, s3: str) -> None:
+    deployment.publish(bundle(tmp_path / "one"))
+    into_s3(deployment, s3)
+    file = tmp_path / "robots.csv"
+    file.write_text("robot-age\n5\n")
+    output, errors = start(deployment, file).communicate(timeout=60)
+    assert events(errors)["predicted"]["predicted"] == 1, errors
+    given = Predictor(tmp_path / "one", "robots", "1").predict([{"robot-age": 5}])
+    assert output.decode().splitlines() == ["robot-age,prediction", f"5,{given.prediction[0]}"]
+    record = answered()
+    segment(spool_of(deployment.folder), [(record, {"robot-age": 5}, given.prediction[0])])
+    ship(open_place(deployment.folder), spool_of(deployment.folder))
+    (row,) = shown(deployment.folder, record.id)["rows"]
+    assert row["replay"]["same"] is True
+    part = pl.DataFrame({"id": [record.id], "value": ["1"]})
+    (said,), refused = checked(open_place(deployment.folder), spool_of(deployment.folder), part, "2026-03-01")
+    assert (said.value, refused) == (1, {})
 
 
 def test_a_file_that_changes_and_a_version_that_is_not_there(deployment: Deployment, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def stored_files(state: Path) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_kills_under_load_lose_and_double_nothing_and_move_no_customer(divided: Deployment, tmp_path: Path) -> None:
     """The service is killed at any time, or as soon as it has written a file; the endpoint before or after it."""
     state, log, answers, said = divided.folder, tmp_path / "log", list[Answered](), list[str]()
@@ -107,6 +108,7 @@ def check(deployment: Deployment, answers: list[Answered], said: list[str]) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_s3_is_away_under_load_and_the_log_is_complete_later(tmp_path: Path) -> None:
     (tmp_path / "weed").mkdir()
     log = tmp_path / "log"

@@ -4,6 +4,7 @@ from typing import Any
 
 from serving.formatting import ago, moment, number, title
 
+NO_BREAK = "\N{NO-BREAK SPACE}"
 COLUMNS, GROUPS, REASONS = 30, 40, 5
 
 
@@ -94,8 +95,9 @@ def share(given: Any) -> str:
     """Return a share with its interval."""
     if given.value is None:
         return ""
-    interval = f" ({_percent(given.low)} to {_percent(given.high)})" if given.low is not None else ""
-    return f"{_percent(given.value)}{interval}"
+    interval = f"({_percent(given.low)} to {_percent(given.high)})" if given.low is not None else ""
+    parts = (part.replace(" ", NO_BREAK) for part in (_percent(given.value), interval) if part)
+    return " ".join(parts)
 
 
 def _percent(value: float | None) -> str:

@@ -58,7 +58,8 @@ def run(function: str, given: list[Any], folder: Path, what: str, file: str, *, 
     allowed = seconds()
     kept = ("PATH", "PYTHONPATH", "LANG", SETTING, memory.SETTING)
     environment = {key: os.environ[key] for key in kept if key in os.environ} if bare else dict(os.environ)
-    environment |= {"HOME": str(folder), "TMPDIR": str(folder)} if bare else {}
+    if bare:  # few threads: containers limit them
+        environment |= {"HOME": str(folder), "TMPDIR": str(folder), "OMP_NUM_THREADS": "2"}
     # Its standard output is ours for errors: our own is for events.
     process = subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True

@@ -19,21 +19,11 @@ from sklearn.pipeline import make_pipeline
 from pantheon.deployment.model_convert import Parts
 from pantheon.deployment.model_files import LARGEST, chosen, kind_of, needs_others
 from pantheon.errors import PantheonError
-from tests.support.foreign import convert, published
+from tests.support.foreign import Spy, convert, published
 
 X = np.random.default_rng(7).normal(size=(100, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(int)
 FITTED = LogisticRegression().fit(X, Y)
-
-
-class Spy:
-    """A pickle that says what the code in it finds."""
-
-    def __init__(self, finds: str) -> None:
-        self.finds = finds
-
-    def __reduce__(self) -> Any:
-        return eval, (f"(_ for _ in ()).throw(RuntimeError(str({self.finds})))",)
 
 
 def found(tmp_path: Path, finds: str) -> str:

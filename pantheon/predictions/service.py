@@ -90,7 +90,7 @@ class Service:
         layout = self._layout
         bring(FolderPlace(self.state / ROOT), place, self.say)
         problems = ship(place, self.spool, layout).problems
-        if self._due("forget", FORGET_SECONDS):
+        if self._told or self._due("forget", FORGET_SECONDS):  # after trouble: this shows whether the place answers
             for request in asked(place):
                 if done := carry_out(layout, self.spool, request):
                     self.say(f"Forgotten as asked ({done.column}): {done.words()}")

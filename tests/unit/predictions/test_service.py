@@ -1,5 +1,6 @@
 """The service does what is due, says each trouble once, and goes on when it is over."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from pantheon.errors import PantheonError
 from pantheon.predictions import __main__ as program
 from pantheon.predictions.keep import ask, asked
-from pantheon.predictions.place import FolderPlace, open_place
+from pantheon.predictions.place import FolderPlace, Stored, open_place
 from pantheon.predictions.read import predictions
 from pantheon.predictions.segments import segments
 from pantheon.predictions.service import Service
@@ -57,6 +58,19 @@ def test_trouble_is_told_once_and_so_is_its_end(
     assert [service.look(), service.look()] == [True, True]
     assert said[1:] == ["Predictions are stored again."]
     assert predictions(open_place(service.state), service.spool).height == 1
+
+
+def test_trouble_does_not_end_because_there_is_nothing_to_store(
+    service: Service, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[Stored]:
+        raise PantheonError("the store does not answer.", "Start it.", 1)
+
+    with monkeypatch.context() as away:
+        away.setattr(FolderPlace, "list", broken)
+        assert [service.look(), service.look()] == [False, False]
+    assert service.look()
+    assert said == ["the store does not answer. Start it.", "Predictions are stored again."]
 
 
 def test_a_damaged_file_does_not_stop_it(service: Service, said: list[str]) -> None:

@@ -18,7 +18,6 @@ Request = Annotated[
         "--request",
         envvar="PANTHEON_REQUEST",
         metavar="ID",
-        hidden=True,
         help="“this request”: the x-request-id of its answer; default: the newest",
     ),
 ]

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.parts.foreign.answers import check_answers, refusal
+from serving.external.publish import publish
+from tests.parts.foreign.answers import check_answers, hand_over, refusal, rows_and_answers
+from tests.support.bundles import bundle
+from tests.support.button import Deployment
+from tests.support.endpoint import endpoint
 
 pytestmark = pytest.mark.timeout(600)  # the first test may make the environment
 GOOD = {
@@ -56,6 +60,21 @@ def test_it_answers_as_the_original(boosting: Path, tmp_path: Path, name: str) -
 def test_onnx_as_the_converters_write_it_by_default(boosting: Path, tmp_path: Path, name: str, change: str) -> None:
     checked, _ = check_answers(boosting / f"export of {name}", tmp_path)
     assert f"adapted ({change})" in checked
+
+
+def test_the_endpoint_answers_for_them(boosting: Path, tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    deployment.publish(bundle(tmp_path / "bundle"))
+    models = {"trees": "xgboost json", "table": "pipeline over a table with lightgbm"}
+    for model, name in models.items():
+        hand_over(boosting / name, tmp_path / model)
+        publish(deployment.store, tmp_path / model, model, "champion", by="ada", note="", file=name)
+    with endpoint(deployment) as (_, client):
+        for model, name in models.items():
+            inputs = client.get(f"/signature?model={model}").json["inputs"]
+            rows, answers = rows_and_answers(boosting / name, inputs)
+            answer = client.post(f"/v1/models/{model}:predict", {"instances": rows[:50]})
+            assert answer.json["predictions"] == answers[:50]
 
 
 @pytest.mark.parametrize("name", BAD)

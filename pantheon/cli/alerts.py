@@ -9,6 +9,7 @@ from pantheon.cli.options import Json, Name, TierOption, existing, running
 
 if TYPE_CHECKING:
     from pantheon.deployment.deployment import Deployment
+    from pantheon.tiers import Tier
 
 app = typer.Typer(
     name="alerts",
@@ -44,7 +45,7 @@ def webhook(off: Off = False, tier: TierOption = "", name: Name = "pantheon", as
     """Send alerts to a URL, which is read from standard input: as JSON, whose "text" chat programs show."""
     from pantheon.deployment import alerting
 
-    deployment, _ = existing(name, tier, "alerts webhook")
+    deployment, chosen = existing(name, tier, "alerts webhook")
     if off:
         url = ""
     elif sys.stdin.isatty():
@@ -52,7 +53,7 @@ def webhook(off: Off = False, tier: TierOption = "", name: Name = "pantheon", as
     else:
         url = sys.stdin.readline()
     changed = alerting.set_webhook(deployment, url)
-    _done(deployment, changed, as_json)
+    _done(deployment, chosen, changed, as_json)
 
 
 @app.command()
@@ -73,12 +74,12 @@ def mail(
     from pantheon.deployment import alerting
     from pantheon.errors import PantheonError
 
-    deployment, _ = existing(name, tier, "alerts mail")
+    deployment, chosen = existing(name, tier, "alerts mail")
     if not host and not off:
         example = "bin/pantheon alerts mail --host mail.example.com --from pantheon@example.com --to ops@example.com"
         raise PantheonError("--host is missing.", f"For example: `{example}`; or --off")
     changed = alerting.set_mail(deployment, "" if off else host, sender, to, port, user, password_file, tls)
-    _done(deployment, changed, as_json)
+    _done(deployment, chosen, changed, as_json)
 
 
 @app.command()
@@ -98,7 +99,7 @@ def test(tier: TierOption = "", name: Name = "pantheon", as_json: Json = False) 
         raise typer.Exit(1)
 
 
-def _done(deployment: "Deployment", changed: bool, as_json: bool) -> None:
+def _done(deployment: "Deployment", tier: "Tier", changed: bool, as_json: bool) -> None:
     from pantheon import terminal
     from pantheon.deployment import alerting
 
@@ -108,7 +109,7 @@ def _done(deployment: "Deployment", changed: bool, as_json: bool) -> None:
         terminal.print_json(value)
         return
     terminal.say(terminal.plain(f"alerts go to: {', '.join(found.names)}"))
-    if changed and deployment.settings.engine not in ("", "local"):
+    if changed and deployment.settings.engine and deployment.engine(tier).isolated:
         up = deployment.command("up")
         terminal.say(terminal.plain(f"The monitor's container gets a way to other machines, or loses it, with: {up}"))
     terminal.say(terminal.plain(f"To try it: {deployment.command('alerts test')}"))

@@ -20,6 +20,7 @@ from pantheon.store import open_store
 from pantheon.tiers import all_tiers
 from tests.support import ROOT
 from tests.support.command_line import Answer, Pantheon
+from tests.support.waiting import until
 
 BUILT = [tier.name for tier in all_tiers() if tier.built]
 
@@ -71,7 +72,13 @@ class Load:
             except (OSError, AssertionError, ValueError) as error:
                 self.lost.append(repr(error))
 
+    def ready(self) -> bool:
+        """Whether the page has loaded the first model, which it looks for twice a second."""
+        with urllib.request.urlopen(f"{self.page}/healthz", timeout=self.timeout) as answer:
+            return bool(json.load(answer)["ready"])
+
     def __enter__(self) -> "Load":
+        until(self.ready)
         self._thread.start()
         return self
 

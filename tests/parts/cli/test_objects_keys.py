@@ -87,7 +87,9 @@ class Tasks:
     def prepare(self, environments: list[str]) -> None:
         assert environments == ["workflow"]
 
-    def run_task(self, service: str, command: list[str], *, on_output: Any, on_errors: Any, input: None) -> int:
+    def run_task(
+        self, service: str, command: list[str], *, on_output: Any, on_errors: Any, input: None, output: None
+    ) -> int:
         assert (service, command[:3]) == ("workflow", ["python", "-m", "pantheon.worker"])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("STATE_DIR", str(self.state))

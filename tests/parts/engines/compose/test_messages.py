@@ -159,6 +159,8 @@ def test_compose_moves_ports_but_keeps_paths_in_containers(tmp_path: Path, monke
         "BUTTON_PORT": "8580",
         "BUTTON_PASSWORD_FILE": "/run/secrets/button/password",
         "BUTTON_DIR": "/home/button",
+        "ENDPOINT_URL": "http://endpoint.internal:8585",
+        "PREDICTIONS_URL": "http://predictions:8586",
         "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/button/credentials",
         "AWS_EC2_METADATA_DISABLED": "true",
     }

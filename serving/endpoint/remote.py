@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Semaphore
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +24,8 @@ THREADS = 8
 CONNECT_SECONDS = 1.0
 READ_SECONDS = SECONDS + 3.0  # the endpoint's own limit, and its queue
 MOST_WAITING = 500  # requests
+LOADING_SECONDS = 4.0  # for which a request waits until the endpoint has found a new model
+LOOK_SECONDS = 0.1
 TRIES = 2  # a connection that was kept may have ended: the endpoint was replaced
 RETURNED = {"content-type", "cache-control", "retry-after", "x-request-id", "x-model-name", "x-model-version", "x-log"}
 _OWN = {
@@ -93,6 +96,10 @@ class Endpoint:
         query = urlencode({"model": model, **({"probabilities": "1"} if probabilities else {})})
         try:
             answer = self.send("POST", f"/predict?{query}", data, headers)
+            end = monotonic() + LOADING_SECONDS
+            while answer.status == 404 and monotonic() < end:  # the button has the model, and the endpoint will soon
+                sleep(LOOK_SECONDS)
+                answer = self.send("POST", f"/predict?{query}", data, headers)
         except Away as away:
             if self.handover.look() and not self.handover.unlogged:
                 return fenced(self.problem(away).response())
@@ -101,7 +108,7 @@ class Endpoint:
             if self.handover.active:
                 response.headers.append(("x-log", "unlogged"))
             return response
-        if answer.status == 404:  # the button has it, and the endpoint will within seconds
+        if answer.status == 404:
             why = f'The endpoint has not loaded the model "{model}" yet. Try again.'
             return fenced(Problem(503, why, headers=(("retry-after", "2"),)).response())
         return answer

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from pantheon.state import set_served
 from serving.button import Button
 from serving.model.explain import explain
 from tests.parts.serving.test_process import process, wait_until_ready
@@ -146,3 +147,22 @@ def test_the_button_stays_small(deployment: Deployment, tmp_path: Path) -> None:
             pss = next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
             print(f"PSS {pss / 1000:.0f} MB")
             assert pss < 130_000, f"{pss} kB"
+
+
+def test_no_request_is_lost_when_another_model_is_served(deployment: Deployment, tmp_path: Path) -> None:
+    """The button finds it before the endpoint does."""
+    deployment.publish(bundle(tmp_path / "one"))
+    with operated(deployment, with_log=False) as services:
+        assert services.client.predict(ROW).headers["x-model-name"] == "robots"
+        deployment.store.publish("other", bundle(tmp_path / "other"), {})
+        deployment.store.promote("other", "1")
+        set_served(deployment.folder, "other")
+        seen: set[int] = set()
+
+        def another() -> bool:
+            answer = services.client.predict(ROW)
+            seen.add(answer.status)
+            return answer.headers["x-model-name"] == "other"
+
+        until(another)
+        assert seen == {200}

@@ -7,7 +7,9 @@ from pantheon.durations import seconds
 
 Inspected = dict[str, Any]
 NANOSECONDS = 1e9
-FOLDERS = {f"/run/secrets/{name}" for name in ("button", "s3", "s3_owner")}  # mounted as volumes
+FOLDERS = {  # mounted as volumes
+    f"/run/secrets/{name}" for name in ("button", "s3", "s3_owner", "endpoint", "endpoint_keys", "frontend", "alerts")
+}
 
 
 def nanoseconds(text: str) -> int:

@@ -9,7 +9,7 @@ from tests.support.compose import Composed, docker_command
 from tests.support.compose_climb import EVERY, LAST
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
-OUTPUT = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes"}
+OUTPUT = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes", "predictions"}
 
 # In each container: the folders that it can really write to, and what it cannot reach. Standard library only.
 WRITABLE = r"""

@@ -23,6 +23,7 @@ from pantheon.workflow.data.spec_file import dump_spec, read_spec
 from pantheon.workflow.run import Params, Run
 from tests.support import DATASETS
 from tests.support.predictions import answered, said, segment
+from tests.support.waiting import until
 
 FIRST = "20260101-000000-0000"
 PARAMS = Params(trials=1, folds=2)
@@ -66,6 +67,8 @@ class Deployment:
             records.append((record, given, 1))
             told.append(said(record.id, correct=None, value=truth(row["condition"]), at=int(at.timestamp() * 1e6)))
         segment(self.spool, records, told)
+        logged = datetime.now(UTC)
+        until(lambda: datetime.now(UTC).replace(microsecond=0) > logged)  # a window ends with a whole second
 
     def begin(self, now: datetime = NOW, why: str = "accuracy fell.") -> retrain.Started:
         place = FolderPlace(self.state / "predictions")

@@ -112,6 +112,7 @@ def test_a_run_survives_a_fault_of_all_services_at_each_step(
 def test_a_run_survives_a_full_disk_at_each_step(
     deployment: Pantheon, load: Load, disk: Path, record_property: Callable[[str, object], None]
 ) -> None:
+    deployment("up", "--log", "best-effort", "--no-run")  # without it, nothing is answered while nothing can be logged
     going = Going(deployment)
     for stage in STEPS.values():
         going.reach(stage)

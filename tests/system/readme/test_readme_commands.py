@@ -1,6 +1,7 @@
 """Every command in the README, the tier READMEs and docs/operating.md, run in order in a fresh clone."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Reader:
     environment: dict[str, str]
 
     def do(self, line: str) -> subprocess.CompletedProcess[str]:
-        moved = line.replace("127.0.0.1:8080", f"127.0.0.1:{8080 + self.offset}")
+        moved = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: str(int(port[0]) + self.offset), line)
         return subprocess.run(
             ["bash", "-euc", moved],
             cwd=self.clone,

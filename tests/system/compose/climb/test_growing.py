@@ -90,7 +90,7 @@ def test_the_engine_applies_every_key_that_the_compose_files_use(last: Composed,
     with pytest.MonkeyPatch.context() as patch:
         for image in ("POSTGRES_IMAGE", "S3_IMAGE"):
             patch.setenv(image, last.settings[image])
-        options = Options(last.name, last.state, find(LAST).compose_file, ROOT, last.offset)
+        options = Options(last.name, last.state, find(LAST).compose_file, ROOT, last.offset, ("evidently",))
         engine = ComposeEngine(options, images.tags())
     for name, service in engine.resolved().started.items():
         found = last.inspect(docker, name)

@@ -13,7 +13,7 @@ from pantheon.monitoring.statistics import share
 from pantheon.monitoring.window import Seen, Values
 
 CERTAIN = 0.999
-REFUSED = 0.01  # share of the requests below which errors are no alert, or twice the usual share
+REFUSED = 0.01  # share of the requests below which errors do not alert, or twice the usual share
 LEAST = 5  # requests or rows that something must concern
 LOST = 0.3  # more of the rows without a value than in the reference: the column is missing
 EXPECTED = 20.0  # rows that a category should have had, when it is gone: exp(-20) is its chance

@@ -93,7 +93,7 @@ def _texts(rows: pl.DataFrame, names: Sequence[str], along: Sequence[str]) -> pl
     nested = {CONTEXT: pl.Struct(dict.fromkeys(along, pl.String))} if along else {}
     try:
         return rows.select(pl.col("input").str.json_decode(pl.Struct(fields | nested))).unnest("input")
-    except pl.exceptions.ComputeError:  # a value is no plain one: one after another, which is slower
+    except pl.exceptions.ComputeError:  # a value is not a plain one: one after another, which is slower
         paths = [pl.col("input").str.json_path_match(f"$[{_quoted(name)}]").alias(name) for name in names]
         inside = [
             pl.col("input").str.json_path_match(f"$[{_quoted(CONTEXT)}][{_quoted(name)}]").alias(name) for name in along

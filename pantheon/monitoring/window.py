@@ -24,9 +24,7 @@ from pantheon.predictions.read import Reader, Wanted
 PIECE = 100_000  # rows
 STEP = "10m"
 LATE = timedelta(days=30)  # feedback counts in the window in which it was given, about answers of so long before
-GROUPS = (
-    12  # values of a column, at most, by which rows are compared; others are no groups, such as a customer's number
-)
+GROUPS = 12  # values of a column by which rows are compared; columns with more, such as customers, are not groups
 _COLUMNS = ("row", "at", "version", "ms", "status", "error", "input", "prediction")
 _JUDGED = ("row", "at", "version", "status", "input", "prediction", "correct", "true_value", "said_at")
 _ERROR = re.compile(r'Row \d+, "(?P<column>.*?)": (?P<what>.*?)(?:, got (?P<got>.*?))?\.?', re.DOTALL)
@@ -184,7 +182,7 @@ def _label(text: str) -> str:
 def _day_of(id: str) -> datetime | None:
     try:
         at = datetime.fromtimestamp(milliseconds(id) / 1000, UTC)
-    except (ValueError, OverflowError):  # feedback about something that is no prediction
+    except (ValueError, OverflowError):  # feedback about something that is not a prediction
         return None
     return at.replace(hour=0, minute=0, second=0, microsecond=0)
 

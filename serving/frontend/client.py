@@ -218,7 +218,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _keep(path: Path, value: dict[str, Any]) -> None:
     """Write a file whole or not at all. Without it the form is missing only after a restart while the endpoint is
-    away, so a full disk is no reason to fail."""
+    away, so a full disk is not a reason to fail."""
     new = path.with_name(f"{path.name}.{threading.get_ident()}.new")
     try:
         new.write_text(json.dumps(value), encoding="utf-8")

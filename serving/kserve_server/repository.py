@@ -116,16 +116,16 @@ class Extension(ModelRepositoryExtension):  # type: ignore[misc]
 
 
 def parts(name: str) -> tuple[str, str]:
-    """Return the model and the version that a name means; empty if it is no such name."""
+    """Return the model and the version that a name means; empty if it is not such a name."""
     model, _, version = name.rpartition("-")
     return (model, version) if model and version.isdecimal() else ("", "")
 
 
 def _tensor(name: str, value: Any) -> Any:
-    """Return an output of the model as KServe has it; raises HTTPException 422 if it is no tensor."""
+    """Return an output of the model as KServe has it; raises HTTPException 422 if it is not a tensor."""
     datatype = from_np_dtype(value.dtype) if isinstance(value, np.ndarray) else None
     if datatype is None:
-        raise HTTPException(422, f'The model\'s output "{name}" is no tensor.')
+        raise HTTPException(422, f'The model\'s output "{name}" is not a tensor.')
     tensor = InferOutput(name, list(value.shape), datatype)
     tensor.set_data_from_numpy(np.ascontiguousarray(value), binary_data=True)
     return tensor

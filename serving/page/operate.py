@@ -154,7 +154,7 @@ class LogPage(_Shown):
         return logged.release(found, released)
 
     def _explained(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return why the version answered so: computed again here, so that it is no new request in the log."""
+        """Return why the version answered so: computed again here, so that it does not add a request to the log."""
         from serving.model.explain import explain
 
         problem = {"row": row["row"], "bars": [], "words": "", "same": None}

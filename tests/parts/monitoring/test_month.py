@@ -27,7 +27,7 @@ def test_clean_days_have_no_page_and_no_ticket(clean: tuple[Month, list[Report]]
     assert last.requests == 2000 >= last.rows > 1980
     assert {column.name for column in last.columns} == {"robot-age", "rust-level", "battery"}
     assert last.fairness
-    assert {group.column for group in last.fairness.groups} == {"battery", "region"}, "a customer's number is no group"
+    assert {group.column for group in last.fairness.groups} == {"battery", "region"}, "a customer is not a group"
     assert last.fairness.ratios["region"] < 0.8, "groups differ, as they always did"
     assert last.performance[0].value == pytest.approx(0.9, abs=0.06)
     assert last.performance[0].reference == pytest.approx(0.9, abs=0.02), "the windows before"

@@ -123,7 +123,7 @@ def test_airflow_jupyter_and_the_dataflow_reject_requests_without_credentials(la
 
 
 def words_of(made: Composed) -> dict[str, str]:
-    """Every generated word, by its file; what is no single word is another form of them, or SeaweedFS's own."""
+    """Every generated word, by its file; what is not a single word is another form of them, or SeaweedFS's own."""
     other = {"pgpass", "airflow_passwords.json", "s3_identities.json", "security.toml", "s3_grpc.pem"}
     other |= {"credentials", "settings.json"}
     secrets = made.state / "secrets"

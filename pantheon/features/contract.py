@@ -1,0 +1,143 @@
+"""What the service ``feast``, the workflow, the endpoint and the commands tell each other about features.
+
+The service is the only writer of parts, of Feast's registry and of the online store. The others ask it over HTTP
+(``pantheon.features.client``). This module imports no Feast, so that every environment can read it.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+PROJECT = "pantheon"  # of Feast, in every deployment
+EVENT, CREATED = "event_timestamp", "created"  # columns of every part: UTC, in microseconds
+ROW = "row_id"  # a column of what is asked of ``historical``: the order of the answer may differ
+TYPES = (
+    "number",
+    "integer",
+    "text",
+    "boolean",
+    "date",
+)  # of fields; Feast's Float64, Int64, String, Bool, UnixTimestamp
+
+
+class Field(msgspec.Struct, kw_only=True):
+    """A feature.
+
+    Attributes:
+        name: in Feast: letters, digits and underscores.
+        column: in the dataset and in requests, such as ``robot-age``.
+        type: one of ``TYPES``.
+        minimum, maximum, max_missing: expectations: the range, and the share of missing values, 0 to 1.
+        expression: of an engineered feature, as readable text.
+        of: columns that it is computed from.
+    """
+
+    name: str
+    column: str
+    type: str
+    description: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    max_missing: float | None = None
+    expression: str = ""
+    of: list[str] = []
+
+
+class View(msgspec.Struct, kw_only=True):
+    """A feature view: features of one entity, computed by the same code.
+
+    Attributes:
+        name: in Feast; an engineered view's ends with the hash of its code.
+        set: the dataset that it is computed from.
+        kind: ``raw`` or ``engineered``.
+        key: the join key in Feast, such as ``robot_id``; ``row`` if the dataset has no entity.
+        entity: the dataset's column of the entity, such as ``robot-id``; empty: none, and nothing is read online.
+        time: the dataset's column of the time; empty: the time of loading.
+        ttl_seconds: from this age on, a value is expired; 0: never.
+        freshness_seconds: an expectation: the newest value is not older; 0: none.
+        owner: who made it.
+        run: the run that wrote it first.
+    """
+
+    name: str
+    set: str
+    kind: str
+    key: str
+    fields: list[Field]
+    entity: str = ""
+    time: str = ""
+    ttl_seconds: float = 0
+    freshness_seconds: float = 0
+    owner: str = ""
+    description: str = ""
+    run: str = ""
+
+
+class Chosen(msgspec.Struct, kw_only=True):
+    """A feature service: the features of one model, chosen by feature_selection.
+
+    Attributes:
+        name: in Feast, such as ``robots_20261129_194636_ee26``.
+        features: such as ``robots:robot_age``.
+    """
+
+    name: str
+    set: str
+    features: list[str]
+    run: str = ""
+    owner: str = ""
+    description: str = ""
+
+
+class Source(msgspec.Struct, kw_only=True):
+    """Where the endpoint finds one input of a model."""
+
+    view: str
+    field: str
+    type: str
+    ttl_seconds: float = 0
+
+
+class ModelFeatures(msgspec.Struct, kw_only=True):
+    """``features.json`` of a model's bundle: how the endpoint reads its inputs online.
+
+    Attributes:
+        service: the feature service.
+        entity: the key of requests, such as ``robot-id``; empty: inputs stay in the payload.
+        key: the join key in Feast.
+        inputs: by the input's name in the model's signature.
+    """
+
+    service: str
+    entity: str
+    key: str
+    inputs: dict[str, Source]
+    project: str = PROJECT
+
+
+def slug(name: str) -> str:
+    """Return a name that Feast accepts in references such as ``view:field``: letters, digits and underscores."""
+    return re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_") or "x"
+
+
+def canonical(value: Any) -> str:
+    """Return an entity's id as text, so that 7, ``"7"`` and 7.0 are the same entity.
+
+    Raises:
+        ValueError: it is not an id: null, a boolean, not finite, empty, or a list or an object.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("an id is a text or a number")
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError("an id is finite")
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, int):
+        return str(value)
+    text = value.strip()
+    if not text:
+        raise ValueError("an id is not empty")
+    if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", text):
+        return str(int(text.partition(".")[0]))
+    return text

@@ -1,1 +1,1 @@
-"""The feature store: Feast with PostgreSQL, Valkey and Parquet parts, and what the workflow and the endpoint say to it."""
+"""The feature store: Feast, PostgreSQL, Valkey and Parquet parts, and how the workflow and the endpoint use them."""

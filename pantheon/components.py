@@ -20,8 +20,8 @@ CURE = "docs/components.md lists the keys."
 PLACEHOLDER = re.compile(r"\{\{ *([^{}]*?) *\}\}")  # in a template: a secret's name, or `random N`
 RANDOM = re.compile(r"random ([0-9]+)")
 
-Part = Literal["etl", "rest", "models", "data", "answers"]
-PARTS: tuple[Part, ...] = ("etl", "rest", "models", "data", "answers")
+Part = Literal["etl", "rest", "models", "data", "answers", "features"]
+PARTS: tuple[Part, ...] = ("etl", "rest", "models", "data", "answers", "features")
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 

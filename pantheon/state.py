@@ -26,19 +26,20 @@ from pantheon.typed import VERSION, Damaged
 
 SHARED = "shared"
 _AGAIN = "To write it again, run `make tier-persephone up`, with the deployment's tier."
-_PARTS = ("etl", "rest", "models", "data", "answers")
+_PARTS = ("etl", "rest", "models", "data", "answers", "features")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The components that do the work: who runs the first stages and the other ones, stores models, versions data, and
-    answers the requests that the button gets."""
+    """The components that do the work: who runs the first stages and the other ones, stores models, versions data,
+    answers the requests that the button gets, and stores features."""
 
     etl: str = "dataflow"  # or airflow
     rest: str = "dataflow"  # or jupyter, pycaret
     models: str = "folder"  # or s3
     data: str = ""  # or dvc
     answers: str = ""  # the button itself; or endpoint
+    features: str = ""  # of the run itself; or feast
 
 
 def narrowed(old: Route, new: Route) -> Route:

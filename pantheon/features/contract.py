@@ -116,6 +116,67 @@ class ModelFeatures(msgspec.Struct, kw_only=True):
     project: str = PROJECT
 
 
+class Check(msgspec.Struct, kw_only=True):
+    """An expectation and what was found: ``check`` is ``minimum``, ``maximum``, ``max_missing`` or ``freshness``.
+
+    Attributes:
+        field: the field's name; empty for ``freshness``.
+        value: what was found: the smallest or largest value, the share of missing values, or seconds; None: no values.
+    """
+
+    field: str
+    check: str
+    ok: bool
+    value: float | None
+    expected: float
+
+
+class Written(msgspec.Struct, kw_only=True):
+    """What became of rows that were posted to a view.
+
+    Attributes:
+        part: the file that was written; None: every row was there already.
+        rows: rows that were posted.
+        new: rows that were written: new ones and corrections.
+    """
+
+    part: str | None
+    rows: int
+    new: int
+    checks: list[Check] = []
+
+
+class Materialized(msgspec.Struct, kw_only=True):
+    """What a materialisation did with a view; ``older``: rows that are older than what is online."""
+
+    read: int
+    written: int
+    older: int
+    seconds: float
+
+
+class Pushed(msgspec.Struct, kw_only=True):
+    """What became of rows that were pushed."""
+
+    written: int
+    older: int
+
+
+class Known(msgspec.Struct, kw_only=True):
+    """The features of one entity in one view at a time; ``state`` is ``known``, ``expired`` or ``unknown``.
+
+    Attributes:
+        time: of these values, ISO 8601; None: unknown.
+        features: by field; null is a missing value.
+    """
+
+    entity: str
+    view: str
+    time: str | None
+    state: str
+    features: dict[str, Any]
+
+
 def slug(name: str) -> str:
     """Return a name that Feast accepts in references such as ``view:field``: letters, digits and underscores."""
     return re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_") or "x"

@@ -69,30 +69,41 @@ class Client:
         cure: what to do if it does not answer, usually a command.
         headers: sent with every request.
         timeout: seconds for connecting, and between two chunks of the answer.
+        largest: bytes of an answer, at most.
     """
 
     def __init__(
-        self, address: str, name: str, cure: str = "", headers: Mapping[str, str] | None = None, timeout: float = 20.0
+        self,
+        address: str,
+        name: str,
+        cure: str = "",
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 20.0,
+        largest: int = MAX_ANSWER,
     ) -> None:
         self.address, self.name, self.cure, self.timeout = address.rstrip("/"), name, cure, timeout
+        self.largest = largest
         self.headers = dict(headers or {})
 
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Send one request.
 
         Args:
-            body: a JSON value; None sends no body.
+            body: a JSON value, or bytes, which are sent as they are; None sends no body.
             headers: in addition to the client's.
 
         Raises:
-            NoAnswer: the service is unreachable, or closed the connection, or its answer is larger than ``MAX_ANSWER``.
+            NoAnswer: the service is unreachable, or closed the connection, or its answer is larger than ``largest``.
                 It may have received the request.
         """
         import urllib3
 
         sent = {"Accept": "application/json", **self.headers, **(headers or {})}
         data = None
-        if body is not None:
+        if isinstance(body, bytes):
+            data = body
+            sent.setdefault("Content-Type", "application/octet-stream")
+        elif body is not None:
             data = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         try:
@@ -106,10 +117,10 @@ class Client:
                 redirect=False,
                 preload_content=False,
             )
-            content = got.read(MAX_ANSWER + 1, decode_content=True)
-            if len(content) > MAX_ANSWER:
+            content = got.read(self.largest + 1, decode_content=True)
+            if len(content) > self.largest:
                 got.close()
-                raise NoAnswer(self.name, self.address, f"its answer is larger than {MAX_ANSWER:,} bytes", self.cure)
+                raise NoAnswer(self.name, self.address, f"its answer is larger than {self.largest:,} bytes", self.cure)
             got.release_conn()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # ValueError: invalid address
             raise NoAnswer(self.name, self.address, problem_of(error, self.timeout), self.cure) from None

@@ -1,140 +1,14 @@
-"""Where the log's files are: a folder, or the bucket of the models, below ``predictions/``.
-
-A file is never changed: it is stored once, under a new name, and removed.
-"""
+"""Where the log's files are: a folder, or the bucket of the models, below ``predictions/``."""
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pantheon import files
-from pantheon.errors import describe
-from pantheon.state import read_store
+from pantheon.store import place
+from pantheon.store.place import RETRY_SECONDS, FolderPlace, Place, S3Place, Stored
 
-if TYPE_CHECKING:
-    from pantheon.store.s3.bucket import Bucket
+__all__ = ["ROOT", "FolderPlace", "Place", "S3Place", "Stored", "open_place", "spool_of"]
 
 ROOT = "predictions"
-RETRY_SECONDS = 5.0  # the service tries again anyway
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A file of the log: its key, such as ``robots/date=2026-11-29/NAME.parquet``, and its size in bytes."""
-
-    key: str
-    bytes: int
-
-
-class Place(ABC):
-    """Files by key. Every method raises PantheonError if the place cannot be reached or written.
-
-    Attributes:
-        where: the place, for people.
-    """
-
-    where: str
-
-    @abstractmethod
-    def put_new(self, key: str, content: bytes) -> bool:
-        """Store a file durably unless there is one of this name; return whether it was stored."""
-
-    @abstractmethod
-    def list(self, prefix: str = "") -> Iterator[Stored]:
-        """Yield the files whose keys begin with ``prefix``, a folder's name with a slash, or empty."""
-
-    @abstractmethod
-    def read(self, key: str) -> bytes | None:
-        """Return a file's content; None if it does not exist."""
-
-    @abstractmethod
-    def fetch(self, key: str, folder: Path) -> Path | None:
-        """Return a file's path on this machine, for reading; if it must be copied, to ``folder``. None if missing."""
-
-    @abstractmethod
-    def remove(self, key: str) -> None:
-        """Remove a file, also what versioning keeps of it; it may be missing."""
-
-
-class FolderPlace(Place):
-    """A folder, on a local disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.where = folder, str(folder)
-
-    def put_new(self, key: str, content: bytes) -> bool:
-        path = self.folder / key
-        try:
-            return files.write_once(path, content, fsync=True)
-        except OSError as error:
-            raise describe(error, path) from None
-
-    def list(self, prefix: str = "") -> Iterator[Stored]:
-        for parent, folders, names in os.walk(self.folder / prefix):
-            folders.sort()
-            for name in sorted(names):
-                path = Path(parent, name)
-                if name.startswith("."):  # a temporary file
-                    continue
-                try:
-                    size = path.stat().st_size
-                except FileNotFoundError:  # removed a moment ago
-                    continue
-                yield Stored(path.relative_to(self.folder).as_posix(), size)
-
-    def read(self, key: str) -> bytes | None:
-        try:
-            return (self.folder / key).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise describe(error, self.folder / key) from None
-
-    def fetch(self, key: str, folder: Path) -> Path | None:
-        path = self.folder / key
-        return path if path.exists() else None
-
-    def remove(self, key: str) -> None:
-        try:
-            (self.folder / key).unlink(missing_ok=True)
-        except OSError as error:
-            raise describe(error, self.folder / key) from None
-
-
-class S3Place(Place):
-    """The folder ``predictions/`` of a bucket."""
-
-    def __init__(self, bucket: "Bucket") -> None:
-        self._bucket, self.where = bucket, bucket.path(ROOT)
-
-    def put_new(self, key: str, content: bytes) -> bool:
-        return self._bucket.put(f"{ROOT}/{key}", content, expected=None) is not None
-
-    def list(self, prefix: str = "") -> Iterator[Stored]:
-        for found in self._bucket.list(f"{ROOT}/{prefix}"):
-            yield Stored(found.key.removeprefix(f"{ROOT}/"), found.bytes)
-
-    def read(self, key: str) -> bytes | None:
-        found = self._bucket.get(f"{ROOT}/{key}")
-        return found.body if found else None
-
-    def fetch(self, key: str, folder: Path) -> Path | None:
-        target = folder / key.replace("/", "+")
-        if target.exists():  # files are never changed
-            return target
-        part = files.part_of(target)
-        try:
-            if self._bucket.fetch(f"{ROOT}/{key}", part) is None:
-                return None
-            return part.rename(target)
-        finally:
-            part.unlink(missing_ok=True)
-
-    def remove(self, key: str) -> None:
-        self._bucket.purge(f"{ROOT}/{key}")
 
 
 def spool_of(state: Path) -> Path:
@@ -143,22 +17,9 @@ def spool_of(state: Path) -> Path:
 
 
 def open_place(state: Path, *, host: bool = False, retry_seconds: float = RETRY_SECONDS) -> Place:
-    """Return where the log of the deployment ``state`` is: where its models are.
-
-    Args:
-        host: for commands on this machine, which reach S3 by another address, with the deployment's keys. Services use
-            the keys in ``AWS_SHARED_CREDENTIALS_FILE``.
-        retry_seconds: how long to retry if S3 does not answer.
+    """Return where the log of the deployment ``state`` is; see ``pantheon.store.place``.
 
     Raises:
         PantheonError: ``store.json`` is damaged.
     """
-    where = read_store(state)
-    if where is None:
-        return FolderPlace(state / ROOT)
-    from pantheon.store.s3.bucket import Bucket  # only loaded if models are stored in S3
-
-    named = "" if host else os.environ.get("AWS_SHARED_CREDENTIALS_FILE", "")
-    keys = Path(named) if named else state / "secrets" / "s3" / "credentials"
-    endpoint = where.host_endpoint if host else where.endpoint
-    return S3Place(Bucket(where.bucket, endpoint, where.region, keys, retry_seconds))
+    return place.open_place(state, ROOT, host=host, retry_seconds=retry_seconds)

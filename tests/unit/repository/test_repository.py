@@ -41,9 +41,9 @@ def test_all_environments_agree_on_every_version() -> None:
     }
     shared = {package for package, _ in found["dev"]}
     # Airflow needs another protobuf, DVC's S3 another botocore, PyCaret another IPython, KServe another psutil,
-    # Evidently another pandas. The first two and Evidently's import light modules of ours alone, and a model of
-    # PyCaret's leaves it as ONNX.
-    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve", "evidently"}
+    # Evidently and Feast another pandas. The first two and Evidently's import light modules of ours alone, a model of
+    # PyCaret's leaves it as ONNX, and Feast's writes the files that the workflow reads with the same versions.
+    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve", "evidently", "feast"}
     for name, versions in found.items():
         known = {(package, version) for package, version in versions if package in shared}
         assert name in of_its_own or known <= found["dev"], name
@@ -51,6 +51,9 @@ def test_all_environments_agree_on_every_version() -> None:
     served = {package for package, _ in found["serving"]}
     same = {(package, version) for package, version in found["kserve"] if package in served}
     assert same <= found["serving"], "KServe answers as the endpoint does"
+    worked = {package for package, _ in found["workflow"]}
+    same = {(package, version) for package, version in found["feast"] if package in worked}
+    assert same <= found["workflow"], "Feast's service and the workflow write and read the same files"
 
 
 def test_every_setting_of_the_readme_reaches_the_command_line() -> None:

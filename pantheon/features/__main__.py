@@ -1,0 +1,71 @@
+"""Run the feature store's service: ``python -m pantheon.features``.
+
+Environment: ``STATE_DIR`` the deployment's state folder, ``FEATURES_DIR`` the folder of the parts that Feast reads;
+``FEAST_BIND`` the address to listen on, with ``FEAST_PORT`` (Feast's feature server), ``FEAST_UI_PORT`` (its web
+interface) and ``FEATURES_PORT`` (the API); ``FEAST_PASSWORD_FILE``, ``FEATURES_KEY_FILE``; where PostgreSQL and Valkey
+are: see ``pantheon.features.repository``.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from pantheon.errors import PantheonError
+from pantheon.features.service import Here, Service, unavailable
+
+AGAIN_SECONDS = 1.0  # between two attempts to open the registry
+
+
+def say(line: str) -> None:
+    print(f"feast: {line}", file=sys.stderr, flush=True)
+
+
+def ready(here: Here) -> Service:
+    """Return the service, as soon as PostgreSQL answers."""
+    told = ""
+    while True:
+        try:
+            return Service.open(here)
+        except PantheonError:
+            raise
+        except Exception as error:
+            away = unavailable(error)
+            if not away:
+                raise
+            if away != told:
+                say(f"waiting for {away}: {' '.join(str(error).split())[:200]}")
+            told = away
+            time.sleep(AGAIN_SECONDS)
+
+
+def main() -> int:
+    os.environ.setdefault("FEAST_USAGE", "False")
+    try:
+        here = Here.from_environment()
+        from pantheon.features.server import Ports, apps, bind, serve
+
+        secrets = here.state / "secrets"
+        ports = Ports(
+            os.environ.get("FEAST_BIND") or "127.0.0.1",
+            int(os.environ["FEAST_PORT"]),
+            int(os.environ["FEAST_UI_PORT"]),
+            int(os.environ["FEATURES_PORT"]),
+            Path(os.environ.get("FEAST_PASSWORD_FILE") or secrets / "feast_password"),
+            Path(os.environ.get("FEATURES_KEY_FILE") or secrets / "features" / "key"),
+        )
+        sockets = bind(ports)
+        service = ready(here)
+        from pantheon.features.routes import ROUTES
+
+        made = apps(service, ports, ROUTES)
+    except (PantheonError, OSError) as error:
+        say(str(error))
+        return 1
+    say(f"listening on {ports.host}: {ports.features} (Feast), {ports.ui} (its web interface), {ports.api} (API)")
+    serve(made, sockets)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""Which handler answers which request of the service's API; see ``pantheon.features.api``.
+
+``{name}`` in a path is a parameter: any text without a slash. Requests that no handler answers get 404.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from pantheon.features.api import Request
+from pantheon.features.service import Service
+
+Handler = Callable[[Service, Request], Any]
+
+ROUTES: dict[tuple[str, str], Handler] = {}

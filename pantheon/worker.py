@@ -57,6 +57,15 @@ def open_store(state: Path) -> Any:
     return store.open_store(state)
 
 
+def hook(state: Path) -> graph.Hook | None:
+    """Return what a component adds to the stages: the feature store, if the deployment has one."""
+    if published(state).route.features != "feast":
+        return None
+    from pantheon.features.stages import Stages
+
+    return Stages()
+
+
 def fix_threads(params: Params) -> None:
     """Set the number of threads before numeric libraries are imported, so that floats are added in the same order."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
@@ -129,11 +138,12 @@ def run(args: argparse.Namespace) -> None:
 def run_stages(current: Run, until: str) -> None:
     """Run the stages with the run's runner; with DVC, record the run before its model is published."""
     runner, store = graph.RUNNERS[current.record.runner], open_store(current.state)
+    added = hook(current.state)
     if until in ("", "deploy") and versioning.enabled(current.state):
         for name in graph.GRAPH["deploy"]:
-            runner(current, store, report, name)
+            runner(current, store, report, name, added)
         versioning.step(current, report)
-    runner(current, store, report, until)
+    runner(current, store, report, until, added)
 
 
 def here(name: str) -> None:
@@ -173,7 +183,7 @@ def stage(args: argparse.Namespace) -> None:
     def work() -> None:
         if args.name == "deploy":
             versioning.step(current, report)
-        graph.run_single(args.name, current, open_store(state), report)
+        graph.run_single(args.name, current, open_store(state), report, hook=hook(state))
 
     in_thread(work, current, [args.name])
 

@@ -68,7 +68,7 @@ def stage(run: Run, name: str, again: bool = False, other: graph.Other | None = 
         record = run.records()[name]
         print(f"{name}: done {record.finished[:16].replace('T', ' ')} UTC · {_line(record.summary)}")
     else:
-        graph.run_single(name, run, worker.open_store(run.state), other=other)
+        graph.run_single(name, run, worker.open_store(run.state), other=other, hook=worker.hook(run.state))
         record = run.records()[name]
         print(f"{name}: {record.seconds:.1f} s · {_line(record.summary)}")
     for note in record.notes:

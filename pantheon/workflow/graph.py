@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -23,7 +24,9 @@ __all__ = [
     "GRAPH",
     "RUNNERS",
     "SCRIPT",
+    "Hook",
     "Other",
+    "call",
     "exclusive",
     "run_graph",
     "run_script",
@@ -80,8 +83,18 @@ class Other:
     work: Callable[..., Summary]
 
 
+Hook = Callable[[str, Other], Other]
+"""Called with a stage's name and implementation; returns the implementation to use, such as one that also writes its
+results to the feature store."""
+
+
 def run_stage(
-    name: str, run: Run, store: ModelStore | None, report: Report = lambda event: None, other: Other | None = None
+    name: str,
+    run: Run,
+    store: ModelStore | None,
+    report: Report = lambda event: None,
+    other: Other | None = None,
+    hook: Hook | None = None,
 ) -> Summary:
     """Run one stage in its run's folder and record the result.
 
@@ -91,6 +104,7 @@ def run_stage(
         store: the model store, for the stages that compare with it or publish to it.
         report: called with ``{"event": "stage", "stage", "state", …}`` at the start and at the end.
         other: an implementation to use instead of the workflow's function.
+        hook: may replace that implementation, too.
 
     Returns:
         The stage's summary: a few figures to show. Its ``notes`` are moved to the stage's record.
@@ -121,10 +135,8 @@ def run_stage(
 
     try:
         mark("running")
-        stage: Callable[..., Summary] = (
-            other.work if other else getattr(importlib.import_module(f"pantheon.workflow.stages.{name}"), name)
-        )
-        summary: Summary = stage(run, store) if len(inspect.signature(stage).parameters) > 1 else stage(run)
+        implementation = other or Other("", _function(name))
+        summary = call(hook(name, implementation) if hook else implementation, run, store)
         mark("done", summary)
     except PantheonError as error:
         fail(str(error))
@@ -143,6 +155,12 @@ def run_stage(
             raise ended from error
         raise
     return summary
+
+
+def call(implementation: Other, run: Run, store: ModelStore | None) -> Summary:
+    """Call an implementation with the run, and with the store if it takes one."""
+    work = implementation.work
+    return work(run, store) if len(inspect.signature(work).parameters) > 1 else work(run)
 
 
 def describe_end(error: BaseException, run: Run, name: str) -> PantheonError | None:
@@ -179,7 +197,12 @@ def describe_os_error(error: OSError, run: Run | None = None) -> PantheonError:
 
 
 def run_single(
-    name: str, run: Run, store: ModelStore | None, report: Report = lambda event: None, other: Other | None = None
+    name: str,
+    run: Run,
+    store: ModelStore | None,
+    report: Report = lambda event: None,
+    other: Other | None = None,
+    hook: Hook | None = None,
 ) -> Summary:
     """``run_stage`` for a process that runs a single stage, such as an Airflow task or a notebook.
 
@@ -190,7 +213,7 @@ def run_single(
     """
     check_stage(name)
     with single(run, name):
-        return run_stage(name, run, store, report, other)
+        return run_stage(name, run, store, report, other, hook)
 
 
 def check_stage(name: str) -> None:
@@ -215,7 +238,7 @@ def wanted(until: str) -> set[str]:
     return {until}.union(*(wanted(need) for need in GRAPH[until]))
 
 
-def run_script(run: Run, store: ModelStore, report: Report, until: str = "") -> None:
+def run_script(run: Run, store: ModelStore, report: Report, until: str = "", hook: Hook | None = None) -> None:
     """Run the five steps, one stage after another (Persephone); skip stages that are done.
 
     Args:
@@ -225,10 +248,14 @@ def run_script(run: Run, store: ModelStore, report: Report, until: str = "") -> 
     for step, names in SCRIPT.items():
         for name in names:
             if name in left:
-                run_stage(name, run, store, lambda event, step=step: report(event | {"step": step}))  # type: ignore[misc]
+                run_stage(name, run, store, partial(_in_step, report, step), hook=hook)
 
 
-def run_graph(run: Run, store: ModelStore, report: Report, until: str = "") -> None:
+def _in_step(report: Report, step: str, event: Event) -> None:
+    report(event | {"step": step})
+
+
+def run_graph(run: Run, store: ModelStore, report: Report, until: str = "", hook: Hook | None = None) -> None:
     """Run every stage as soon as its dependencies are done, independent stages in parallel threads (Daedalus).
 
     The first stage that fails ends the run: running stages are waited for, and no other stage is started.
@@ -243,7 +270,7 @@ def run_graph(run: Run, store: ModelStore, report: Report, until: str = "") -> N
         while waiting or running:
             for name in [n for n, needs in waiting.items() if not needs]:
                 del waiting[name]
-                running[pool.submit(run_stage, name, run, store, report)] = name
+                running[pool.submit(run_stage, name, run, store, report, None, hook)] = name
             ended, _ = wait(running, return_when=FIRST_COMPLETED)
             failed = None
             for future in ended:
@@ -274,7 +301,9 @@ def finished(run: Run) -> set[str]:
 class Runner(Protocol):
     """A function that runs all stages of a run."""
 
-    def __call__(self, run: Run, store: ModelStore, report: Report, until: str = "") -> None: ...
+    def __call__(
+        self, run: Run, store: ModelStore, report: Report, until: str = "", hook: Hook | None = None
+    ) -> None: ...
 
 
 RUNNERS: dict[str, Runner] = {"script": run_script, "graph": run_graph}

@@ -243,7 +243,7 @@ def _layout(path: Path, mine: Spec, origin: Origin) -> Source:
         source = source_of(inner, mine.target.column, origin.header, given)
         names = formats.scan(inner, source, folder).collect_schema().names()
     try:
-        formats.check_columns(path, mine, names)
+        formats.check_columns(path, mine, names, complete=False)
     except PantheonError as error:
         anew = " To infer the columns again and keep your edits: INFER=again" if mine.target.column in names else ""
         raise PantheonError(error.cause, f"{error.cure}{anew}", error.status) from None

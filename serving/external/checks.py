@@ -20,7 +20,7 @@ from pantheon.workflow.bundle.agreement import OFF, SHARE, TIE, Agreement, agree
 from serving.external.samples import ROWS, first_line, rows
 
 MODEL_BYTES, TEXT_BYTES, FILE_BYTES = 64_000_000, 1_000_000, 16_000_000
-KNOWN = ("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "reference.json")
+KNOWN = ("model.onnx", "signature.json", "metrics.json", "card.md", "lineage.json", "reference.json", "features.json")
 
 
 def read_object(path: Path) -> dict[str, Any]:

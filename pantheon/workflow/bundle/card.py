@@ -1,7 +1,7 @@
 """The model card (Markdown): what a person should know before trusting the model's predictions."""
 
 from pantheon.workflow.bundle.records import Lineage, Signature
-from pantheon.workflow.outputs import Dropped, Metrics, PyCaretOrigin
+from pantheon.workflow.outputs import Dropped, Metrics, PyCaretOrigin, StoredFeatures
 from pantheon.workflow.training.metrics import say
 
 _FAMILIES = {
@@ -34,6 +34,7 @@ def card(
     metrics: Metrics,
     lineage: Lineage,
     dropped: list[Dropped],
+    stored: StoredFeatures | None = None,
 ) -> str:
     """Return the card of a bundle."""
     output, held_out = signature["output"], metrics["held_out"]
@@ -73,6 +74,7 @@ def card(
             f"- `{entry['name']}`: shuffling it worsens {say(metrics['primary']['name'])} by {_figure(entry['mean'])}"
         )
     lines += [f"- `{entry['name']}` is not used: it {_text(entry['why'])}" for entry in dropped[:10]]
+    lines += _stored(stored)
     lines += ["", "## Limits", ""]
     lines += [
         "- Rows unlike the training rows: predictions for values outside the ranges in the form are unreliable.",
@@ -103,6 +105,22 @@ def _pycaret(origin: PyCaretOrigin | None, metric: str) -> list[str]:
             f"is not served: {_text(entry['why'])}."
         )
     return ["", *lines]
+
+
+def _stored(features: StoredFeatures | None) -> list[str]:
+    """Return the section about the feature store."""
+    if not features:
+        return []
+    lines = ["", "## Feature store", ""]
+    lines.append(
+        f"- The feature service `{features['service']}` has the features of this model, from the views "
+        f"{', '.join(f'`{view}`' for view in features['views'])}. It was trained on what was known at each row's time."
+    )
+    if not features["entity"]:
+        return [*lines, "- They are not looked up online: requests bring all inputs."]
+    lines.append(f"- A request that names `{features['entity']}` needs no other inputs: the endpoint looks these up:")
+    lines += [f"    - `{name}` in `{source['view']}:{source['field']}`" for name, source in features["inputs"].items()]
+    return lines
 
 
 def _weak(metrics: Metrics) -> list[str]:

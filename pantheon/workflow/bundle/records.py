@@ -67,6 +67,13 @@ class SplitOrigin(TypedDict):
     together: bool
 
 
+class FeaturesOrigin(TypedDict):
+    """The features that a model was trained on, in the feature store: the feature service, and its views."""
+
+    service: str
+    views: list[str]
+
+
 class Environment(TypedDict):
     python: str
     system: str
@@ -78,6 +85,7 @@ class Lineage(TypedDict):
     """``lineage.json``: the origin of a model.
 
     Attributes:
+        features: if the deployment has a feature store.
         version_control: the commit and the version of the data in the deployment's repository, if DVC records runs.
         times: when the run was requested (``asked``), and started, finished and seconds of every stage.
     """
@@ -92,5 +100,6 @@ class Lineage(TypedDict):
     environment: Environment
     times: dict[str, Any]
     split: NotRequired[SplitOrigin]
+    features: NotRequired[FeaturesOrigin]
     agreement: NotRequired[Agreed]
     pycaret: NotRequired[PyCaretOrigin]

@@ -22,6 +22,7 @@ from pantheon.workflow.data.spec import Spec, label_key
 from pantheon.workflow.outputs import (
     CHOSEN,
     CHOSEN_ONNX,
+    STORED,
     Agreed,
     Chosen,
     Input,
@@ -29,6 +30,7 @@ from pantheon.workflow.outputs import (
     Preprocessed,
     PyCaretOrigin,
     Selected,
+    StoredFeatures,
 )
 from pantheon.workflow.run import Run
 from pantheon.workflow.training.candidates import Fitted, candidates
@@ -36,6 +38,7 @@ from pantheon.workflow.training.matrix import Floats, Table, load_spec
 from pantheon.workflow.training.origins import origins_of
 from pantheon.workflow.training.signature import texts
 
+FEATURES = "features.json"
 FORMAT = 1
 WITH_ORIGINS = 2  # servers that know no origins refuse it: their predictions would be wrong
 CHECKED = 50_000  # rows on which ONNX and scikit-learn are compared, at most
@@ -110,6 +113,11 @@ def exported(run: Run) -> tuple[bytes, Agreed, PyCaretOrigin]:
     return model, chosen["agreement"], chosen["pycaret"]
 
 
+def stored_features(run: Run) -> StoredFeatures | None:
+    """Return where the model's features are in the feature store; None if the run has not used one."""
+    return run.read(STORED, "train", StoredFeatures) if run.path(STORED).exists() else None
+
+
 def write_bundle(run: Run) -> Path:
     """``evaluation/chosen.joblib`` (or ``.onnx``), ``metrics.json``, ``plots`` → ``bundle/``, complete or absent.
 
@@ -120,6 +128,9 @@ def write_bundle(run: Run) -> Path:
     inputs = run.read("features/preprocess.json", "preprocess", Preprocessed)["inputs"]
     metrics = run.read("metrics.json", "performance_metrics", Metrics)
     origin = lineage(run, spec)
+    stored = stored_features(run)
+    if stored:
+        origin["features"] = {"service": stored["service"], "views": stored["views"]}
     if run.path(CHOSEN_ONNX).exists():
         model, origin["agreement"], origin["pycaret"] = exported(run)
     else:
@@ -138,8 +149,10 @@ def write_bundle(run: Run) -> Path:
         write_json(folder / "signature.json", signature(spec, inputs))
         write_json(folder / "metrics.json", metrics)
         write_json(folder / "lineage.json", origin)
+        if stored:
+            write_json(folder / FEATURES, stored)
         write_json(folder / REFERENCE, msgspec.to_builtins(describe(run, spec, inputs)))
-        text = card(spec.name, spec.description, signature(spec, inputs), metrics, origin, dropped)
+        text = card(spec.name, spec.description, signature(spec, inputs), metrics, origin, dropped, stored)
         (folder / "card.md").write_text(text, encoding="utf-8")
         shutil.copytree(run.need("plots", "performance_metrics"), folder / "plots")
     return run.path("bundle")

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from pantheon.errors import PantheonError
+from pantheon.workflow.data import stored
 from pantheon.workflow.data.json_table import read_json
 from pantheon.workflow.data.spec import Source, Spec
 from pantheon.workflow.data.textfile import check_header, check_width, is_text, is_utf16, joined, scan_csv
@@ -201,14 +202,20 @@ def _too_precise(frame: pl.LazyFrame) -> list[str]:
     return [name for name, dtype in schema if isinstance(dtype, pl.Decimal) and (dtype.precision or 0) > DIGITS]
 
 
-def check_columns(path: Path, spec: Spec, header: list[str]) -> None:
+def check_columns(path: Path, spec: Spec, header: list[str], complete: bool = True) -> None:
     """Check that the file has every column that the spec uses.
+
+    Args:
+        complete: whether those of the feature store must be there, too.
 
     Raises:
         PantheonError: names the missing column and similar ones.
     """
     for column in sorted(spec.used, key=lambda column: column.role != "target"):
-        if column.name not in header:
+        if column.name not in header and column.stored:
+            if complete:
+                raise stored.without_store(column)
+        elif column.name not in header:
             what = "target" if column.role == "target" else "column"
             cure = nearest(column.name, header) or f"It has {', '.join(map(repr, header[:20]))}."
             raise PantheonError(f"{path} has no {what} {column.name!r}.", cure)

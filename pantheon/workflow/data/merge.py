@@ -60,6 +60,9 @@ def edits_of(base: Spec, mine: Spec, new: Spec) -> tuple[list[Edit], list[str]]:
     for column in mine.columns:
         old = before.get(column.name, Column(column.name))
         changed = _changed(old, column)
+        if column.name not in now and column.stored:  # no file has it
+            edits.append(Edit(f"{column.name!r} of the feature store", _with(column)))
+            continue
         if column.name not in now:
             lost += [f"{key} of {column.name!r}" for key in changed if key != "why"]
             continue
@@ -68,7 +71,7 @@ def edits_of(base: Spec, mine: Spec, new: Spec) -> tuple[list[Edit], list[str]]:
         for key, value in changed.items():
             value = _joined(value, getattr(old, key), getattr(now[column.name], key))
             edits.append(Edit(f"{key} of {column.name!r}", _of_column(column.name, key, value)))
-    for part in ("target", "split"):
+    for part in ("target", "split", "store"):
         for key, value in _changed(getattr(base, part), getattr(mine, part)).items():
             value = _joined(value, getattr(getattr(base, part), key), getattr(getattr(new, part), key))
             edits.append(Edit(f"{part}.{key}", _of_part(part, key, value)))
@@ -102,6 +105,10 @@ def _of_column(name: str, key: str, value: Any) -> Callable[[Spec], Spec]:
         return replace(spec, columns=tuple(columns))
 
     return apply
+
+
+def _with(column: Column) -> Callable[[Spec], Spec]:
+    return lambda spec: replace(spec, columns=(*spec.columns, column))
 
 
 def _of_part(part: str, key: str, value: Any) -> Callable[[Spec], Spec]:

@@ -110,6 +110,21 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Store:
+    """What the feature store knows about the features of this dataset.
+
+    Attributes:
+        owner: who answers questions about them.
+        ttl_days: from this age on, values are not used any more; 0: they do not expire.
+        freshness_days: an expectation: the newest value is not older; 0: none.
+    """
+
+    owner: str = ""
+    ttl_days: float = 0.0
+    freshness_days: float = 0.0
+
+
+@dataclass(frozen=True)
 class Column:
     """One column.
 
@@ -138,6 +153,8 @@ class Column:
         max_missing, max_unreadable: shares of all rows; see the module's docstring.
         example: a value to show in a form.
         slice: whether to report metrics for every value of it.
+        stored: a feature of the feature store, such as "robots:rust_level": the column is not in the file; every row gets
+            the value that was known at its time, of its entity.
     """
 
     name: str
@@ -163,6 +180,7 @@ class Column:
     max_unreadable: float = 0.01
     example: Value | None = None
     slice: bool = False
+    stored: str = ""
 
     @property
     def has_time(self) -> bool:
@@ -183,11 +201,17 @@ class Spec:
     columns: tuple[Column, ...]
     split: Split = Split()
     description: str = ""
+    store: Store = Store()
 
     @property
     def features(self) -> list[Column]:
         """The model's inputs, in the order of the spec."""
         return [column for column in self.columns if column.role == "feature"]
+
+    @property
+    def stored(self) -> list[Column]:
+        """The columns that come from the feature store."""
+        return [column for column in self.columns if column.stored]
 
     @property
     def used(self) -> list[Column]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
+from pantheon.workflow.data import stored
 from pantheon.workflow.data.spec import (
     FORMATS,
     FORMS,
@@ -23,6 +24,7 @@ from pantheon.workflow.data.spec import (
     Source,
     Spec,
     Split,
+    Store,
     Target,
     label_key,
     same,
@@ -167,7 +169,7 @@ class _Reader:
             raise self.error(*where, f"must be one of {', '.join(known)}, not {value!r}")
 
     def spec(self, raw: dict[str, Any]) -> Spec:
-        known = ("name", "description", "task", "source", "target", "split", "columns")
+        known = ("name", "description", "task", "source", "target", "split", "store", "columns")
         for key in raw:
             if key not in known:
                 raise self.error("", 0, key, f"is not a valid key; use one of {', '.join(known)}")
@@ -183,6 +185,7 @@ class _Reader:
             source=self.table(Source, raw["source"], "source"),
             target=self.table(Target, raw["target"], "target"),
             split=self.table(Split, raw.get("split", {}), "split"),
+            store=self.table(Store, raw.get("store", {}), "store"),
             columns=tuple(self.table(Column, item, "columns", index) for index, item in enumerate(raw["columns"])),
         )
         self.check(spec)
@@ -219,6 +222,13 @@ class _Reader:
                 raise self.error("split", 0, "train_only", what)
         if not spec.features:
             raise self.error("", 0, "columns", 'has no feature; give at least one column role = "feature"')
+
+        for key in ("ttl_days", "freshness_days"):
+            if getattr(spec.store, key) < 0:
+                raise self.error("store", 0, key, "must be at least 0")
+        for column in spec.stored:
+            if what := stored.fault(spec, column):
+                raise self.error("columns", positions[column.name], "stored", what)
 
     def check_source(self, source: Source) -> None:
         self.one_of(source.kind, KINDS, ("source", 0, "kind"))
@@ -355,6 +365,8 @@ def dump_spec(spec: Spec) -> str:
     document.add("source", _table(spec.source))
     document.add("target", _table(spec.target))
     document.add("split", _table(spec.split))
+    if spec.store != Store():
+        document.add("store", _table(spec.store))
     columns = tomlkit.aot()
     for column in spec.columns:
         columns.append(_table(column))
@@ -371,7 +383,7 @@ def with_source(text: str, source: Source) -> str:
     return tomlkit.dumps(document)
 
 
-def _table(part: Source | Target | Split | Column) -> Any:
+def _table(part: Source | Target | Split | Store | Column) -> Any:
     import tomlkit
 
     table = tomlkit.table()

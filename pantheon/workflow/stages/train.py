@@ -7,7 +7,7 @@ import joblib
 
 from pantheon.errors import PantheonError
 from pantheon.files import write_json
-from pantheon.workflow.outputs import Engineered, FittedCandidate, Selected, Summary, Trained
+from pantheon.workflow.outputs import STORED, Engineered, FittedCandidate, Selected, Summary, Trained
 from pantheon.workflow.run import Run
 from pantheon.workflow.training.candidates import Candidate, Fitted, Prepared, candidates, fit
 from pantheon.workflow.training.matrix import Table, load_spec
@@ -20,6 +20,7 @@ def train(run: Run) -> Summary:
     """``features/*`` → ``features/design.json``, ``candidates/NAME.joblib`` and ``candidates.json``."""
     spec, params = load_spec(run), run.params
     primary(spec.task, params.metric)  # refuse an unknown metric now, not after the fits
+    run.path(STORED).unlink(missing_ok=True)  # of an earlier attempt, with a feature store
     design = join(run)
     table = Table.load(run.need("features/train.npz", "preprocess"))
     with one_thread():

@@ -1,0 +1,33 @@
+"""Columns that are not in the file: features of the feature store, of the entity that a row is about, at the row's time.
+
+``pantheon.features`` reads them right after ``load_data``; the stages after it find them in ``data/raw.parquet``.
+"""
+
+import re
+
+from pantheon.errors import PantheonError
+from pantheon.workflow.data.spec import Column, Spec
+
+REFERENCE = re.compile(r"[0-9A-Za-z_]+:[0-9A-Za-z_]+")
+"""A feature in the feature store: its view, and its name there."""
+
+
+def fault(spec: Spec, column: Column) -> str:
+    """Return what is wrong with a column that has ``stored``; empty if nothing is."""
+    if not REFERENCE.fullmatch(column.stored):
+        return f'must be VIEW:FEATURE, such as "robots:rust_level", not {column.stored!r}'
+    if column.role != "feature":
+        return f"is for inputs of the model; the role of {column.name!r} is {column.role}"
+    if not column.nullable:
+        return "needs nullable = true: an entity may have no value yet"
+    if not any(each.role == "entity" for each in spec.columns):
+        return 'needs a column with role = "entity", by which the feature is looked up'
+    return ""
+
+
+def without_store(column: Column) -> PantheonError:
+    """Return the error of a deployment, or a repository, that cannot read a stored column."""
+    return PantheonError(
+        f"column {column.name!r} comes from the feature store (stored = {column.stored!r}), which is not there.",
+        "Use a tier that has one: `make tier-hephaestus up`, or remove the column from the spec.",
+    )

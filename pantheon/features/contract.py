@@ -107,6 +107,7 @@ class ModelFeatures(msgspec.Struct, kw_only=True):
         entity: the key of requests, such as ``robot-id``; empty: inputs stay in the payload.
         key: the join key in Feast.
         inputs: by the input's name in the model's signature.
+        views: all views that the service uses.
     """
 
     service: str
@@ -114,6 +115,7 @@ class ModelFeatures(msgspec.Struct, kw_only=True):
     key: str
     inputs: dict[str, Source]
     project: str = PROJECT
+    views: list[str] = []
 
 
 class Check(msgspec.Struct, kw_only=True):

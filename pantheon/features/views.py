@@ -85,7 +85,8 @@ def code_hash(spec: Spec, features: Sequence[Feature]) -> str:
 
 
 def _raw_fields(spec: Spec, shape: Shape) -> list[Field]:
-    names = field_names([column.name for column in spec.features], shape.key)
+    own = [column for column in spec.features if not column.stored]
+    names = field_names([column.name for column in own], shape.key)
     return [
         Field(
             name=names[column.name],
@@ -96,7 +97,7 @@ def _raw_fields(spec: Spec, shape: Shape) -> list[Field]:
             maximum=_bound(column, column.max),
             max_missing=column.max_missing,
         )
-        for column in spec.features
+        for column in own
     ]
 
 

@@ -153,8 +153,8 @@ class Column:
         max_missing, max_unreadable: shares of all rows; see the module's docstring.
         example: a value to show in a form.
         slice: whether to report metrics for every value of it.
-        stored: a feature of the feature store, such as "robots:rust_level": the column is not in the file; every row gets
-            the value that was known at its time, of its entity.
+        stored: a feature of the feature store, such as "robots:rust_level": the column is not in the file; every row
+            gets the value of its entity that was known at its time.
     """
 
     name: str

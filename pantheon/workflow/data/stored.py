@@ -1,4 +1,4 @@
-"""Columns that are not in the file: features of the feature store, of the entity that a row is about, at the row's time.
+"""Columns that are not in the file: features of the feature store, of the entity that a row is about, at its time.
 
 ``pantheon.features`` reads them right after ``load_data``; the stages after it find them in ``data/raw.parquet``.
 """

@@ -1,5 +1,6 @@
 """preprocess: convert the training and the test part to float32 matrices, in the order of the model's inputs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from pantheon.errors import PantheonError
 from pantheon.files import write_json
 from pantheon.workflow import cancellation
 from pantheon.workflow.data.reports import Rows, SplitReport
+from pantheon.workflow.data.spec import Spec
 from pantheon.workflow.outputs import Preprocessed, Summary
 from pantheon.workflow.run import Run, read_as
 from pantheon.workflow.training.honesty import long_tailed
@@ -45,15 +47,22 @@ def preprocess(run: Run) -> Summary:
     for part, table in tables.items():
         with run.output(f"features/{part}.npz") as path:
             table.save(path)
+    result = described(run, spec, train, tables["test"], given)
+    write_json(run.path("features/preprocess.json"), result)
+    rows = result["rows"]
+    return {"inputs": len(spec.features), "train": rows["train"], "test": rows["test"]}
+
+
+def described(run: Run, spec: Spec, train: Table, test: Table, given: Mapping[str, float]) -> Preprocessed:
+    """Return the content of ``features/preprocess.json``; ``given``: the origins of inputs."""
     missing = {
         column.name: float(np.isnan(values).mean()) for column, values in zip(spec.features, train.X.T, strict=True)
     }
-    rows: Rows = {"train": len(train), "test": len(tables["test"])}
+    rows: Rows = {"train": len(train), "test": len(test)}
     cleaned = run.path("reports/clean_data.json")
     unread = read_as(cleaned, dict[str, Any]).get("unread", {}) if cleaned.exists() else {}
     inputs = signature_inputs(spec, train, given, unread)
     result: Preprocessed = {"inputs": inputs, "rows": rows, "missing_in_train": missing}
     if spec.task == "regression":
         result["long_tail"] = long_tailed(train.y)
-    write_json(run.path("features/preprocess.json"), result)
-    return {"inputs": len(spec.features), "train": rows["train"], "test": rows["test"]}
+    return result

@@ -27,7 +27,7 @@ MOST_BYTES = 256  # of a token that is looked at
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _CURE = "Restore it from a backup, or move it away and add the keys again: `bin/pantheon keys add NAME`"
 
-Kind = Literal["predict", "metrics"]
+Kind = Literal["predict", "metrics", "push"]
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -38,7 +38,7 @@ class Key(msgspec.Struct, frozen=True):
         hash: SHA-256 of its token, hexadecimal.
         models: the models that it may ask; empty: all.
         per_minute: the most requests in any 60 seconds; 0: no limit.
-        kind: ``predict``, or ``metrics``, which only opens ``/metrics``.
+        kind: ``predict``; ``metrics``, which only opens ``/metrics``; or ``push``, which only opens ``/push``.
         created: ISO 8601, UTC.
     """
 

@@ -21,6 +21,7 @@ Models = Annotated[
 ]
 Rate = Annotated[int, typer.Option("--per-minute", min=0, help="most requests in any 60 seconds; 0: no limit")]
 Metrics = Annotated[bool, typer.Option("--metrics", help="a key that only reads /metrics")]
+Push = Annotated[bool, typer.Option("--push", help="a key that only writes features, at /push (from hephaestus on)")]
 
 
 @app.command()
@@ -29,18 +30,21 @@ def add(
     models: Models = "",
     per_minute: Rate = 0,
     metrics: Metrics = False,
+    push: Push = False,
     tier: TierOption = "",
     name: Name = "pantheon",
     as_json: Json = False,
 ) -> None:
     """Add a key and print its token, once; it works within two seconds."""
     from pantheon import keys, terminal
+    from pantheon.errors import PantheonError
 
+    if metrics and push:
+        raise PantheonError("a key is for one of --metrics and --push.", "Add two keys.")
     deployment, _ = existing(name, tier, "keys add")
     scope = [each for each in re.split(r"[,\s]+", models) if each]
-    added, token = keys.add(
-        deployment.state, key, models=scope, per_minute=per_minute, kind="metrics" if metrics else "predict"
-    )
+    kind: keys.Kind = "metrics" if metrics else "push" if push else "predict"
+    added, token = keys.add(deployment.state, key, models=scope, per_minute=per_minute, kind=kind)
     if as_json:
         terminal.print_json({"name": added.name, "token": token})
         return

@@ -139,6 +139,10 @@ def prediction(predictor: Predictor | None, name: str = "prediction") -> dict[st
         shares = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}}
         order = "per row, one probability per class, in the order of the signature's classes"
         properties["probabilities"] = {"type": "array", "items": shares, "description": order}
+    if predictor is not None and predictor.features:
+        names = {"type": "array", "items": {"type": "string"}}
+        about = "per row, the inputs whose stored value is null; only if there are some"
+        properties["missing"] = {"type": "array", "items": names, "description": about}
     properties["notes"] = {"type": "array", "items": {"type": "string"}, "description": "new categories in the rows"}
     return {"type": "object", "required": [name], "properties": properties, "additionalProperties": False}
 

@@ -9,7 +9,7 @@ from time import monotonic
 
 from pantheon import keys
 from pantheon.errors import PantheonError
-from pantheon.keys import Key, Keyring
+from pantheon.keys import Key, Keyring, Kind
 from pantheon.web.server import Request
 from serving.problems import Problem
 
@@ -112,7 +112,7 @@ class Keys:
         """
         key = self.of(request)
         if key.kind != "predict":
-            raise Problem(403, f'The API key "{key.name}" is only for /metrics.')
+            raise Problem(403, f'The API key "{key.name}" is only for /{key.kind}.')
         if model and not key.opens(model):
             raise Problem(403, f'The API key "{key.name}" is not for the model "{model}".', got=model)
         return key
@@ -133,10 +133,18 @@ class Keys:
 
     def need_metrics(self, request: Request) -> None:
         """Raise Problem 401 or 403 if the request may not read the metrics."""
+        self._need_kind(request, "metrics")
+
+    def need_push(self, request: Request) -> None:
+        """Raise Problem 401, 403 or 429 if the request may not push features; count it."""
+        self.count(self._need_kind(request, "push"))
+
+    def _need_kind(self, request: Request, kind: Kind) -> Key:
         key = self.of(request)
-        if key.kind != "metrics":
-            cure = "`bin/pantheon keys add NAME --metrics` makes one that is."
-            raise Problem(403, f'The API key "{key.name}" is not for /metrics. {cure}')
+        if key.kind != kind:
+            cure = f"`bin/pantheon keys add NAME --{kind}` makes one that is."
+            raise Problem(403, f'The API key "{key.name}" is not for /{kind}. {cure}')
+        return key
 
 
 def _stamp(path: Path) -> _Stamp:

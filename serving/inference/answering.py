@@ -8,6 +8,8 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
+from msgspec.structs import replace
+
 from pantheon.predictions.records import Answered
 from pantheon.routing.choose import Choice
 from pantheon.web.messages import Response
@@ -15,14 +17,17 @@ from serving.endpoint.dispatch import FENCED_JSON, encode
 from serving.endpoint.guard import fenced
 from serving.endpoint.lanes import Lanes
 from serving.endpoint.rows import need_probabilities
+from serving.features.joining import Online, refusal
+from serving.features.origins import blamed
 from serving.inference import v2
+from serving.inference.context import CONTEXT
 from serving.inference.forms import PREDICT, V1, Asked
 from serving.inference.journal import LOGGED_PROBABILITIES, Journal, Origin, answer_of, rows_of
 from serving.inference.metrics import Metrics
 from serving.inference.models import Hosted, Models
 from serving.inference.shadows import Result, Shadows
 from serving.inference.targets import Target
-from serving.model.predictor import SECONDS, Answer, Predictor, TooSlow
+from serving.model.predictor import ORIGIN, SECONDS, Answer, Predictor, TooSlow
 from serving.problems import Problem
 
 Explain = Callable[[Predictor, list[Any], float], list[dict[str, Any]]]  # rows, deadline → one explanation for each
@@ -38,7 +43,7 @@ class Call:
         probabilities: whether the query asks for them.
         json_bytes: of version 2 with binary data: the size of the JSON, as sent.
         began: of ``time.perf_counter``.
-        asked: what its body asks; None until it has been read.
+        asked: what its body asks, with the features of its entities; None until it has been read.
     """
 
     target: Target
@@ -72,6 +77,7 @@ class Answering:
     Args:
         explain: None: explanations are refused.
         elsewhere: another server predicts.
+        online: the features of entities; None: they cannot be looked up.
     """
 
     def __init__(
@@ -82,9 +88,11 @@ class Answering:
         metrics: Metrics,
         explain: Explain | None = None,
         elsewhere: bool = False,
+        online: Online | None = None,
     ) -> None:
         self.explain, self.explaining = explain, ThreadPoolExecutor(1, "explain")
         self.models, self.journal, self.shadows, self.metrics = models, journal, shadows, metrics
+        self.online = online
         self.lanes = Lanes(lambda late: fenced(late.response()), elsewhere)
 
     def run(self, call: Call, data: bytes) -> Response | Future[Response]:
@@ -99,7 +107,8 @@ class Answering:
         """Answer a call until ``deadline``; raises TooSlow if the model has no answer then."""
         predictor = call.predictor
         try:
-            asked = call.asked = call.read(data)
+            sent = call.asked = call.read(data)
+            asked = call.asked = self.joined(predictor, sent, deadline)
             if asked.probabilities:
                 need_probabilities(predictor, len(asked.rows))
             if call.target.verb == "explain":
@@ -113,11 +122,36 @@ class Answering:
         except TooSlow:
             raise
         except Problem as problem:
-            return self.failed(call, problem)
+            return self.failed(call, blamed(problem, call.asked.origins) if call.asked else problem)
         self._count(call, 200, len(asked.rows))
         for version in call.choice.shadows:
-            self._shadow(call, asked, version)
+            self._shadow(call, sent, version)
         return Response(200, body, self._headers(call, logged))
+
+    def joined(self, predictor: Predictor, asked: Asked, deadline: float) -> Asked:
+        """Return what is asked with the features of its entities, as this version reads them.
+
+        Raises:
+            Problem: 422, an entity is not known, or has no values that can be used; 503, the store does not answer.
+            TooSlow: there was no time to look them up.
+        """
+        if not asked.entities:
+            return asked
+        if why := refusal(predictor):
+            if asked.entities == "may":
+                return asked
+            raise why
+        if self.online is None:
+            raise Problem(503, "This endpoint has no feature store. Send the inputs themselves.")
+        found = self.online.join(predictor, asked.rows, deadline, asked.entities == "must")
+        if not any(found.origins):
+            return asked
+        logged = []
+        for sent, row, origin in zip(asked.sent, found.rows, found.origins, strict=True):
+            along = {CONTEXT: sent[CONTEXT]} if CONTEXT in sent else {}
+            logged.append({**along, **row, ORIGIN: origin} if origin else sent)
+        missing = found.missing if any(found.missing) else []
+        return replace(asked, rows=found.rows, raw=encode(logged), origins=found.origins, missing=missing)
 
     def explained(self, call: Call, data: bytes) -> Response:
         """Answer a call with explanations."""
@@ -183,7 +217,7 @@ class Answering:
         if predictor is None:
             self.metrics.count("shadow missing")
         else:
-            self.shadows.add(predictor, asked, partial(self._shadowed, call.origin))
+            self.shadows.add(predictor, asked, partial(self._shadowed, call.origin), self.joined)
 
     def _shadowed(self, origin: Origin, asked: Asked, result: Result) -> None:
         """Write the record of a shadow, in the shadows' thread."""

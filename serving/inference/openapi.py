@@ -8,24 +8,31 @@ from serving.endpoint import schemas
 from serving.endpoint.openapi import DIALECT
 from serving.endpoint.rows import shape
 from serving.endpoint.schemas import JSON, errors, ref
+from serving.features import push
 from serving.inference import context, v2
+from serving.inference.forms import ENTITIES
 from serving.model.predictor import Predictor
 
 _PREDICTED = (400, 401, 403, 408, 413, 415, 422, 429, 503)
 _ASKED = (401, 403, 404, 429, 503)
 
 
-def document(predictors: Iterable[Predictor], default: str) -> dict[str, Any]:
+def document(predictors: Iterable[Predictor], default: str, pushes: bool = False) -> dict[str, Any]:
     """Return the document for the models of ``predictors``.
 
     Args:
         default: the model that ``/predict`` asks; empty: the request must name one.
+        pushes: whether there is a feature store to push to.
     """
     found = {predictor.model: predictor for predictor in predictors}
     paths, parts = _common(), _parts()
+    if pushes:
+        paths["/push"] = {"post": _push()}
     for name, predictor in sorted(found.items()):
         paths |= _paths(name, predictor)
         parts |= {f"Row-{name}": _row(predictor), f"Tensors-{name}": _tensors(predictor)}
+        if entity_of(predictor):
+            parts[f"Entity-{name}"] = _entity(predictor)
         parts |= {f"Answer-{name}": schemas.prediction(predictor, "predictions")}
     if default in found:
         parts["Answer"] = schemas.prediction(found[default])
@@ -71,10 +78,38 @@ def _row(predictor: Predictor) -> dict[str, Any]:
     return schema | {"properties": {context.CONTEXT: along} | schema["properties"]}
 
 
+def entity_of(predictor: Predictor) -> str:
+    """Return the column whose values rows may name to have features looked up; empty: none."""
+    return predictor.features.entity if predictor.features else ""
+
+
+def _entity(predictor: Predictor) -> dict[str, Any]:
+    """Return the schema of a row that names an entity: what the feature store has need not be in it."""
+    schema, entity = _row(predictor), entity_of(predictor)
+    known = predictor.features.inputs if predictor.features else {}
+    id = {"type": ["string", "number"], "description": 'whose features are looked up; 7, 7.0 and "7" are the same'}
+    needed = [name for name in schema["required"] if name not in known]
+    properties = {entity: id} | schema["properties"]
+    return schema | {"properties": properties, "required": list(dict.fromkeys([entity, *needed]))}
+
+
+def _body(field: str, predictor: Predictor) -> dict[str, Any]:
+    """Return the schema of ``{field: [row, …]}``; of a model with features, ``{"entities": [row, …]}``, too."""
+    row, entity = ref(f"Row-{predictor.model}"), ref(f"Entity-{predictor.model}")
+    if not entity_of(predictor):
+        return _list(field, row, predictor)
+    rows = {"anyOf": [row, entity]} if field == "instances" else row
+    return {"oneOf": [_list(field, rows, predictor), _list(ENTITIES, entity, predictor)]}
+
+
+def _list(field: str, item: dict[str, Any], predictor: Predictor) -> dict[str, Any]:
+    rows = {"type": "array", "minItems": 1, "maxItems": shape(predictor)[1], "items": item}
+    return {"type": "object", "required": [field], "properties": {field: rows}, "additionalProperties": False}
+
+
 def _rows(summary: str, predictor: Predictor, field: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the operation whose body is ``{field: [row, …]}``."""
-    rows = {"type": "array", "minItems": 1, "maxItems": shape(predictor)[1], "items": ref(f"Row-{predictor.model}")}
-    schema = {"type": "object", "required": [field], "properties": {field: rows}, "additionalProperties": False}
+    """Return the operation whose body is rows."""
+    schema = _body(field, predictor)
     operation = _post(summary, schema, answer)
     if (example := schemas.example(predictor)) is not None:
         operation["requestBody"]["content"][JSON]["example"] = {field: [example]}
@@ -90,6 +125,19 @@ def _post(summary: str, schema: dict[str, Any], answer: dict[str, Any]) -> dict[
         "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},
         "responses": {"200": _ok(answer), **errors(*_PREDICTED)},
     }
+
+
+def _push() -> dict[str, Any]:
+    row = {"type": "object", "description": "the entity, values by column, and possibly event_timestamp (ISO 8601)"}
+    properties = {"view": {"type": "string"}, "rows": {"type": "array", "minItems": 1, "items": row}}
+    schema = {"type": "object", "required": ["view", "rows"], "properties": properties, "additionalProperties": False}
+    counts = {name: {"type": "integer"} for name in ("written", "older")}
+    operation = _post(
+        "Bring values of features; needs a key for this", schema, {"type": "object", "properties": counts}
+    )
+    operation["responses"] |= errors(404, 409)
+    operation["requestBody"]["description"] = push.EXPECTED
+    return operation
 
 
 def _get(summary: str, schema: dict[str, Any] | None = None, *, open_: bool = False) -> dict[str, Any]:

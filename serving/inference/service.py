@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from msgspec import to_builtins
+
 from pantheon.keys import Key
 from pantheon.predictions.ids import new_id
 from pantheon.predictions.spool import Spool
@@ -22,6 +24,9 @@ from serving.endpoint import body
 from serving.endpoint.dispatch import Answered, Handler, dispatch
 from serving.endpoint.guard import Guard, fenced, repeated
 from serving.endpoint.rows import wants_probabilities
+from serving.features import push
+from serving.features.joining import Online
+from serving.features.push import Push
 from serving.inference import feedback, status, v2
 from serving.inference.access import Keys
 from serving.inference.answering import Answering, Call, Explain
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
 NAME = "endpoint"
 REQUESTED = "requested"  # the reason of a choice: the request named the version
+PUSHING = 4  # pushes that wait for the feature store at one time
 THREADS = 4  # for loading versions and for documents
 JSON = "application/json"
 
@@ -57,6 +63,8 @@ class Endpoint:
         mode: whether an answer that cannot be logged goes out; see ``Journal``.
         explain: explains predictions; None: they are not explained.
         kserve: predicts; None: this process does.
+        online: the features of entities; None: they cannot be looked up.
+        push: forwards values of features; None: there is nobody to forward them to.
     """
 
     def __init__(
@@ -70,16 +78,21 @@ class Endpoint:
         mode: Mode = "required",
         explain: Explain | None = None,
         kserve: "Kserve | None" = None,
+        online: Online | None = None,
+        push: Push | None = None,
     ) -> None:
-        folder, self.kserve = State(state), kserve
+        self.folder, self.kserve, self.push, self.online = State(state), kserve, push, online
         store = open_store(state, retry_seconds=0)  # it is polled again soon
-        self.models = Models(folder, store, kserve.open if kserve else Predictor)
+        self.models = Models(self.folder, store, kserve.open if kserve else Predictor)
         self.keys = Keys(state, tokens)
         self.metrics = Metrics()
         self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics)
-        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain, bool(kserve))
+        if online:
+            online.count = self.metrics.count
+        self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain, bool(kserve), online)
         self.guard = Guard(port, (f"{NAME}:{port}", f"{NAME}.internal:{port}", *hosts))  # names in containers
         self.threads = ThreadPoolExecutor(THREADS, "models")
+        self.pushing = ThreadPoolExecutor(PUSHING, "push")
         # two threads: a store that does not answer must not hold up a revoked key
         self.watches = Watch(self.keys.refresh), Watch(self.models.refresh)
         self.unkeyed: dict[str, tuple[str, Handler]] = {  # they need no key, or look at it themselves
@@ -89,6 +102,7 @@ class Endpoint:
             "/v2/health/ready": ("GET", self.ready),
             "/metrics": ("GET", self.measured),
             "/feedback": ("POST", self.feedback),
+            "/push": ("POST", self.pushed),
         }
         self.routes: dict[str, tuple[str, Handler]] = {
             "/signature": ("GET", self.signature),
@@ -111,6 +125,8 @@ class Endpoint:
             watch.stop()
         self.shadows.stop()
         self.journal.close()
+        if self.online:
+            self.online.valkey.close()
 
     def refuse(self, status: int, message: str) -> Response:
         return fenced(Problem(status, message).response())
@@ -195,6 +211,16 @@ class Endpoint:
         self.journal.feedback(said, key.name)
         return {"accepted": 1}, None
 
+    async def pushed(self, request: Request) -> Answered:
+        self.keys.need_push(request)
+        if self.push is None or not self.folder.route.features:
+            raise Problem(404, "This deployment has no feature store: the tier hephaestus adds it.")
+        body.need_json(request)
+        given = push.read(await body.read(request, push.LIMIT))
+        answer = await asyncio.get_running_loop().run_in_executor(self.pushing, self.push.send, given)
+        self.metrics.count("pushed")
+        return answer, None
+
     async def predictor(self, hosted: Hosted, version: str) -> Predictor:
         """Return a version of a model, loaded if a request names it; raises Problem."""
         if found := self.models.ready(hosted, version):
@@ -233,14 +259,16 @@ class Endpoint:
     async def signature(self, request: Request) -> Answered:
         hosted, _ = self.asked(request)
         predictor = await self.predictor(hosted, "")
-        return predictor.signature.raw, predictor
+        features = {"features": to_builtins(predictor.features)} if predictor.features else {}
+        return predictor.signature.raw | features, predictor
 
     async def openapi(self, request: Request) -> Answered:
         key = self.keys.of(request)
         opened = [hosted for name, hosted in self.models.hosted.items() if key.opens(name)]
         predictors = [hosted.predictor for hosted in opened if hosted.predictor]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, document, predictors, self.models.default), None
+        pushes = self.push is not None and bool(self.folder.route.features)
+        return await loop.run_in_executor(self.threads, document, predictors, self.models.default, pushes), None
 
     async def names(self, request: Request) -> Answered:
         key = self.keys.of(request)
@@ -264,7 +292,7 @@ class Endpoint:
 
     async def healthz(self, request: Request) -> Answered:
         """Return 200 while the server runs: a deployment without a model is healthy, because it may still train one."""
-        return status.health(self.models, self.keys, self.journal, self.kserve), None
+        return status.health(self.models, self.keys, self.journal, self.kserve, self.online), None
 
     async def measured(self, request: Request) -> Response:
         self.keys.need_metrics(request)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic, perf_counter
 
+from serving.features.origins import blamed
 from serving.inference.forms import Asked
 from serving.inference.metrics import Metrics
 from serving.model.predictor import Answer, Predictor
@@ -43,7 +44,8 @@ class Result:
     error: str = ""
 
 
-Work = tuple[Predictor, Asked, Callable[[Asked, Result], None]]
+Join = Callable[[Predictor, Asked, float], Asked]  # looks up the features of entities until a time
+Work = tuple[Predictor, Asked, Callable[[Asked, Result], None], Join | None]
 
 
 class Shadows:
@@ -63,16 +65,19 @@ class Shadows:
         self._end.set()
         self._thread.join(SECONDS)
 
-    def add(self, predictor: Predictor, asked: Asked, done: Callable[[Asked, Result], None]) -> None:
+    def add(
+        self, predictor: Predictor, asked: Asked, done: Callable[[Asked, Result], None], join: Join | None = None
+    ) -> None:
         """Have ``predictor`` answer the rows of ``asked`` later.
 
         Args:
-            done: called in the thread of the shadows with ``asked`` and the result.
+            done: called in the thread of the shadows with what was asked, joined, and the result.
+            join: each version reads features of its own.
         """
         if len(self._waiting) >= MOST_WAITING or len(asked.rows) > MOST_ROWS:
             self.metrics.count("shadow dropped")
         else:
-            self._waiting.append((predictor, asked, done))
+            self._waiting.append((predictor, asked, done, join))
 
     def _run(self) -> None:
         empty = 0
@@ -88,12 +93,18 @@ class Shadows:
             if ending:
                 return
 
-    def _work(self, predictor: Predictor, asked: Asked, done: Callable[[Asked, Result], None]) -> None:
+    def _work(
+        self, predictor: Predictor, asked: Asked, done: Callable[[Asked, Result], None], join: Join | None
+    ) -> None:
         began = perf_counter()
         answer, status, error = None, 200, ""
+        deadline = monotonic() + SECONDS
         try:
-            answer = predictor.predict(asked.rows, True, monotonic() + SECONDS)
+            if join:
+                asked = join(predictor, asked, deadline)
+            answer = predictor.predict(asked.rows, True, deadline)
         except Problem as problem:  # TooSlow included
+            problem = blamed(problem, asked.origins)
             status, error = problem.status, problem.message
         self.metrics.count("shadow answered" if answer else "shadow refused")
         done(asked, Result(predictor, answer, (perf_counter() - began) * 1000, status, error))

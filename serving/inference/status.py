@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving.features.joining import Online
 from serving.inference.access import Keys
 from serving.inference.journal import Journal
 from serving.inference.metrics import Labels
@@ -22,9 +23,16 @@ def is_ready(models: Models) -> bool:
     return bool(models.hosted) and all(hosted.predictor for hosted in models.hosted.values())
 
 
-def health(models: Models, keys: Keys, journal: Journal, kserve: "Kserve | None" = None) -> dict[str, Any]:
+def health(
+    models: Models, keys: Keys, journal: Journal, kserve: "Kserve | None" = None, online: Online | None = None
+) -> dict[str, Any]:
     """Return the value of ``/healthz``, which needs no key."""
-    elsewhere = {"kserve": {"address": kserve.address, "problem": kserve.problem or None}} if kserve else {}
+    elsewhere: dict[str, Any] = {}
+    if kserve:
+        elsewhere["kserve"] = {"address": kserve.address, "problem": kserve.problem or None}
+    if online and any(each.features for hosted in models.hosted.values() for each in hosted.loaded.values()):
+        valkey = online.valkey
+        elsewhere["features"] = {"address": f"{valkey.host}:{valkey.port}", "problem": valkey.problem or None}
     return {
         "status": "ok",
         "ready": is_ready(models),

@@ -57,13 +57,14 @@ def read(data: bytes, predictor: Predictor, json_bytes: str = "") -> Asked:
     length = _length(json_bytes, len(data))
     text, binary = data[:length], memoryview(data)[length:]
     inputs, most = shape(predictor)
+    entity = predictor.features.entity if predictor.features else ""
     if length > body.FREE_BYTES:
-        body.limit_values(text, most, 2 * inputs + 8)  # a nested array has two values per element
+        body.limit_values(text, most, 2 * (inputs + bool(entity)) + 8)  # a nested array has two values per element
     try:
         asked = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Problem(400, f"The body is not a request of protocol V2: {error}.", expected='{"inputs": […]}') from None
-    sent = _rows(asked.inputs, binary, predictor.signature, most)
+    sent = _rows(asked.inputs, binary, predictor.signature, most, entity)
     rows = context.without(sent, predictor.signature.names)
     outputs = tuple(output.name for output in asked.outputs)
     known = [entry["name"] for entry in output_tensors(predictor.signature)]
@@ -73,7 +74,8 @@ def read(data: bytes, predictor: Predictor, json_bytes: str = "") -> Asked:
             raise Problem(400, f'The model has no output "{name[:80]}".', field=name[:80], expected=expected)
     wanted = PROBABILITIES in (outputs or known)
     raw = b"" if rows is sent else msgspec.json.encode(sent)
-    return Asked(rows, raw, probabilities=wanted, id=asked.id, outputs=outputs)
+    found = Asked(rows, raw, probabilities=wanted, id=asked.id, outputs=outputs)
+    return msgspec.structs.replace(found, entities="may", sent=sent) if entity else found
 
 
 def write(asked: Asked, answer: Answer, predictor: Predictor, request_id: str) -> dict[str, Any]:
@@ -91,7 +93,9 @@ def write(asked: Asked, answer: Answer, predictor: Predictor, request_id: str) -
             size = [rows]
         found.append({"name": name, "datatype": entry["datatype"], "shape": size, "data": flat})
     named = {"model_name": predictor.model, "model_version": predictor.version}
-    return {**named, "id": asked.id or request_id, "outputs": found}
+    # A parameter is a text, a number or a boolean.
+    more = {"parameters": {"missing": msgspec.json.encode(asked.missing).decode()}} if asked.missing else {}
+    return {**named, "id": asked.id or request_id, **more, "outputs": found}
 
 
 def error(response: Response) -> Response:
@@ -134,8 +138,10 @@ def output_tensors(signature: Signature) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(given: list[Tensor], binary: memoryview, signature: Signature, most: int) -> list[dict[str, Any]]:
-    """Return the rows that the tensors are."""
+def _rows(
+    given: list[Tensor], binary: memoryview, signature: Signature, most: int, entity: str
+) -> list[dict[str, Any]]:
+    """Return the rows that the tensors are; ``entity``: a column that is not one of the inputs."""
     if not given:
         raise Problem(400, "The request has no tensors.", field="inputs", expected="1 tensor or more", got="0 tensors")
     fields = signature.fields
@@ -151,7 +157,8 @@ def _rows(given: list[Tensor], binary: memoryview, signature: Signature, most: i
         if tensor.name in columns:
             raise Problem(400, f'The request has the tensor "{tensor.name[:80]}" twice.', field=tensor.name[:80])
         width = tensor.shape[1] if len(tensor.shape) == 2 else 1
-        if len(given) - len(along) == 1 and width == len(fields) and tensor.name not in (*along, *signature.names):
+        single = len(given) - len(along) == 1 and tensor.name not in (*along, *signature.names, entity)
+        if single and width == len(fields):
             for place, field in enumerate(fields):
                 columns[field.name] = tensors.column(tensor.datatype, found[place::width], field.name in whole)
         elif width == 1:

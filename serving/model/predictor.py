@@ -15,10 +15,12 @@ import msgspec
 import numpy as np
 import onnxruntime as ort
 
+from pantheon.features.contract import ModelFeatures
 from serving.model.deadline import Stopped
 from serving.model.signature import Signature
 from serving.problems import Problem
 
+ORIGIN = "_features"  # where the log has the origin of a row's inputs: no input may have this name
 SECONDS = 5.0  # for a prediction, including the time that it waits for its turn
 OUTPUTS = 1_000_000  # probabilities that are computed at a time
 MIN_DIVIDED_ROWS = 256  # smallest batch that is divided among the cores
@@ -65,6 +67,9 @@ class Predictor:
         version: the version in the store.
         since: when it became the champion, ISO 8601; empty for a model that is only checked.
 
+    Attributes:
+        features: how its inputs are read from the feature store; None: it was trained without one.
+
     Raises:
         BrokenBundle: a file is missing or malformed, model and signature do not match, or the model has no prediction
             for its example in time.
@@ -76,6 +81,7 @@ class Predictor:
             self.signature = Signature(json.loads((folder / "signature.json").read_text(encoding="utf-8")))
             self.metrics: dict[str, Any] = _optional(folder / "metrics.json")
             self.lineage: dict[str, Any] = _optional(folder / "lineage.json")
+            self.features = self._features(folder / "features.json")
             card = folder / "card.md"
             self.card = card.read_text(encoding="utf-8") if card.exists() else ""
             self._open(folder / "model.onnx")
@@ -84,6 +90,16 @@ class Predictor:
             raise
         except Exception as error:  # onnxruntime's own errors share no base class
             raise BrokenBundle(f"version {version} of {model}: {_first_line(error)}") from error
+
+    def _features(self, path: Path) -> ModelFeatures | None:
+        if not path.exists():
+            return None
+        found = msgspec.json.decode(path.read_bytes(), type=ModelFeatures)
+        if others := found.inputs.keys() - self.signature.names:
+            raise ValueError(f"features.json has {min(others)!r}, which is not an input of the model")
+        if ORIGIN in self.signature.names:
+            raise ValueError(f"a model with features cannot have an input {ORIGIN!r}")
+        return found
 
     def _open(self, path: Path) -> None:
         options = ort.SessionOptions()

@@ -3,7 +3,8 @@
 Environment: ``STATE_DIR`` the deployment's state folder, ``BUTTON_HOST`` the address to bind, ``BUTTON_PORT``,
 ``BUTTON_HOSTS`` additional allowed host names, comma-separated, ``BUTTON_PASSWORD_FILE`` the file with the page's
 password (without it, nobody can log in), ``BUTTON_DIR`` a folder of the button's own.
-``ENDPOINT_URL`` and ``PREDICTIONS_URL``: where the endpoint and the log's service are, once the deployment has them.
+``ENDPOINT_URL``, ``PREDICTIONS_URL`` and ``FEATURES_URL``: where the endpoint, the log's service and the feature store
+are, once the deployment has them; ``FEATURES_KEY_FILE``: the file with the feature store's key.
 """
 
 import os
@@ -28,8 +29,10 @@ from serving.page.access import Access  # noqa: E402
 from serving.page.app import FORM_BYTES, Page, application  # noqa: E402
 from serving.problems import Problem  # noqa: E402
 from serving.questions.answers import Questions  # noqa: E402
+from serving.questions.entities import Entities  # noqa: E402
 from serving.questions.reader import Reader  # noqa: E402
 from serving.questions.requests import Requests  # noqa: E402
+from serving.remote import features  # noqa: E402
 from serving.remote.handover import Handover  # noqa: E402
 from serving.remote.log import Log  # noqa: E402
 from serving.state import State  # noqa: E402
@@ -47,7 +50,9 @@ class Button:
         hosts: additional allowed hosts.
         password: the file with the page's password.
         own: a folder of the button's own.
-        endpoint, log: the addresses of the endpoint and of the log's service, for deployments that have them.
+        endpoint, log, feature_store: the addresses of the endpoint, of the log's service and of the feature store, for
+            deployments that have them.
+        feature_key: the file with the feature store's key.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class Button:
         own: Path,
         endpoint: str = ENDPOINT,
         log: str = LOG,
+        feature_store: str = features.ADDRESS,
+        feature_key: Path | None = None,
     ) -> None:
         folder = State(state)
         key = password.parent / "endpoint_key"
@@ -69,7 +76,9 @@ class Button:
         handover = Handover(folder)
         self.endpoint = Endpoint(endpoint, key, handover)
         reader, asked = Reader(store), Log(log, key)
-        questions = Questions(folder, reader, self.champion, Requests(asked, handover, reader, folder))
+        known = features.Features(feature_store, feature_key or password.parents[1] / "features" / "key", handover)
+        requests, entities = Requests(asked, handover, reader, folder), Entities(known, folder)
+        questions = Questions(folder, reader, self.champion, requests, entities)
         self.guard = Guard(port, hosts)
         self.api = Api(self.champion, questions, threads, self.endpoint)
         self.access = Access(password, own / "ended", port)
@@ -123,8 +132,11 @@ def main() -> int:
     addresses = {
         "endpoint": os.environ.get("ENDPOINT_URL") or ENDPOINT,
         "log": os.environ.get("PREDICTIONS_URL") or LOG,
+        "feature_store": os.environ.get("FEATURES_URL") or features.ADDRESS,
     }
-    button = Button(given.state, given.port, given.hosts, password=password, own=own, **addresses)
+    named = os.environ.get("FEATURES_KEY_FILE")
+    key = Path(named) if named else None
+    button = Button(given.state, given.port, given.hosts, password=password, own=own, feature_key=key, **addresses)
     return process.run(given, button, button.start, button.champion.stop)
 
 

@@ -21,6 +21,15 @@ Request = Annotated[
         help="“this request”: the x-request-id of its answer; default: the newest",
     ),
 ]
+Entity = Annotated[
+    str,
+    typer.Option(
+        "--entity",
+        envvar="PANTHEON_ENTITY",
+        metavar="ID",
+        help="“this entity”: robot-id=7; default: the newest",
+    ),
+]
 
 
 def predict(tier: TierName = "", row: Row = "", name: Name = "pantheon", as_json: Json = False) -> None:
@@ -36,7 +45,12 @@ def predict(tier: TierName = "", row: Row = "", name: Name = "pantheon", as_json
 
 
 def ask(
-    tier: TierName = "", at: At = "", request: Request = "", name: Name = "pantheon", as_json: Json = False
+    tier: TierName = "",
+    at: At = "",
+    request: Request = "",
+    entity: Entity = "",
+    name: Name = "pantheon",
+    as_json: Json = False,
 ) -> None:
     """Show which questions this architecture can answer, with live answers and their sources."""
     from pantheon import terminal
@@ -45,5 +59,5 @@ def ask(
 
     moment = questions.time(at) if at else None
     deployment, _, engine = running(name, tier, "ask")
-    answers = questions.ask(deployment.address(engine, "button"), moment, logins.headers(deployment), request)
+    answers = questions.ask(deployment.address(engine, "button"), moment, logins.headers(deployment), request, entity)
     terminal.print_json(answers) if as_json else views.show_questions(answers)

@@ -10,7 +10,7 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   run       train a new model; the gate accepts or rejects it
   predict   get a prediction:  ROW='{"robot-age": 5, "rust-level": 9, "battery": "low"}'
             of every row of a file: bin/pantheon predict-file IN OUT
-  ask       show which questions this architecture can answer, live:  AT='10 minutes ago'
+  ask       show which questions this architecture can answer, live:  AT='10 minutes ago' ENTITY=robot-id=7
   monitor   report what the log of predictions says about the models:  WINDOW=7d (from epimetheus on)
   status    show services, addresses, memory and the model
   logs      show the services' logs:  SERVICE=button  FOLLOW=1

@@ -19,6 +19,7 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
     *("at", "version", "alias", "model", "folds", "metric", "ignore", "header", "infer", "dataset"),
     *(
         "request",
+        "entity",
         "log",
         "predictions_keep",
         "monitor",

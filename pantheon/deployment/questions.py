@@ -13,18 +13,21 @@ UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 AGO = re.compile(rf"([0-9]{{1,6}})\s*({'|'.join(UNITS)})s?(?:\s+ago)?")
 
 
-def ask(address: str, moment: datetime | None, headers: Mapping[str, str], request: str = "") -> dict[str, Any]:
+def ask(
+    address: str, moment: datetime | None, headers: Mapping[str, str], request: str = "", entity: str = ""
+) -> dict[str, Any]:
     """Return ``{"questions": [{"question", "state", "answer", "source"}]}``.
 
     Args:
-        moment: the time T of "which version served at time T?"; None lets the button choose.
+        moment: the time T of the questions that have one; None lets the button choose.
         headers: those of ``logins.headers``.
         request: the id of "this request"; empty: the newest.
+        entity: "this entity", such as ``robot-id=7``; empty: the one with the newest features.
 
     Raises:
         PantheonError: no service answers at ``address``.
     """
-    given = {"at": moment.astimezone(UTC).isoformat() if moment else "", "request": request}
+    given = {"at": moment.astimezone(UTC).isoformat() if moment else "", "request": request, "entity": entity}
     query = urlencode({name: value for name, value in given.items() if value}, errors="replace")
     answers: dict[str, Any] = predict.ask(address, f"/questions{'?' if query else ''}{query}", headers=headers)[0]
     return answers

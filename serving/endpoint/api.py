@@ -146,8 +146,9 @@ class Api:
 
     async def questions(self, request: Request) -> Answered:
         predictor = self.champion.current
-        id = dict(parse_qsl(request.query)).get("request", "")
-        return await self._in_thread(self.threads, self.asked.ask, _moment(request.query), id), predictor
+        query = dict(parse_qsl(request.query))
+        about = query.get("request", ""), query.get("entity", "")
+        return await self._in_thread(self.threads, self.asked.ask, _moment(request.query), *about), predictor
 
     async def healthz(self, request: Request) -> Answered:
         """Return 200 while the server runs: a deployment without a model is healthy, because it may still train one."""

@@ -93,14 +93,17 @@ def _predict(predictor: Predictor | None, max_rows: int, classes: bool) -> dict[
 
 def _questions() -> dict[str, Any]:
     """The route of the questions about the architecture."""
-    description = "the T of “Which version served at time T?”; UTC if it has no offset"
+    description = "the T of the questions about a time; UTC if it has no offset"
     at = {"name": "at", "in": "query", "required": False, "description": description}
     operation = _get("Questions about the architecture, with this deployment's answers", ref("Questions"))
     asked = "the x-request-id of “this request”, from epimetheus on; the newest request if it is not given"
     request = {"name": "request", "in": "query", "required": False, "description": asked}
+    about = "“this entity”, such as robot-id=7, from hephaestus on; the one with the newest features if it is not given"
+    entity = {"name": "entity", "in": "query", "required": False, "description": about}
     operation["parameters"] = [
         at | {"schema": {"type": "string", "format": "date-time"}},
         request | {"schema": {"type": "string"}},
+        entity | {"schema": {"type": "string"}},
     ]
     operation["responses"] |= errors(400, 401)  # only for the page after a login, and for commands
     return operation

@@ -18,6 +18,7 @@ from serving.model.champion import Champion
 from serving.page import views
 from serving.page.access import Access, TooMany
 from serving.page.answer import Spoken
+from serving.page.features import FeaturesPage
 from serving.page.form import controls
 from serving.page.operate import Context, Operations
 from serving.page.pressing import judgement, pressed
@@ -66,10 +67,14 @@ class Page:
         self.plots = Plots(champion)
         self.parts = Parts(self)
         self.endpoint = endpoint
-        around = Context(self.render, state, store, questions.store, champion, self.endpoint, questions.requests.log)
+        known = questions.entities.features
+        around = Context(
+            self.render, state, store, questions.store, champion, self.endpoint, questions.requests.log, known
+        )
         operations = Operations(around)
         self.log, self.feedback, self.routing = operations.log, operations.feedback, operations.routing
         self.monitoring, self.keys = operations.monitoring, operations.keys
+        self.features = FeaturesPage(around)
 
     def render(self, name: str, **values: Any) -> str:
         return self.templates.get_template(name).render(**values)
@@ -79,7 +84,7 @@ class Page:
 
         Without a login: the form with its answer, and the architecture.
         """
-        notice, at, request = ask.pop("notice", None), ask.pop("at", ""), ask.pop("request", "")
+        notice, about = ask.pop("notice", None), [ask.pop(name, "") for name in ("at", "request", "entity")]
         current = self.champion.current
         lead, card = views.card(current.card) if current else ("", "")
         parts = {
@@ -87,6 +92,7 @@ class Page:
             **self.asked(**ask),
             "logged_in": self.logged_in(),
             "operations": self.endpoint.active,
+            "features": self.questions.entities.features.active,
             "here": "/",
             "tier": self.state.tier,
             "variant": self.state.variant,
@@ -96,7 +102,7 @@ class Page:
         cherrypy.response.headers["Cache-Control"] = "no-store"
         if not parts["logged_in"]:
             return self.render("page.html", **parts, **self.login_form())
-        parts |= self.services() | self.runs() | self.versions(notice) | self.answers(at, request)
+        parts |= self.services() | self.runs() | self.versions(notice) | self.answers(*about)
         model = {
             "card": card,
             "figures": views.figures(current.metrics) if current else None,
@@ -158,14 +164,14 @@ class Page:
         shown = views.versions(self.state, self.questions.store, self.champion.current)
         return {"v": shown, "versions_seen": views.fingerprint(shown), "notice": notice}
 
-    def answers(self, at: str = "", request: str = "") -> dict[str, Any]:
-        """Return the answers about the architecture; ``at`` is the time T from the form, ``request`` an id from it."""
-        shown = self.recent(at, request)
+    def answers(self, at: str = "", request: str = "", entity: str = "") -> dict[str, Any]:
+        """Return the answers about the architecture for what was typed: a time T, the id of a request, an entity."""
+        shown = self.recent(at, request, entity)
         return {"q": shown, "questions_seen": views.fingerprint([shown["questions"], shown["problem"]])}
 
     @route("GET", "HEAD")
-    def index(self, at: str = "", request: str = "") -> str:
-        return self.whole(at=at, request=request)
+    def index(self, at: str = "", request: str = "", entity: str = "") -> str:
+        return self.whole(at=at, request=request, entity=entity)
 
     @route("POST")
     def press(self) -> str:
@@ -311,8 +317,8 @@ class Parts:
         return self._part("versions", self._page.versions(), seen)
 
     @route("GET", "HEAD")
-    def questions(self, seen: str = "", at: str = "", request: str = "") -> str:
-        return self._part("questions", self._page.answers(at, request), seen)
+    def questions(self, seen: str = "", at: str = "", request: str = "", entity: str = "") -> str:
+        return self._part("questions", self._page.answers(at, request, entity), seen)
 
 
 class Plots:

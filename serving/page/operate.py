@@ -22,6 +22,7 @@ from serving.page.routes import route
 from serving.page.traffic import changed, described
 from serving.problems import Problem
 from serving.questions.reader import Reader
+from serving.remote.features import Features
 from serving.remote.log import Log, LogError
 from serving.state import State
 
@@ -49,6 +50,7 @@ class Context:
     champion: Champion
     endpoint: Endpoint
     log: Log
+    features: Features
 
     def need(self) -> None:
         """Raise 404 if the deployment has no log."""
@@ -58,7 +60,8 @@ class Context:
     def show(self, name: str, title: str, **values: Any) -> str:
         """Render a page; ``problem`` in ``values`` is why it is not complete, or empty."""
         cherrypy.response.headers["Cache-Control"] = "no-store"
-        around = {"here": f"/{name}", "title": title, "operations": True, "logged_in": True}
+        around: dict[str, Any] = {"here": f"/{name}", "title": title, "logged_in": True}
+        around |= {"operations": self.endpoint.active, "features": self.features.active}
         return self.render(f"{name}.html", **{"problem": "", "notice": None, **around, **values})
 
     def models(self) -> list[str]:

@@ -19,27 +19,28 @@ class Recent:
 
     def __init__(self, state: State, champion: Champion, questions: Questions) -> None:
         self.state, self.champion, self.questions = state, champion, questions
-        self._cache: dict[tuple[str, str], tuple[str, float, dict[str, Any]]] = {}
+        self._cache: dict[tuple[str, str, str], tuple[str, float, dict[str, Any]]] = {}
 
-    def __call__(self, at: str, request: str = "") -> dict[str, Any]:
+    def __call__(self, at: str, request: str = "", entity: str = "") -> dict[str, Any]:
         """Return the answers, with ``typed`` (the time T as entered) and ``problem`` (why it is invalid, or empty).
 
         Args:
             request: the id of a request, as entered.
+            entity: an entity, as entered.
         """
         try:
             moment, problem = (time(at) if at else None), ""
         except ValueError:
             moment, problem = None, f"“{at[:40]}” is not a valid time. Use, for example, 2026-11-22T10:00 (UTC)."
-        key = ("" if problem else at, request)
+        key = ("" if problem else at, request, entity)
         oldest = LOG_SECONDS if self.questions.requests.handover.active else MAX_AGE_SECONDS
         state = self.depends_on()
         entry = self._cache.get(key)
         if entry is None or entry[0] != state or monotonic() - entry[1] > oldest:
             if len(self._cache) >= MAX_ENTRIES:
                 self._cache = {}
-            entry = self._cache[key] = state, monotonic(), self.questions.ask(moment, request)
-        return {**entry[2], "typed": at, "problem": problem, "request": request}
+            entry = self._cache[key] = state, monotonic(), self.questions.ask(moment, request, entity)
+        return {**entry[2], "typed": at, "problem": problem, "request": request, "entity": entity}
 
     def depends_on(self) -> str:
         current, refusal = self.champion.current, self.champion.refusal

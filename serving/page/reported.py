@@ -45,7 +45,7 @@ def report(value: Any) -> dict[str, Any] | None:
         "p50": _ms(found.latency.p50),
         "p99": _ms(found.latency.p99),
         "errors": share(found.errors.share),
-        "errors_usual": _percent(found.errors.usual) if found.errors.usual is not None else "",
+        "errors_usual": percent(found.errors.usual) if found.errors.usual is not None else "",
         "statuses": [(status, f"{count:,}") for status, count in found.errors.statuses.items() if status != "200"],
         "reasons": [(each.text, f"{each.requests:,}") for each in found.errors.reasons[:REASONS]],
         "columns": [
@@ -54,7 +54,7 @@ def report(value: Any) -> dict[str, Any] | None:
                 "kind": each.kind,
                 **psi(each.psi, each.limit, each.windows),
                 "missing": share(each.missing),
-                "missing_reference": _percent(each.missing_reference) if each.missing_reference else "",
+                "missing_reference": percent(each.missing_reference) if each.missing_reference else "",
                 "new": ", ".join(f"{name} ({rows:,})" for name, rows in list(each.new.items())[:8]),
                 "gone": ", ".join(each.gone[:8]),
             }
@@ -95,12 +95,12 @@ def share(given: Any) -> str:
     """Return a share with its interval."""
     if given.value is None:
         return ""
-    interval = f"({_percent(given.low)} to {_percent(given.high)})" if given.low is not None else ""
-    parts = (part.replace(" ", NO_BREAK) for part in (_percent(given.value), interval) if part)
+    interval = f"({percent(given.low)} to {percent(given.high)})" if given.low is not None else ""
+    parts = (part.replace(" ", NO_BREAK) for part in (percent(given.value), interval) if part)
     return " ".join(parts)
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
     if value is None:
         return "?"
     return f"{100 * value:.1f}".removesuffix(".0") + " %"
@@ -114,7 +114,7 @@ def _mix(mix: Any) -> dict[str, Any] | None:
             "name": name,
             "share": share(each),
             "width": round(100 * (each.value or 0), 1),
-            "reference": _percent(mix.reference[name]) if name in mix.reference else "",
+            "reference": percent(mix.reference[name]) if name in mix.reference else "",
         }
         for name, each in mix.shares.items()
     ]
@@ -132,7 +132,7 @@ def _fairness(fairness: Any) -> dict[str, Any] | None:
             "measure": each.measure,
             "share": share(each.share),
             "rows": f"{each.share.rows:,}",
-            "expected": _percent(each.expected) if each.expected is not None else "",
+            "expected": percent(each.expected) if each.expected is not None else "",
             "p": number(each.p, 2) if each.p is not None else "",
             "windows": each.windows,
         }

@@ -17,6 +17,7 @@ from serving.model.champion import Champion
 from serving.model.predictor import Predictor
 from serving.questions import recorded
 from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
+from serving.questions.entities import Entities
 from serving.questions.reader import Reader
 from serving.questions.requests import Requests
 from serving.state import State
@@ -47,17 +48,20 @@ ALL = (
 
 
 class Questions:
-    """Answers questions with the running deployment: the serving model, the store, the repository, and the log."""
+    """Answers questions with the running deployment: the model, the store, the repository, the log, features."""
 
-    def __init__(self, state: State, store: Reader, champion: Champion, requests: Requests) -> None:
+    def __init__(self, state: State, store: Reader, champion: Champion, requests: Requests, entities: Entities) -> None:
         self.state, self.store, self.champion, self.requests = state, store, champion, requests
+        self.entities = entities
 
-    def ask(self, at: datetime | None = None, request: str = "") -> dict[str, Any]:
+    def ask(self, at: datetime | None = None, request: str = "", entity: str = "") -> dict[str, Any]:
         """Return all questions with their answers.
 
         Args:
-            at: the time T; None: a time at which the previous champion served, or now if there was none.
+            at: the time T; None: a time at which the previous champion served, or now if there was none; now for
+                an entity's features.
             request: the id of "this request"; empty: the newest.
+            entity: "this entity", such as ``robot-id=7`` or ``7``; empty: the one with the newest features.
 
         Returns:
             ``{"at", "tier", "model", "questions": [{"id", "question", "state", "answer", "source", "facts",
@@ -71,6 +75,7 @@ class Questions:
             "served_at": served_at,
             "restore": self.restore(current),
             **self.requests.answers(request),
+            "features_at": self.entities.answer(entity, at),
         }
         tier = self.state.tier
         return {

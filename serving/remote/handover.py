@@ -8,6 +8,7 @@ from serving.state import State
 
 CHECK_SECONDS = 0.5  # between looks at the settings
 ENDPOINT = "endpoint"
+FEAST = "feast"
 
 
 class Handover:
@@ -20,7 +21,7 @@ class Handover:
     def __init__(self, state: State) -> None:
         self._state, self._file = state, published_file(state.folder)
         self._next, self._stamp = 0.0, (0, 0)
-        self._active, self.log = False, ""
+        self._active, self._features, self.log = False, False, ""
 
     @property
     def active(self) -> bool:
@@ -42,7 +43,15 @@ class Handover:
             except PantheonError:  # damaged: what was known still counts, so that nothing is answered without the log
                 return self._active
             self._active, self.log, self._stamp = settings.route.answers == ENDPOINT, settings.log, stamp
+            self._features = settings.route.features == FEAST
         return self._active
+
+    @property
+    def features(self) -> bool:
+        """Whether the deployment has a feature store."""
+        if monotonic() >= self._next:
+            self.look()
+        return self._features
 
     @property
     def unlogged(self) -> bool:

@@ -22,6 +22,7 @@ from pantheon.workflow.run import Run
 NO_ENTITY = "row"  # the key of rows without an entity
 MOMENT = pl.Datetime("us", "UTC")
 EARLIEST, LATEST = datetime(1678, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC)  # Feast counts nanoseconds
+APART = 0.75  # share of rows that have another time than the other rows of their entity; of a birthday, at most a half
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,6 +60,8 @@ def shape(spec: Spec, frame: pl.DataFrame) -> Shape:
         frame: clean rows.
     """
     entity, time = _entity(spec, frame), _time(spec, frame)
+    only = "" if time or not entity else _only_date(spec, frame, entity)
+    time = time or only
     set_ = spec.name
     if not entity and time:
         line = (
@@ -91,7 +94,7 @@ def shape(spec: Spec, frame: pl.DataFrame) -> Shape:
     else:
         line = (
             f"the feature store: features are looked up by {entity!r}, and for training as they were known at each "
-            f"row's {time!r}"
+            f"row's {time!r}{', the only date' if only else ''}"
         )
     return Shape(slug(entity), entity, time, line + _remarks(frame, ids, entity, time))
 
@@ -124,6 +127,16 @@ def _time(spec: Spec, frame: pl.DataFrame) -> str:
         if name in frame.columns and frame[name].dtype.is_temporal() and _moments(frame[name]).is_not_null().any():
             return name
     return ""
+
+
+def _only_date(spec: Spec, frame: pl.DataFrame, entity: str) -> str:
+    """Return the only date among the features, if it differs between the rows of an entity, as a time does."""
+    dates = [column.name for column in spec.features if column.type == "date" and not column.stored]
+    if len(dates) != 1 or dates[0] not in frame.columns or not frame[dates[0]].dtype.is_temporal():
+        return ""
+    rows = frame.select(entity, dates[0]).drop_nulls()
+    rows = rows.filter(pl.len().over(entity) > 1)
+    return dates[0] if rows.height and rows.unique().height > APART * rows.height else ""
 
 
 def _moments(column: pl.Series) -> pl.Series:

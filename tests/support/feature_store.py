@@ -88,12 +88,12 @@ class MemoryFeatures(Features):
 
     def historical(self, service: str, asked: bytes) -> bytes:
         self._answer()
-        found = []
+        found, by_key = [], {view: self._by_key(view) for view in self.views}
         for row in pl.read_parquet(BytesIO(asked)).to_dicts():
             answer: Row = {ROW: row[ROW]}
             for feature in self.services[service].features:
                 view, _, field = feature.partition(":")
-                value = self.known(view, row[self.views[view].key], row[EVENT])
+                value = self.known(view, by_key[view].get(row[self.views[view].key], []), row[EVENT])
                 answer[feature] = value.get(field) if value else None
             found.append(answer)
         columns = {ROW: pl.Int64(), **{name: self._dtype(name) for name in self.services[service].features}}
@@ -101,10 +101,15 @@ class MemoryFeatures(Features):
         pl.DataFrame(found[::-1], schema=columns).write_parquet(file)  # in another order than asked
         return file.getvalue()
 
-    def known(self, view: str, key: str, at: datetime) -> Row | None:
-        """Return what was known of an entity at a time: its newest row that had come by then."""
+    def _by_key(self, view: str) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows[view]:
+            found.setdefault(row[self.views[view].key], []).append(row)
+        return found
+
+    def known(self, view: str, rows: list[Row], at: datetime) -> Row | None:
+        """Return what was known of an entity at a time: the newest of its rows that had come by then."""
         ttl = self.views[view].ttl_seconds
-        rows = [row for row in self.rows[view] if row[self.views[view].key] == key]
         rows = [row for row in rows if row[EVENT] <= at and row[CREATED] <= at]
         newest = max(rows, key=lambda row: (row[EVENT], row[CREATED]), default=None)
         if newest and ttl and (at - newest[EVENT]).total_seconds() > ttl:

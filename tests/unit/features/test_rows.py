@@ -179,3 +179,18 @@ def test_raw_and_engineered_rows_have_the_fields_of_their_views() -> None:
     assert engineered.name.startswith("robots_engineered_")
     other: list[Feature] = [{**features[0], "expression": ["neg", ["column", "rust-level"]]}]
     assert views(about, found, other)[1].name != engineered.name
+
+
+def test_the_only_date_is_the_time_if_it_differs_between_rows_of_an_entity() -> None:
+    days = [date(2026, 1, n) for n in (1, 2, 3, 4)]
+    when = Column("when", type="date")
+    data = frame(**{"robot-id": [7, 7, 8, 8], "when": days})
+    found = rows.shape(spec(ROBOT, when), data)
+    assert (found.time, "'when', the only date" in found.line) == ("when", True)
+    birthdays = data.with_columns(when=pl.Series([days[0], days[0], days[1], days[1]]))
+    assert rows.shape(spec(ROBOT, when), birthdays).time == ""
+    customers = data.with_columns(pl.Series("robot-id", [1, 2, 3, 4]))  # signed up once: not when they were observed
+    assert rows.shape(spec(ROBOT, when), customers).time == ""
+    two = data.with_columns(other=pl.Series(days))
+    assert rows.shape(spec(ROBOT, when, Column("other", type="date")), two).time == ""
+    assert rows.shape(spec(ROBOT, when, replace(TIME, name="other")), two).time == "other"

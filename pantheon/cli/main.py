@@ -11,6 +11,7 @@ from pantheon.cli import (
     alerts,
     ask,
     dvc,
+    feast,
     feedback,
     images,
     keys,
@@ -49,6 +50,7 @@ app.command()(predictions.predictions)
 app.command()(predictions.forget)
 app.command()(monitor.monitor)
 app.command(**dvc.OPTIONS)(dvc.dvc)
+app.command(**feast.OPTIONS)(feast.feast)
 app.command()(images.images)
 app.command("images-save")(images.images_save)
 app.command("images-load")(images.images_load)

@@ -38,7 +38,8 @@ GROUPS = {  # commands with a second verb
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},
 }
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`
-CALLED = {"dvc", "tier", "models", "images-save", "predictions", "forget", "predict-file"}  # only with it
+CALLED = {"dvc", "feast", "tier", "models", "images-save", "predictions", "forget", "predict-file"}  # only with it
+PASSED_ON = {"dvc", "feast"}  # what follows is for another program
 DEFAULT = "pantheon"  # the default name of a deployment
 
 Value = str | int | bool
@@ -67,7 +68,7 @@ def command(name: str, tier: str, verb: str, *arguments: str, **options: Value) 
         option = "--" + key.replace("_", "-")
         flags += [option] if value is True else [option, str(value)]
     line = ["bin/pantheon", *verb.split()]
-    return shlex.join([*line, *flags, *arguments] if verb == "dvc" else [*line, *arguments, *flags])
+    return shlex.join([*line, *flags, *arguments] if verb in PASSED_ON else [*line, *arguments, *flags])
 
 
 def _setting(key: str, value: Value) -> str:
@@ -103,7 +104,7 @@ def _completed(line: str, name: str, tier: str) -> str:
         verb, rest = words[0], words[1:]
     else:
         return line
-    if verb == "dvc":
+    if verb in PASSED_ON:
         return command(name, tier, verb, *rest)
     options, positional = _options(rest)
     if "name" in options:

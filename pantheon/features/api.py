@@ -6,6 +6,7 @@ something that the service needs does not work.
 """
 
 import urllib.parse
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,11 +76,13 @@ class Answer:
     """An answer that is not JSON.
 
     Attributes:
-        file: its content; removed after it was sent. None: ``body``.
+        file: its content; removed after it was sent.
+        lines: its content, sent as it comes; closed if the client goes away.
     """
 
     body: bytes = b""
     file: Path | None = None
+    lines: Iterator[bytes] | None = None
     content_type: str = "application/vnd.apache.parquet"
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)

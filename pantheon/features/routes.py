@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from pantheon.features.api import Request
+from pantheon.features.command import command
 from pantheon.features.service import Service
 
 Handler = Callable[[Service, Request], Any]
 
-ROUTES: dict[tuple[str, str], Handler] = {}
+ROUTES: dict[tuple[str, str], Handler] = {
+    ("POST", "/command"): command,
+}

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,10 @@ class Api:
             status, found = refusal(describe(error, self.incoming))
         finally:
             body.unlink(missing_ok=True)
-        await self.send(send, status, found)
+        if isinstance(found, Answer) and found.lines is not None:
+            await self.send_lines(receive, send, found, found.lines)
+        else:
+            await self.send(send, status, found)
 
     def find(self, method: str, path: str) -> tuple[Handle, dict[str, str]]:
         """Return the handler of a request, and the parameters of its path.
@@ -144,6 +147,27 @@ class Api:
         else:
             await self.send_file(send, found, found.file)
 
+    async def send_lines(self, receive: Receive, send: Send, found: Answer, lines: Iterator[bytes]) -> None:
+        """Send lines as they come, until they or the client end."""
+        loop = asyncio.get_running_loop()
+        gone = loop.create_task(until_gone(receive))
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", found.content_type.encode())]}
+        )
+        try:
+            while True:
+                line: asyncio.Future[bytes] = loop.run_in_executor(self.threads, next, lines, b"")
+                both: set[asyncio.Future[Any]] = {line, gone}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done() or not (piece := await line):
+                    break
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            if close := getattr(lines, "close", None):
+                await loop.run_in_executor(self.threads, close)
+
     async def send_file(self, send: Send, found: Answer, path: Path) -> None:
         try:
             with path.open("rb") as file:
@@ -165,6 +189,12 @@ def pattern_of(path: str) -> re.Pattern[str]:
     """Return the pattern of a path such as ``/views/{view}/parts``."""
     parts = re.split(r"(\{[a-z]+\})", path)
     return re.compile("".join(f"(?P<{part[1:-1]}>[^/]+)" if part[:1] == "{" else re.escape(part) for part in parts))
+
+
+async def until_gone(receive: Receive) -> None:
+    """Wait until the client closes the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -12,13 +12,14 @@ PYCARET = "pantheon-pycaret"
 KERNELS = {NAME: (TITLE, "WORKFLOW_ENVIRONMENT"), PYCARET: ("Pantheon PyCaret", "PYCARET_ENVIRONMENT")}
 ENCRYPTION = "required"  # of the kernels' sockets: otherwise other users of this machine could read the outputs
 THREADS = "2"  # the default of the workflow's parameters; `notebook.open_run` handles runs with another number
-COMMANDS = Path(__file__).resolve().parents[1] / "versioning" / "bin"  # `dvc`, for the deployment's repository
+PACKAGE = Path(__file__).resolve().parents[1]
+COMMANDS = [str(PACKAGE / part / "bin") for part in ("versioning", "features")]  # `dvc` and `feast`
 
 
 def path() -> str:
-    """Return PATH for kernels and terminals, including ``dvc`` for the deployment's repository."""
+    """Return PATH for kernels and terminals, including ``dvc`` and ``feast`` for the deployment's repositories."""
     current = os.environ.get("PATH", os.defpath)
-    return current if str(COMMANDS) in current.split(os.pathsep) else os.pathsep.join([str(COMMANDS), current])
+    return os.pathsep.join([*(each for each in COMMANDS if each not in current.split(os.pathsep)), current])
 
 
 def spec(environment: str, title: str = TITLE) -> dict[str, object]:

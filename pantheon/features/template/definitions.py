@@ -17,3 +17,7 @@ this folder does not define, so each team defines its own. To remove something: 
         source=readings,
     )
 """
+
+from feast import Project
+
+project = Project(name="pantheon", description="The features of this deployment.")

@@ -1,0 +1,54 @@
+"""``feast`` in a terminal of JupyterLab: runs the command where Feast is, in the service ``feast``; see ``bin/feast``.
+
+Standard library only: it also runs as a file, by ``python -S``, in environments that have nothing of ours.
+"""
+
+import http.client
+import json
+import os
+import sys
+import urllib.parse
+from pathlib import Path
+
+MISSING = "this deployment does not have Feast, which the tier hephaestus adds. Grow to it: `make tier-hephaestus up`"
+
+
+def fail(text: str) -> int:
+    print(f"pantheon: {text}", file=sys.stderr)
+    return 2
+
+
+def main(arguments: list[str]) -> int:
+    """Send the arguments, print what the command prints, and return its exit status."""
+    address, file = os.environ.get("FEATURES_URL", ""), os.environ.get("FEATURES_KEY_FILE", "")
+    try:
+        key = Path(file).read_text(encoding="utf-8").strip()
+    except OSError:
+        return fail(MISSING)
+    parts = urllib.parse.urlsplit(address)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    body = json.dumps({"arguments": arguments}).encode()
+    try:
+        connection.request("POST", "/command", body, {"Authorization": f"Bearer {key}"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            error = json.loads(answer.read()).get("error") or {}
+            return fail(f"{error.get('message', answer.status)} {error.get('cure', '')}".strip())
+        for line in answer:
+            event = json.loads(line)
+            sys.stdout.write(event.get("out", ""))
+            sys.stderr.write(event.get("err", ""))
+            sys.stdout.flush()
+            if "status" in event:
+                return int(event["status"]) & 0xFF
+        return fail("the feature store stopped while the command ran. Run it again.")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return fail(f"the feature store at {address} does not answer: {error}. `bin/pantheon status` shows its state.")
+    except KeyboardInterrupt:
+        return 130  # the connection closes, which ends the command
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -110,6 +110,8 @@ def source_of(store: Features, column: Column, key: str) -> Source:
             "Give the entity's column the same name in both datasets.",
         )
     if known[field]["type"] != TYPES[column.type]:
-        what = f"column {column.name!r} is a {column.type}, and {column.stored} a {known[field]['type']}."
+        what = (
+            f"column {column.name!r} has the type {column.type}, and {column.stored} the type {known[field]['type']}."
+        )
         raise PantheonError(what, "Correct the column's type in the spec.")
     return Source(view=name, field=field, type=TYPES[column.type], ttl_seconds=float(view.get("ttl_seconds") or 0.0))

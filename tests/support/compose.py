@@ -23,6 +23,7 @@ from tests.support.command_line import Answer, Pantheon
 from tests.support.engines import FIXTURE, Deployment
 from tests.support.ports import free_port_offset
 from tests.support.stand_ins import s3_image as stand_in_s3
+from tests.support.stand_ins import valkey_image as stand_in_valkey
 from tests.support.stand_ins.postgres_image import STAND_IN
 
 STAND_INS = Path(__file__).parent / "stand_ins"
@@ -133,6 +134,7 @@ def make_composed(home: Path, **settings: str) -> Composed:
     given |= {
         "POSTGRES_IMAGE": STAND_IN,
         "S3_IMAGE": stand_in_s3.STAND_IN,
+        "VALKEY_IMAGE": stand_in_valkey.STAND_IN,
     }  # who needs them has the fixture `stand_in` too
     return Composed(home, free_port_offset(), given, f"pantheon-test-{secrets.token_hex(3)}")
 

@@ -10,6 +10,7 @@ from tests.support.compose import FOUND, Composed, Contained, clear, contained, 
 from tests.support.engines import FIXTURE
 from tests.support.stand_ins import postgres_image as stand_in_postgres
 from tests.support.stand_ins import s3_image as stand_in_s3
+from tests.support.stand_ins import valkey_image as stand_in_valkey
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +36,7 @@ def stand_in(docker: Api) -> None:
     """Images of others come from no registry here: they are built from the wheels that the local engine uses."""
     stand_in_postgres.build(docker.host)
     stand_in_s3.build(docker.host)
+    stand_in_valkey.build(docker.host)
 
 
 @pytest.fixture

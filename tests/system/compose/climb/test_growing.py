@@ -88,7 +88,7 @@ def test_a_killed_scheduler_restarts(climb: Climb) -> None:
 
 def test_the_engine_applies_every_key_that_the_compose_files_use(last: Composed, docker: Api) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for image in ("POSTGRES_IMAGE", "S3_IMAGE"):
+        for image in ("POSTGRES_IMAGE", "S3_IMAGE", "VALKEY_IMAGE"):
             patch.setenv(image, last.settings[image])
         options = Options(last.name, last.state, find(LAST).compose_file, ROOT, last.offset, ("evidently",))
         engine = ComposeEngine(options, images.tags())

@@ -16,6 +16,7 @@ from pantheon.events import report
 from pantheon.file_task import state_folder
 from pantheon.predictions import operations
 from pantheon.store import ModelStore, open_store
+from serving.features.origins import blamed, taken_out
 from serving.inference import context
 from serving.model.champion import message
 from serving.model.explain import explain
@@ -66,6 +67,11 @@ def replay(store: ModelStore, model: str, version: str, rows: list[Row]) -> None
         for row in rows:
             row["replay"] = _not(f"version {version} of {model} cannot be loaded: {message(error)}")
         return
+    given, origins = taken_out(given) if predictor.features else (given, [])
+    if any(origin and "views" not in origin for origin in origins):
+        for row in rows:
+            row["replay"] = _not("it was refused because of what the feature store had at that time")
+        return
     try:
         inputs = context.without(given, predictor.signature.names)
         answer = predictor.predict(inputs, predictor.signature.task == "classification")
@@ -74,6 +80,7 @@ def replay(store: ModelStore, model: str, version: str, rows: list[Row]) -> None
             row["replay"] = _not(late.message)
         return
     except Problem as problem:
+        problem = blamed(problem, origins)
         for row in rows:
             row["replay"] = {"same": row["error"] == problem.message, "error": problem.message}
         return

@@ -15,6 +15,7 @@ Since = Annotated[str, typer.Option("--since", help="from then on: 2h, 7d, 2026-
 Until = Annotated[str, typer.Option("--until", help="before then, as --since")]
 OnlyShow = Annotated[bool, typer.Option("--no-replay", help="show one request without asking its version again")]
 Most = Annotated[int, typer.Option("--most", min=1, max=10_000, help="how many rows at most, the newest")]
+ORIGIN = "_features"  # in a logged row, where its inputs came from
 SHOWN = 20  # rows of one request
 What = Annotated[str, typer.Argument(metavar="COLUMN=VALUE", help="which rows, such as customer=4711")]
 
@@ -105,7 +106,8 @@ def _print_one(found: dict[str, Any]) -> None:
             "this version": made,
             "API key": row["key"] or "none",
             "trace": row["trace"],
-            "input": _json(row["input"]),
+            "input": _json(_inputs(row["input"])),
+            "features": _looked_up(row["input"]),
             "prediction": row["error"] or _json(row["prediction"]),
             "probabilities": _json(row["probabilities"]) if row["probabilities"] is not None else "",
             "why": (row["explanation"] or {}).get("words", ""),
@@ -126,6 +128,30 @@ def _data(data: Any) -> str:
     if isinstance(data, dict):
         return f"the data {data.get('name')}, sha256 {data.get('sha256')}"
     return f"the data {data}"
+
+
+def _inputs(given: Any) -> Any:
+    """Return a logged row, or all rows of a refused request, without where its values came from."""
+    if isinstance(given, list):
+        return [_inputs(row) for row in given]
+    return {name: value for name, value in given.items() if name != ORIGIN} if isinstance(given, dict) else given
+
+
+def _looked_up(given: Any) -> str:
+    """Return whose features were looked up for a row, and what came from where, as words; empty: none were."""
+    if isinstance(given, list):
+        return "; ".join(filter(None, map(_looked_up, given)))
+    origin = given.get(ORIGIN) if isinstance(given, dict) else None
+    if not isinstance(origin, dict):
+        return ""
+    who = ", ".join(f"{column} {id}" for column, id in origin["entity"].items())
+    if "views" not in origin:
+        return f"of {who}: none were used"
+    found = [
+        f"{', '.join(entry['inputs'])} from {view}, of {_time(entry['time'])} UTC"
+        for view, entry in origin["views"].items()
+    ]
+    return f"of {who}: {'; '.join(found) or 'the request had all inputs'}"
 
 
 def _replayed(replay: dict[str, Any] | None) -> str:

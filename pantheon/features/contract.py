@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from pantheon.entities import canonical as canonical
+
 PROJECT = "pantheon"  # of Feast, in every deployment
 EVENT, CREATED = "event_timestamp", "created"  # columns of every part: UTC, in microseconds
 ROW = "row_id"  # a column of what is asked of ``historical``: the order of the answer may differ
@@ -182,25 +184,3 @@ class Known(msgspec.Struct, kw_only=True):
 def slug(name: str) -> str:
     """Return a name that Feast accepts in references such as ``view:field``: letters, digits and underscores."""
     return re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_") or "x"
-
-
-def canonical(value: Any) -> str:
-    """Return an entity's id as text, so that 7, ``"7"`` and 7.0 are the same entity.
-
-    Raises:
-        ValueError: it is not an id: null, a boolean, not finite, empty, or a list or an object.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("an id is a text or a number")
-    if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            raise ValueError("an id is finite")
-        return str(int(value)) if value.is_integer() else repr(value)
-    if isinstance(value, int):
-        return str(value)
-    text = value.strip()
-    if not text:
-        raise ValueError("an id is not empty")
-    if re.fullmatch(r"[+-]?[0-9]+(\.0*)?", text):
-        return str(int(text.partition(".")[0]))
-    return text

@@ -9,6 +9,7 @@ import msgspec
 import polars as pl
 
 from pantheon.monitoring.inputs import CONTEXT
+from pantheon.predictions.keep import ORIGIN
 from pantheon.workflow.data.cells import Cells
 from pantheon.workflow.data.spec import Column, Source, Spec, Value, label_key, same
 
@@ -50,8 +51,8 @@ def labelled(log: pl.DataFrame, spec: Spec, dtypes: Mapping[str, pl.DataType]) -
     asked: list[dict[str, Any]] = []
     for row in log.filter(pl.col("correct").is_not_null() | pl.col("true_value").is_not_null()).iter_rows(named=True):
         given, (truth, why) = _decoded(row["input"]), _truth(row, spec)
-        if isinstance(given, dict) and isinstance(along := given.get(CONTEXT), dict):
-            given = {**along, **given}  # such as an entity, which the model never sees
+        if isinstance(given, dict):
+            given = {**_about(given), **given}  # such as an entity, which the model never sees
         if row["status"] >= 400 or not isinstance(given, dict):
             left["the request was not answered row by row"] += 1
         elif truth is None:
@@ -81,6 +82,13 @@ def labelled(log: pl.DataFrame, spec: Spec, dtypes: Mapping[str, pl.DataType]) -
         if keep
     ]
     return Labelled(pl.DataFrame(columns).filter(usable), keys, dict(left))
+
+
+def _about(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a logged row says besides its inputs: what was sent along, and whose features were looked up."""
+    along, origin = given.get(CONTEXT), given.get(ORIGIN)
+    entity = origin.get("entity") if isinstance(origin, dict) else None
+    return {**(entity if isinstance(entity, dict) else {}), **(along if isinstance(along, dict) else {})}
 
 
 def _truth(row: dict[str, Any], spec: Spec) -> tuple[Value | None, str]:

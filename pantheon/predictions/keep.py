@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
+from pantheon.entities import canonical
 from pantheon.errors import PantheonError
 from pantheon.files import Busy
 from pantheon.predictions.compact import GRACE, sweep
@@ -27,6 +28,7 @@ from pantheon.predictions.ship import DAMAGED, ship, storing
 from pantheon.predictions.tables import parquet
 
 POLL_SECONDS = 0.2
+ORIGIN: Final = "_features"  # in a logged row, where its inputs came from: see ``serving.features.origins``
 _DONE: Final = ".done.json"
 _ASKED: Final = ".json"
 Keys = set[tuple[str, int]]
@@ -170,8 +172,8 @@ def forget(place: Place, spool: Path, column: str, value: str, seconds: float = 
 def mentions(text: str | None, column: str, value: str) -> bool:
     """Whether the JSON text of a row, or of all rows of a refused request, has this value in this column.
 
-    A column may also be one that was sent along with a row, in ``context``. What is not JSON counts if it
-    contains the value.
+    A column may also be one that was sent along with a row, in ``context``, or that of the entity whose features were
+    looked up, in ``_features``. What is not JSON counts if it contains the value.
     """
     if not text:
         return False
@@ -185,10 +187,21 @@ def mentions(text: str | None, column: str, value: str) -> bool:
 def _has(row: Any, column: str, value: str) -> bool:
     if not isinstance(row, dict):
         return False
+    if ORIGIN in row and _is_about(row[ORIGIN], column, value):
+        return True
     if column not in row:
         return "context" in row and column != "context" and _has(row["context"], column, value)
     given = row[column]
     return given == value or (not isinstance(given, str) and msgspec.json.encode(given) == value.encode())
+
+
+def _is_about(origin: Any, column: str, value: str) -> bool:
+    """Whether features of this entity were looked up for a row; 7, 7.0 and ``"7"`` are one."""
+    entity = origin.get("entity") if isinstance(origin, dict) else None
+    try:
+        return isinstance(entity, dict) and column in entity and canonical(entity[column]) == canonical(value)
+    except ValueError:
+        return False
 
 
 def _matching(layout: Layout, parts: list[Part], request: Forget) -> Keys:

@@ -2,6 +2,8 @@
 
 {"battery": "low", "rust-level": 9, "_features": {"entity": {"robot-id": "7"}, "views": {"robots": {
     "time": "2026-03-01T12:00:00.000000Z", "inputs": ["battery"]}}}}
+
+Of a request that was refused before its features were used, the rows are as they were sent, and have no ``views``.
 """
 
 from collections.abc import Sequence

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic, perf_counter
@@ -10,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from pantheon.entities import canonical
 from pantheon.predictions.records import Answered
 from pantheon.routing.choose import Choice
 from pantheon.web.messages import Response
@@ -122,7 +124,7 @@ class Answering:
         except TooSlow:
             raise
         except Problem as problem:
-            return self.failed(call, blamed(problem, call.asked.origins) if call.asked else problem)
+            return self.failed(call, explained(problem, call))
         self._count(call, 200, len(asked.rows))
         for version in call.choice.shadows:
             self._shadow(call, sent, version)
@@ -190,6 +192,8 @@ class Answering:
 
     def failed(self, call: Call, problem: Problem) -> Response:
         """Return the answer to a call that failed, after it was logged."""
+        if call.asked:
+            call.asked = marked(call.asked, call.predictor)
         logged = self.log(call, answer_of(None), problem)
         self._count(call, problem.status, 0)
         response = problem.response()
@@ -235,7 +239,35 @@ class Answering:
             trace=origin.trace,
             shadow=True,
         )
-        self.journal.write(record, rows_of(asked), answer_of(result.answer))
+        logged = asked if result.answer else marked(asked, result.predictor)
+        self.journal.write(record, rows_of(logged), answer_of(result.answer))
+
+
+def marked(asked: Asked, predictor: Predictor) -> Asked:
+    """Return a refused request with the entities of its rows where the log has them, by which they can be forgotten."""
+    entity = predictor.features.entity if predictor.features else ""
+    if not asked.entities or asked.origins or not entity:
+        return asked
+    rows = []
+    for row in asked.sent:
+        with suppress(ValueError):
+            if isinstance(row, dict) and entity in row:
+                row = {**row, ORIGIN: {"entity": {entity: canonical(row[entity])}}}
+        rows.append(row)
+    try:
+        return replace(asked, raw=encode(rows))
+    except UnicodeEncodeError:  # half a character
+        return asked
+
+
+def explained(problem: Problem, call: Call) -> Problem:
+    """Return the problem with what the feature store has to do with it, if it has."""
+    asked, features, signature = call.asked, call.predictor.features, call.predictor.signature
+    if asked is None or features is None:
+        return problem
+    if not asked.entities and problem.field == features.entity and features.entity not in signature.names:
+        problem.message += ' To have its features looked up, send the row in "entities".'
+    return blamed(problem, asked.origins)
 
 
 def few(predictor: Predictor, asked: Asked) -> bool:

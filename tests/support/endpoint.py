@@ -14,6 +14,8 @@ from typing import Any
 from pantheon import keys
 from pantheon.predictions.spool import Spool
 from pantheon.web.server import Server
+from serving.features.joining import Online
+from serving.features.push import Push
 from serving.inference.answering import Explain
 from serving.inference.journal import Mode
 from serving.inference.kserve import Kserve
@@ -46,13 +48,16 @@ def endpoint(
     explain: Explain | None = None,
     kserve: Kserve | None = None,
     port: int = 0,
+    online: Online | None = None,
+    push: Push | None = None,
     **given: Any,
 ) -> Iterator[tuple[Endpoint, Client]]:
     """The whole service in this process; ``given``: of its spool. The client has a key for all but the metrics."""
     port = port or free_port()
     client = with_key(deployment.folder, Client(port), f"app{port}")
     tokens, spool = deployment.folder / "secrets" / "endpoint_keys", Spool(spool_of(deployment.folder), **given)
-    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, explain=explain, kserve=kserve)
+    models: dict[str, Any] = {"explain": explain, "kserve": kserve, "online": online, "push": push}
+    service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, **models)
     server = Server("127.0.0.1", port, service)
     server.prepare()
     service.start()

@@ -48,6 +48,13 @@ def test_an_entity_that_was_sent_is_kept() -> None:
     assert rows({"given": {"context": {"machine": 8, "shop": "north"}}}).rows["machine"].to_list() == [8]
 
 
+def test_an_entity_whose_features_were_looked_up_is_kept() -> None:
+    origin = {"entity": {"machine": "9"}, "views": {"machines": {"time": "2026-03-01T12:00:00Z", "inputs": ["built"]}}}
+    found = rows({"given": {"_features": origin, "built": "2019-05-01T00:00:00"}}).rows
+    assert found["machine"].to_list() == [9]
+    assert found["built"].to_list() == [datetime(2019, 5, 1).date()], "dates from the store have a time"
+
+
 @pytest.mark.parametrize(
     ("said", "truth"),
     [

@@ -88,3 +88,12 @@ def test_rows_that_are_unusual_are_read_too() -> None:
     assert names_along(
         pl.Series(['{"context": 1}', "[]", '{"a": "context"}', '{"context": {"b": 1}}', '{"context'])
     ) == ["b"]
+
+
+def test_where_values_came_from_is_not_one_of_them() -> None:
+    row = {"size": 1.5, "count": 1, "charging": True, "class": "1", "seen-on": "2024-03-01"}
+    origin = {"entity": {"robot-id": "7"}, "views": {"robots": {"time": "2026-03-01T12:00:00Z", "inputs": ["size"]}}}
+    plain, other = decoded(EVERY, [row]), decoded(EVERY, [row | {"_features": origin}])
+    assert other.equals(plain)
+    along = decoded(EVERY, [row | {"_features": origin, "context": {"region": "north"}}])
+    assert along.columns == [*plain.columns, "along:region"]

@@ -190,3 +190,17 @@ def test_what_was_sent_along_is_found_too() -> None:
     assert mentions(text, "customer", "4711")
     assert not mentions(text, "customer", "4712")
     assert not mentions('{"context": "customer"}', "customer", "4711")
+
+
+def test_a_row_whose_features_were_looked_up_is_found_by_its_entity() -> None:
+    origin = {"entity": {"robot-id": "7"}, "views": {}}
+    text = json.dumps({"age": 5, "_features": origin, "context": {"customer": 4711}})
+    refused = json.dumps([{"robot-id": "007", "_features": {"entity": {"robot-id": "7"}}}])
+    for value in ("7", "7.0", " 7"):
+        assert mentions(text, "robot-id", value)
+        assert mentions(refused, "robot-id", value)
+    assert mentions(text, "customer", "4711")
+    assert not mentions(text, "robot-id", "8")
+    assert not mentions(text, "customer", "7")
+    assert not mentions(text, "entity", "7")
+    assert not mentions('{"_features": [7]}', "robot-id", "7")

@@ -15,6 +15,7 @@ from serving.model.predictor import Predictor
 from serving.problems import Problem
 from serving.replay import alike, shown
 from tests.support.bundles import bundle
+from tests.support.online import with_features
 from tests.support.predictions import answered
 
 ROWS = [{"robot-age": 5, "rust-level": 9, "battery": "low", "context": {"owner": 4711}}, {"robot-age": 1}]
@@ -102,3 +103,28 @@ def test_numbers_may_differ_in_their_last_digits() -> None:
     assert not alike(True, False)
     assert not alike("a", 1)
     assert not alike(1, 2)
+
+
+def test_rows_with_features_are_replayed_with_the_values_that_were_used(state: Path) -> None:
+    with_features(state / "bundle")
+    FolderStore(state / "models").publish("robots", state / "bundle", {})
+    origin = {"entity": {"robot-id": "7"}, "views": {"robots": {"time": "…", "inputs": ["battery"]}}}
+    rows = [{**row, "_features": origin} for row in ROWS]
+    found = shown(state, log(state, answered(version="2"), rows, answer(state)))
+    assert [row["replay"]["same"] for row in found["rows"]] == [True, True]
+    assert found["rows"][0]["explanation"] is not None
+
+    beyond = [{"robot-age": 99.0, "_features": origin | {"views": {"robots": {"time": "…", "inputs": ["robot-age"]}}}}]
+    why = 'Row 0, "robot-age": expected a number from 0 to 60, got 99.0. The value is from the view "robots": '
+    why += "send the input, or push another value."
+    (row,) = shown(state, log(state, answered(version="2", status=422, error=why), beyond))["rows"]
+    assert row["replay"] == {"same": True, "error": why}
+
+
+def test_a_refusal_by_the_feature_store_is_not_repeated(state: Path) -> None:
+    with_features(state / "bundle")
+    FolderStore(state / "models").publish("robots", state / "bundle", {})
+    rows = [{"robot-id": 7, "_features": {"entity": {"robot-id": "7"}}}]
+    (row,) = shown(state, log(state, answered(version="2", status=422, error="unknown"), rows))["rows"]
+    assert row["replay"]["same"] is None
+    assert "the feature store" in row["replay"]["why"]

@@ -151,12 +151,20 @@ class Written(msgspec.Struct, kw_only=True):
 
 
 class Materialized(msgspec.Struct, kw_only=True):
-    """What a materialisation did with a view; ``older``: rows that are older than what is online."""
+    """What a materialisation did with a view.
+
+    Attributes:
+        read: rows of the parts that were not online.
+        written: entities whose values are newer than what was online.
+        older: entities whose values are older than what is online.
+        rebuilt: Valkey had lost the view, so all its parts were read.
+    """
 
     read: int
     written: int
     older: int
     seconds: float
+    rebuilt: bool = False
 
 
 class Pushed(msgspec.Struct, kw_only=True):

@@ -9,11 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.features import training
 from pantheon.features.contract import ModelFeatures
 from pantheon.features.stages import Stages
 from pantheon.files import read_json
+from pantheon.versioning import contents
+from pantheon.versioning.pipeline import Workspace
 from pantheon.workflow import graph
 from pantheon.workflow.data.spec import Column, Source, Spec, Split, Store, Target
 from pantheon.workflow.data.spec_file import dump_spec
@@ -315,6 +318,26 @@ def test_a_stage_repeated_without_the_store_leaves_no_trace_of_it(deployment: De
     assert ModelFeatures(**read_json(run.path("features/store.json"))).service in deployment.features.services
     graph.run_stage("train", run, None)
     assert stored_features(run) is None
+
+
+def test_a_repository_repeats_stages_without_the_store(deployment: Deployment, tmp_path: Path) -> None:
+    """Stages of ``dvc repro`` read what the run recorded: also values that the file has corrected since."""
+    extension(deployment, "half_rust", "/ 2")
+    frame = one_a_day(observations())
+    deployment.run(frame)
+    run = deployment.run(frame.with_columns(rust=10 - pl.col("rust")))
+    folder = tmp_path / "repository"
+    contents.outputs(run, folder)
+    for name, content in contents.texts(run, folder).items():
+        files.write_bytes(folder / name, content)
+    deployment.features.away = True
+    repository = Workspace(folder)
+    assert repository.by == {}  # no stage is refused because something else ran it
+    recorded = {path: (folder / path).read_bytes() for path in ("features/engineered.json", "features/train.npz")}
+    for name in ("feature_engineering", "feature_selection", "train"):
+        repository.repeat(name)
+    assert {path: (folder / path).read_bytes() for path in recorded} == recorded
+    assert not (folder / "features/store.json").exists()
 
 
 def answer(**columns: list[Any]) -> bytes:

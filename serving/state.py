@@ -26,6 +26,12 @@ class State:
             return Settings(dataset="", route=Route())
 
     @property
+    def named(self) -> str:
+        """What a command needs to act on this deployment: `` --name NAME``; empty for the default one."""
+        name = self.deployment.name
+        return "" if name == "pantheon" else f" --name {name}"
+
+    @property
     def served(self) -> str:
         """The name of the model that the button serves; empty before the first deploy."""
         return served(self.folder)

@@ -98,6 +98,9 @@ def main() -> None:
     except OSError as error:  # a full disk, an unreadable file: errors that no other code handles
         fail(f"{describe(error)}", 1)
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: its help
+            sys.stderr.write(f"{error}\n")
+            sys.exit(2)
         if hasattr(error, "format_message"):  # the argument parser's own errors
             fail(f"{error.format_message()} See `bin/pantheon --help`.", 2)
         raise

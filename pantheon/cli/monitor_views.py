@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon import terminal
 from pantheon.cli import views
+from pantheon.cli.options import completed
 
 if TYPE_CHECKING:
     from pantheon.deployment.deployment import Deployment
@@ -40,7 +41,7 @@ def _print(name: str, report: dict[str, Any]) -> None:
         mark = "[red]✗[/]" if alert["level"] == "page" else "[yellow]![/]"
         terminal.out.print(f"{mark} {plain(alert['text'])}")
         if alert["look"]:
-            terminal.out.print(f"  look at: {plain(alert['look'])}")
+            terminal.out.print(f"  look at: {plain(completed(alert['look']))}")
     terminal.out.print(plain(summary(report)))
     if columns := [each for each in report["columns"] if each["psi"] is not None][:MOST]:
         _print_columns(columns)

@@ -82,14 +82,18 @@ def forget(
 def _print_list(found: dict[str, Any]) -> None:
     from pantheon import terminal
 
+    if not found["rows"]:
+        terminal.say(f"No prediction in {terminal.plain(found['where'])} is like that.")
+        return
     shown = terminal.table("time (UTC)", "id", "row", "model", "version", "because of", "key", "prediction", "feedback")
     for row in found["rows"]:
-        answered = row["error"] if row["status"] >= 400 else _json(row["prediction"])
+        answered = f"refused: {row['error']}" if row["status"] >= 400 else _json(row["prediction"])
         reason = "shadow" if row["shadow"] else row["reason"]
         cells = (_time(row["at"]), row["id"], row["row"], row["model"], row["version"], reason, row["key"], answered)
         shown.add_row(*map(str, cells), _said(row))
     terminal.out.print(shown)
-    terminal.say(f"[dim]{len(found['rows'])} rows, in {terminal.plain(found['where'])}[/]")
+    count = f"{len(found['rows']):,} {'row' if len(found['rows']) == 1 else 'rows'}"
+    terminal.say(f"[dim]{terminal.plain(count)}, in {terminal.plain(found['where'])}[/]")
 
 
 def _print_one(found: dict[str, Any]) -> None:
@@ -98,7 +102,10 @@ def _print_one(found: dict[str, Any]) -> None:
     for row in found["rows"][:SHOWN]:
         version = found["versions"].get(row["version"], {})
         shadow = ", a shadow: nobody saw this answer" if row["shadow"] else ""
-        made = version.get("why") or f"released {version.get('created')}, from {_data(version.get('data'))}"
+        made = (
+            version.get("why")
+            or f"created {_time(version.get('created') or '?')} UTC, from {_data(version.get('data'))}"
+        )
         lines = {
             "row": row["row"],
             "time": f"{_time(row['at'])} UTC, {row['ms']:.2f} ms, status {row['status']}",
@@ -115,6 +122,7 @@ def _print_one(found: dict[str, Any]) -> None:
             "replayed": _replayed(row["replay"]),
         }
         shown = terminal.table("", "")
+        shown.show_header = False
         for title, text in lines.items():
             if text not in ("", None):
                 shown.add_row(title, str(text))

@@ -157,6 +157,7 @@ def _do(operation: str, tier: str, model: str, deployed: str, as_json: bool, /, 
 def _print(found: dict[str, Any]) -> None:
     """Print who answers what, for people."""
     from pantheon import terminal
+    from pantheon.cli.views import utc
 
     plain = terminal.plain
     shown = terminal.table("share", "version", "is the", "because of")
@@ -178,7 +179,7 @@ def _print(found: dict[str, Any]) -> None:
         terminal.say(f"[yellow]![/] {plain(problem)}")
     if found["trouble"]:
         terminal.say(f"[red]✗[/] {plain(found['trouble'])} {plain(completed(found['cure']))}")
-    since = f", since {found['since']}" if found["since"] else ""
+    since = f", since {utc(found['since'])}" if found["since"] else ""
     by = f" by {found['by']}" if found["by"] else ""
     note = f": {found['note']}" if found["note"] else ""
     terminal.say(f"[dim]{plain(found['model'])}, in {plain(found['where'])}{plain(since + by + note)}[/]")

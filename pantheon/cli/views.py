@@ -17,6 +17,11 @@ ANSWERS = {"answered": "[green]✓[/]", "unanswered": "[yellow]●[/]", "cannot"
 plain = terminal.plain
 
 
+def utc(iso: str) -> str:
+    """Format a time of the store, which is in UTC."""
+    return f"{iso[:19].replace('T', ' ')} UTC"
+
+
 def show_status(found: dict[str, Any]) -> None:
     """Print the services and the model of ``pantheon.deployment.status``."""
     shown = terminal.table("service", "state", "address", "memory", "up for", "")
@@ -36,7 +41,7 @@ def show_status(found: dict[str, Any]) -> None:
     if found["models"]["trouble"]:
         doubt, summary = "[red]?[/] ", completed(found["models"]["trouble"])
     elif model:
-        summary = f"version {model['version']}, since {model['since']}"
+        summary = f"version {model['version']}, since {utc(model['since'])}"
     else:
         summary = f"none yet: run {commands.command(found['name'], found['tier'], 'run')}"
     terminal.out.print(f"model     {plain(found['dataset'])}, {doubt}{plain(summary)}")
@@ -45,7 +50,9 @@ def show_status(found: dict[str, Any]) -> None:
     for each in found["waiting"]:
         decide = commands.command(found["name"], found["tier"], "approve", model=each["model"])
         challenger = f"{each['model']} version {each['version']}"
-        terminal.out.print(f"waiting   {plain(challenger)}, for approval since {plain(each['since'])}: {plain(decide)}")
+        terminal.out.print(
+            f"waiting   {plain(challenger)}, for approval since {plain(utc(each['since']))}: {plain(decide)}"
+        )
     terminal.out.print(f"models    {plain(found['models']['where'] or '?')}")
     terminal.out.print(
         f"state     {plain(terminal.relative(Path(found['state'])))}  (secrets/ holds the credentials, mode 0600)"

@@ -28,6 +28,7 @@ def monitor(
     until: datetime | None = None,
     window: timedelta,
     previous: Report | None,
+    deployment: str = "pantheon",
 ) -> Report:
     """Return the report about the time ``window`` before ``until``; it is not stored yet (``report.keep``).
 
@@ -37,6 +38,7 @@ def monitor(
         spool: the folder of segments that are not stored yet; None: leave them out.
         until: with a time zone; None: now.
         previous: the report before (``report.latest``); None: this is the first one.
+        deployment: its name, for the commands in alerts.
 
     Raises:
         PantheonError: there is no such model, or the store or the log cannot be read.
@@ -55,7 +57,9 @@ def monitor(
         found = seen(reader, wanted, baseline.model, pieces)
         said = judged(reader, wanted, baseline.model)
     findings = Findings.after(previous, begin, window, version)
-    see = f"bin/pantheon predictions --model {model} --since {begin:%Y-%m-%dT%H:%M} --until {end:%Y-%m-%dT%H:%M}"
+    named = "" if deployment == "pantheon" else f" --name {deployment}"
+    see = f"--model {model} --since {begin:%Y-%m-%dT%H:%M} --until {end:%Y-%m-%dT%H:%M}{named}"
+    see = f"bin/pantheon predictions {see}"
     return _report(model, (begin, end), found, said, baseline, findings, see)
 
 

@@ -108,10 +108,12 @@ def report(here: Here, model: str = "", since: str = "", until: str = "", window
     if length <= timedelta(0):
         span = f"--since {since} is not before --until {until or 'now'}."
         raise PantheonError(span, "For example: --since 2h --until 1h")
-    place, store, found = here.place, here.store, {}
+    place, store, found, deployment = here.place, here.store, {}, published(here.state).name
     for name in served(here, model):
         before = None if chosen else previous(place, name, end, length)
-        found[name] = monitor(store, place, here.spool, name, until=end, window=length, previous=before)
+        found[name] = monitor(
+            store, place, here.spool, name, until=end, window=length, previous=before, deployment=deployment
+        )
         if not chosen:
             keep(place, found[name])
     ended = [] if chosen else tell(here, list(found.values()))

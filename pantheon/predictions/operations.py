@@ -55,6 +55,8 @@ def listed(
         PantheonError: a time is not one, or the log cannot be read.
     """
     place, begin, end = open_place(state, retry_seconds=RETRY_SECONDS), moment(since), moment(until)
+    if begin and end and begin >= end:
+        raise PantheonError(f"--since {since} is not before --until {until}.", "For example: --since 2h --until 1h")
     spool = spool_of(state)
     found = predictions(place, spool, model=model, version=version, key=key, since=begin, until=end, most=most)
     return {"where": place.where, "rows": _values(found)}

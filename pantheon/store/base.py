@@ -16,6 +16,11 @@ from pantheon.errors import PantheonError
 from pantheon.store.policies import StoredPolicy
 from pantheon.store.records import ANY, Alias, Damaged, Metadata, Version
 
+CURES = {  # what to do if a model has no such alias
+    "champion": "`bin/pantheon run` trains and deploys one.",
+    "challenger": "`bin/pantheon run --approval required` trains one.",
+}
+
 
 class ModelStore(ABC):
     """Publish, list and get versions, and move aliases. ``tests/parts/store/test_contract.py`` tests implementations.
@@ -209,7 +214,8 @@ class ModelStore(ABC):
         """
         record = self.alias(name, alias)
         if record is None:
-            raise PantheonError(f"model {name!r} has no {alias}.", "`bin/pantheon run` trains and deploys one.")
+            cure = CURES.get(alias, "`bin/pantheon models list` shows versions and aliases.")
+            raise PantheonError(f"model {name!r} has no {alias}.", cure)
         return record
 
     def rollback(self, name: str, *, to: str | None = None, by: str = "", note: str = "") -> Alias:

@@ -125,12 +125,14 @@ class Models:
         with self._pinning:  # one at a time: each takes memory and a core
             if found := self.ready(hosted, version):
                 return found
+            if not is_version(version):
+                raise Problem(404, f'The model "{hosted.name}" has no version "{version[:40]}": versions are 1, 2, 3 …')
             try:
-                if not is_version(version):
-                    raise PantheonError(f"{version[:40]!r} is not a version: versions are 1, 2, 3 …")
                 self._store.describe(hosted.name, version)
             except PantheonError as error:
-                raise Problem(404, f'The model "{hosted.name}" has no version {version[:40]}: {error.cause}') from None
+                if error.status != 2:  # the store does not answer, or the version is damaged
+                    raise Problem(503, f"Version {version} cannot be loaded: {message(error)}") from error
+                raise Problem(404, f'The model "{hosted.name}" has no version {version}.') from None
             try:
                 found = self._opened(self._store.get(hosted.name, version), hosted.name, version, "")
             except Exception as error:

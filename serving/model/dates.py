@@ -16,7 +16,7 @@ EPOCH = date(1970, 1, 1).toordinal()
 FIRST, LAST = (date(*day).toordinal() - EPOCH for day in ((1000, 1, 1), (9999, 12, 31)))  # others are typing errors
 DAY_MS = 86_400_000
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-MOMENT = DAY + r"[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:?[0-9]{2})?"
+MOMENT = DAY + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 _DAY, _MOMENT = (re.compile(pattern, re.ASCII) for pattern in (DAY, MOMENT))
 
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -52,7 +52,7 @@ def days(text: str) -> float:
         return float(date.fromisoformat(text).toordinal() - EPOCH)
     if not _MOMENT.fullmatch(text):
         raise ValueError(text)
-    when = datetime.fromisoformat(text.upper())
+    when = datetime.fromisoformat(text)
     offset = when.utcoffset()
     # Not with astimezone(): it cannot convert the first and last day of the calendar.
     seconds = when.hour * 3600 + when.minute * 60 + when.second

@@ -77,7 +77,7 @@ class Page:
         self.features = FeaturesPage(around)
 
     def render(self, name: str, **values: Any) -> str:
-        return self.templates.get_template(name).render(**values)
+        return self.templates.get_template(name).render(named=self.state.named, **values)
 
     def whole(self, **ask: Any) -> str:
         """Return the complete page; ``ask`` as for ``asked``, ``notice`` after a decision.
@@ -117,9 +117,7 @@ class Page:
 
     def login_form(self, problem: str = "") -> dict[str, Any]:
         """Return the values of the login form; ``problem``: why a login is needed or failed."""
-        deployment = self.state.deployment
-        named = f" --name {deployment.name}" if deployment.name != "pantheon" else ""
-        return {"login_problem": problem, "status_command": f"bin/pantheon status{named}"}
+        return {"login_problem": problem, "status_command": f"bin/pantheon status{self.state.named}"}
 
     def login_page(self, problem: str = "") -> str:
         return self.render("login.html", **self.login_form(problem))

@@ -20,6 +20,7 @@ def row(given: dict[str, Any]) -> dict[str, Any]:
     """Return one predicted row of the log."""
     refused = given["status"] >= 400
     probabilities = given["probabilities"] if isinstance(given["probabilities"], list) else []
+    judged = said({**given, "comment": None})  # the comment is beside it
     fields = given["input"].items() if isinstance(given["input"], dict) else [("", given["input"])]
     return {
         "id": given["id"],
@@ -42,7 +43,7 @@ def row(given: dict[str, Any]) -> dict[str, Any]:
         "fields": [(name, short(value)) for name, value in fields],
         "trace": given["trace"],
         "shadow": given["shadow"],
-        "said": said(given),
+        "said": "" if judged == "nothing" and given["comment"] else judged,
         "said_by": given["said_by"],
         "said_at": moment(given["said_at"]) if given["said_at"] else "",
         "tone": {True: "good", False: "bad", None: ""}[given["correct"]],

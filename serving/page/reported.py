@@ -44,7 +44,8 @@ def report(value: Any) -> dict[str, Any] | None:
         ),
         "p50": _ms(found.latency.p50),
         "p99": _ms(found.latency.p99),
-        "errors": share(found.errors.share),
+        "errors": percent(found.errors.share.value) if found.errors.share.value is not None else "",
+        "errors_interval": interval(found.errors.share),
         "errors_usual": percent(found.errors.usual) if found.errors.usual is not None else "",
         "statuses": [(status, f"{count:,}") for status, count in found.errors.statuses.items() if status != "200"],
         "reasons": [(each.text, f"{each.requests:,}") for each in found.errors.reasons[:REASONS]],
@@ -83,7 +84,7 @@ def psi(value: float | None, limit: float | None, windows: int) -> dict[str, Any
     if value is None:
         return {"psi": "", "limit": "", "width": 0, "over": False, "windows": windows}
     return {
-        "psi": number(value, 2),
+        "psi": f"{value:.3f}",
         "limit": number(limit, 2) if limit is not None else "",
         "width": round(min(100.0, 50 * value / limit), 1) if limit else 0,
         "over": bool(limit is not None and value > limit),
@@ -95,9 +96,14 @@ def share(given: Any) -> str:
     """Return a share with its interval."""
     if given.value is None:
         return ""
-    interval = f"({percent(given.low)} to {percent(given.high)})" if given.low is not None else ""
-    parts = (part.replace(" ", NO_BREAK) for part in (percent(given.value), interval) if part)
+    around = f"({interval(given)})" if given.low is not None else ""
+    parts = (part.replace(" ", NO_BREAK) for part in (percent(given.value), around) if part)
     return " ".join(parts)
+
+
+def interval(given: Any) -> str:
+    """Return a share's interval; empty if it has none."""
+    return f"{percent(given.low)} to {percent(given.high)}" if given.low is not None else ""
 
 
 def percent(value: float | None) -> str:
@@ -124,7 +130,15 @@ def _mix(mix: Any) -> dict[str, Any] | None:
 def _fairness(fairness: Any) -> dict[str, Any] | None:
     if fairness is None:
         return None
-    ordered = sorted(fairness.groups, key=lambda each: (-each.windows, each.p if each.p is not None else 2.0))
+    everything = {
+        (each.column, each.value, each.measure): each.share.rows for each in fairness.groups if each.part == "all"
+    }
+    told = [
+        each
+        for each in fairness.groups
+        if each.part == "all" or each.share.rows != everything.get((each.column, each.value, each.measure))
+    ]  # a window of weekdays only says nothing else about weekdays
+    ordered = sorted(told, key=lambda each: (-each.windows, each.p if each.p is not None else 2.0))
     groups = [
         {
             "group": f"{each.column} = {each.value}",

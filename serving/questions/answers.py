@@ -233,7 +233,7 @@ class Questions:
         if result.missing:
             return Answer(ANSWERED, f"No: it was recorded, but {' and '.join(result.missing)}.", result.source, facts)
         other = "" if current.model == self.state.deployment.dataset else f" --model {current.model}"
-        command = f"bin/pantheon models checkout {current.version}{other}"
+        command = f"bin/pantheon models checkout {current.version}{other}{self.state.named}"
         files = f"{result.objects} file{'s' if result.objects != 1 else ''}"
         return Answer(
             ANSWERED,
@@ -247,7 +247,7 @@ class Questions:
         refusal = self.champion.refusal
         if refusal:
             return f"No model is serving: version {refusal.version or '?'} cannot be served: {refusal.why}"
-        return "No model is deployed yet. Train one with bin/pantheon run"
+        return f"No model is deployed yet. Train one with bin/pantheon run{self.state.named}"
 
 
 def _since(alias: Alias) -> datetime:

@@ -51,6 +51,12 @@ def test_every_verb_has_help(nothing: Pantheon) -> None:
         assert "Usage:" in nothing(verb, "--help").out
 
 
+def test_a_group_without_a_command_prints_its_help(nothing: Pantheon) -> None:
+    answer = nothing("keys", check=False)
+    assert (answer.status, answer.err.partition(" ")[0]) == (2, "Usage:")
+    assert "revoke" in answer.err
+
+
 def test_make_help_names_the_verbs_and_settings(nothing: Pantheon) -> None:
     text = nothing.command(["make", "-s", "help"]).out
     assert all(word in text for word in ["up", "predict", "destroy", "DATA=", "PORT_OFFSET", "make test"])

@@ -152,6 +152,24 @@ def test_a_window_without_rows_says_so_and_ends_no_alert(tmp_path: Path) -> None
     assert ("drift", "rust-level") not in {(alert.check, alert.subject) for alert in after.alerts}
 
 
+def test_commands_in_alerts_name_the_deployment(tmp_path: Path) -> None:
+    month = Month(tmp_path, seed=5)
+    month.day += DAY
+    month.write(Traffic(refused=0.5))
+    report = monitor(
+        month.store,
+        month.place,
+        month.spool,
+        "robots",
+        until=month.day + DAY,
+        window=DAY,
+        previous=None,
+        deployment="shop",
+    )
+    (refused,) = (alert for alert in report.alerts if alert.check == "errors")
+    assert " --name shop`" in refused.look
+
+
 def test_a_version_that_is_removed_is_a_note_and_an_unknown_model_an_error(tmp_path: Path) -> None:
     month = Month(tmp_path, seed=6)
     month.run(1)

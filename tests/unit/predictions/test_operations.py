@@ -50,6 +50,8 @@ def test_the_newest_are_listed_and_forgotten(tmp_path: Path) -> None:
     found = ask(tmp_path, "list", most=2, since="1h")
     assert [row["id"] for row in found["rows"]] == [record.id for record in records[3:]]
     assert found["where"] == str(tmp_path / "predictions")
+    with pytest.raises(PantheonError, match="--since 1h is not before --until 2h"):
+        ask(tmp_path, "list", since="1h", until="2h")
     assert ask(tmp_path, "forget", column="n", value="4")["words"].startswith("1 prediction and 0 pieces")
     assert [row["input"] for row in ask(tmp_path, "list", most=1)["rows"]] == [{"n": 3}]
 

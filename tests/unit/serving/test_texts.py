@@ -108,3 +108,8 @@ def test_dates(data: st.DataObject) -> None:
     texts = data.draw(st.lists(spelt(written | shorter), max_size=12))
     others = data.draw(st.sampled_from([(), ("%d/%m/%Y",), ("%b-%Y", "%Y-%m")]))
     agree(Column("x", "date", nullable=True, format=form, formats=others, min=low), Source(), texts)
+
+
+def test_times_have_upper_case_marks() -> None:
+    texts = ["2000-01-01t00:00:00.5+01:30", "2000-01-01T00:00:00z", "2000-01-01T00:00:00Z", "2000-01-01 00:00:00"]
+    agree(Column("x", "date", nullable=True), Source(), texts)

@@ -109,10 +109,11 @@ class Parts:
         wanted = duck.dtypes(view)
         with self.lock(view.name), duck.connect(self.scratch) as connection:
             for key in self._stored(view.name):
-                part = self.place.fetch(key, self.scratch)
-                if part is None:
-                    continue
-                found = duck.columns_of(connection, part)
+                copy = self.mirror / key
+                path = copy if copy.exists() else self.place.fetch(key, self.scratch)
+                if path is None:
+                    continue  # removed a moment ago
+                found = duck.columns_of(connection, path)
                 for column, dtype in found.items():
                     if wanted.get(column, dtype) != dtype:
                         return f"{column!r} is {dtype} in earlier parts, not {wanted[column]}"

@@ -8,6 +8,7 @@ are: see ``pantheon.features.repository``.
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def main() -> int:
         )
         sockets = bind(ports)
         service = ready(here)
+        threading.Thread(target=service.recover, args=(say,), name="recover", daemon=True).start()
         from pantheon.features.routes import ROUTES
 
         made = apps(service, ports, ROUTES)

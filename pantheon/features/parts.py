@@ -10,8 +10,6 @@ What is stored is what counts: after a ``kill -9`` at any point, ``prepare`` mak
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,13 +22,13 @@ from pantheon.features.checks import check
 from pantheon.features.contract import CREATED, EVENT, View, Written
 from pantheon.features.duck import name
 from pantheon.features.gate import Gate
+from pantheon.features.quality import CHECKS, RUN, encoded
 from pantheon.store.place import Place
 
 ROOT = "features"  # of the state folder and of the bucket
 SCHEMA = "0-schema.parquet"  # before all parts, whose names begin with a year
 SUFFIX = ".parquet"
 _SCRATCH = ".scratch"
-_RUN = "pantheon_run"  # in the metadata of a part
 
 
 class BadRows(Problem):
@@ -38,22 +36,6 @@ class BadRows(Problem):
 
     def __init__(self, cause: str, cure: str = "Correct the rows and send them again.") -> None:
         super().__init__(400, cause, cure)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a view.
-
-    Attributes:
-        written: when.
-        run: the run that computed its rows; empty: not by a run.
-    """
-
-    name: str
-    rows: int
-    bytes: int
-    written: datetime
-    run: str
 
 
 class Parts:
@@ -89,20 +71,6 @@ class Parts:
     def copies(self, view: str) -> list[Path]:
         """Return the copies of a view's parts, oldest first."""
         return sorted(path for path in (self.mirror / view).glob(f"[1-9]*{SUFFIX}"))
-
-    def listed(self, view: str) -> Iterator[Part]:
-        """Yield the parts of a view, oldest first."""
-        with duck.connect(self.scratch) as connection:
-            for path in self.copies(view):
-                given = duck.text(path)
-                sql = f"SELECT num_rows FROM parquet_file_metadata({given})"
-                rows = connection.execute(sql).fetchone()
-                sql = f"SELECT value FROM parquet_kv_metadata({given}) WHERE key = '{_RUN}'"
-                run = connection.execute(sql).fetchone()
-                stem = path.name.partition("-")[0]
-                written = datetime.strptime(stem, "%Y%m%dT%H%M%S%fZ").replace(tzinfo=UTC)
-                size = path.stat().st_size
-                yield Part(path.name, int(rows[0]) if rows else 0, size, written, bytes(run[0]).decode() if run else "")
 
     def clash(self, view: View) -> str:
         """Return why rows of this view cannot be among the stored ones of its name; empty: they can."""
@@ -184,7 +152,7 @@ class Parts:
             checks = check(connection, "posted", view, moment)
             target = self.scratch / f"{view.name}-{threading.get_ident()}{SUFFIX}"
             try:
-                self._copy(connection, self._new_rows(view, moment), target, run)
+                self._copy(connection, self._new_rows(view, moment), target, {RUN: run, CHECKS: encoded(checks)})
                 row = connection.execute(f"SELECT num_rows FROM parquet_file_metadata({duck.text(target)})").fetchone()
                 new = int(row[0]) if row else 0
                 part = self._store(view.name, target.read_bytes(), moment) if new else None
@@ -283,11 +251,26 @@ class Parts:
         self._copy(connection, f"SELECT {', '.join(columns)} FROM read_parquet({duck.text(path)})", path)
         return 1
 
-    def _copy(self, connection: duckdb.DuckDBPyConnection, sql: str, path: Path, run: str = "") -> None:
+    def _copy(
+        self, connection: duckdb.DuckDBPyConnection, sql: str, path: Path, said: dict[str, str] | None = None
+    ) -> None:
         """Write the result of SQL to a Parquet file, atomically."""
         with files.atomic(path) as part:
-            metadata = f", KV_METADATA {{{_RUN}: {duck.text(run)}}}" if run else ""
+            pairs = ", ".join(f"{key}: {duck.text(value)}" for key, value in (said or {}).items() if value)
+            metadata = f", KV_METADATA {{{pairs}}}" if pairs else ""
             connection.execute(f"COPY ({sql}) TO {duck.text(part)} (FORMAT parquet, COMPRESSION zstd{metadata})")
+
+
+def bring(old: Place, new: Place) -> int:
+    """Move parts from one place to another; return how many. Interrupted, the next call goes on."""
+    if old.where == new.where:
+        return 0
+    keys = [stored.key for stored in old.list()]
+    for key in keys:
+        if (content := old.read(key)) is not None:
+            new.put_new(key, content)
+            old.remove(key)
+    return len(keys)
 
 
 def _named(moment: str, content: bytes) -> str:

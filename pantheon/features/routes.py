@@ -9,9 +9,14 @@ from typing import Any
 from pantheon.features.api import Request
 from pantheon.features.command import command
 from pantheon.features.service import Service
+from pantheon.features.writing import put_service, put_views, read_historical, write_rows
 
 Handler = Callable[[Service, Request], Any]
 
 ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/command"): command,
+    ("PUT", "/views"): put_views,
+    ("POST", "/views/{view}/parts"): write_rows,
+    ("PUT", "/services/{service}"): put_service,
+    ("POST", "/services/{service}/historical"): read_historical,
 }

@@ -4,6 +4,7 @@ Only this package's service and commands import Feast, in the environment ``feas
 """
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.features import repository
+from pantheon.features.definitions import Definitions
+from pantheon.features.parts import ROOT, Parts, bring
+from pantheon.store import place
+from pantheon.store.place import FolderPlace
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,33 @@ class Service:
     Attributes:
         here: where its files are.
         store: Feast's FeatureStore; its registry is in PostgreSQL, and it reads definitions from there.
+        parts: the rows of all views.
+        definitions: the views and feature services in the registry.
     """
 
     def __init__(self, here: Here, store: Any) -> None:
         self.here, self.store = here, store
+        self.parts = Parts(place.open_place(here.state, ROOT), here.parts)
+
+        def path(view: str) -> Path:  # for Feast, which runs in the repository
+            return Path(os.path.relpath(self.parts.glob(view), here.repository))
+
+        self.definitions = Definitions(store, path, here.turn, self.parts.clash, self.parts.prepare)
+
+    def recover(self, say: Callable[[str], None]) -> None:
+        """Bring the parts that Feast reads up to date with what is stored, after a restart or a move of the store.
+
+        If that is not possible now, each view is brought up to date when it is used.
+        """
+        try:
+            if moved := bring(FolderPlace(self.here.state / ROOT), self.parts.place):
+                say(f"{moved:,} parts were moved from {self.here.state / ROOT} to {self.parts.place.where}.")
+            if moved := self.definitions.move():
+                say(f"the paths of {moved:,} views were corrected.")
+            for view in self.definitions.views():
+                self.parts.ensure(view)
+        except Exception as error:  # noqa: BLE001 - not a reason to end
+            say(f"parts could not be checked: {unavailable(error) or type(error).__name__}: {error}")
 
     @classmethod
     def open(cls, here: Here) -> "Service":

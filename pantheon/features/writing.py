@@ -1,0 +1,38 @@
+"""Handlers of the workflow's requests: define views and feature services, store rows, read them as they were known."""
+
+from pantheon import files
+from pantheon.features import historical
+from pantheon.features.api import Answer, Problem, Request
+from pantheon.features.contract import Chosen, View, Written
+from pantheon.features.service import Service
+
+
+def put_views(service: Service, request: Request) -> dict[str, list[str]]:
+    """``PUT /views``: define views; answer with the names that they have, in the same order."""
+    return {"applied": [view.name for view in service.definitions.apply(request.json(list[View]))]}
+
+
+def write_rows(service: Service, request: Request) -> Written:
+    """``POST /views/{view}/parts?run=ID``: store rows, a Parquet file."""
+    return service.parts.write(service.definitions.view(request["view"]), request.file, request.option("run"))
+
+
+def put_service(service: Service, request: Request) -> dict[str, str]:
+    """``PUT /services/{service}``: define a feature service."""
+    chosen = request.json(Chosen)
+    if chosen.name != request["service"]:
+        what = f"The path names the feature service {request['service']!r}, and the body {chosen.name!r}."
+        raise Problem(400, what, "Give both the same name.")
+    service.definitions.choose(chosen)
+    return {"applied": chosen.name}
+
+
+def read_historical(service: Service, request: Request) -> Answer:
+    """``POST /services/{service}/historical``: read features as they were known at each row's time."""
+    target = files.part_of(service.here.incoming / "historical")
+    try:
+        historical.historical(service.definitions, service.parts, request["service"], request.file, target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return Answer(file=target)

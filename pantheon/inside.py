@@ -39,6 +39,15 @@ def _predictions(operation: str) -> Callable[..., Any]:
     return work
 
 
+def _features(operation: str) -> Callable[..., Any]:
+    def work(state: Path, **given: Any) -> Any:
+        from pantheon.features import operations  # only where it is used
+
+        return getattr(operations, operation)(state, **given)
+
+    return work
+
+
 MODELS: dict[str, Callable[..., Any]] = {
     "models.aliases": operations.aliases,
     "models.list": operations.listed,
@@ -67,6 +76,12 @@ FOLDERS: dict[str, Callable[..., Any]] = {
     "predictions.list": _predictions("listed"),
     "predictions.show": _predictions("shown"),
     "predictions.forget": _predictions("forget"),
+    "features.list": _features("listed"),
+    "features.show": _features("shown"),
+    "features.at": _features("at"),
+    "features.get": _features("online"),
+    "features.backfill": _features("backfill"),
+    "features.forget": _features("forget"),
     "dataset": datasets.is_known,
     "dataset.leave_out": datasets.leave_out,
     "runs": runs.listed,

@@ -19,6 +19,7 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   models    list the versions;  VERSION=3 shows one;  ALIAS=champion VERSION=3 deploys it
   rollback  serve the previous version again, or VERSION=3;  more: bin/pantheon models --help
             for the endpoint: bin/pantheon keys, route, predictions, feedback, forget, alerts --help
+            for the feature store: bin/pantheon features --help (from hephaestus on)
   down      stop the services; never deletes data
   destroy   stop and delete the deployment; asks first, unless CONFIRM=yes
   doctor    check whether this machine meets the requirements

@@ -12,6 +12,7 @@ from pantheon.cli import (
     ask,
     dvc,
     feast,
+    features,
     feedback,
     images,
     keys,
@@ -44,7 +45,7 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (keys.app, route.app, feedback.app, alerts.app):
+for group in (keys.app, route.app, feedback.app, alerts.app, features.app):
     app.add_typer(group)
 app.command()(predictions.predictions)
 app.command()(predictions.forget)

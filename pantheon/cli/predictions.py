@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pantheon.cli.features import column_and_value
 from pantheon.cli.options import Confirm, Json, Name, TierOption, confirm_first, running
-from pantheon.errors import PantheonError
 
 Request = Annotated[str, typer.Argument(metavar="[ID]", help="one request: the x-request-id of its answer")]
 OfModel = Annotated[str, typer.Option("--model", help="only of this model")]
@@ -64,18 +64,20 @@ def predictions(
 def forget(
     what: What, tier: TierOption = "", confirm: Confirm = "", name: Name = "pantheon", as_json: Json = False
 ) -> None:
-    """Delete every prediction whose input has this value in this column, and what users said about it, for good."""
-    from pantheon import terminal
-    from pantheon.deployment import inside
+    """Delete every prediction whose input has this value in this column, and what users said about it, for good.
 
-    column, equals, value = what.partition("=")
-    if not (column and equals and value):
-        raise PantheonError(f"{what!r} is not COLUMN=VALUE.", "Name a column and a value, such as customer=4711.")
+    With a feature store, also the features of rows that have this value, offline and online.
+    """
+    from pantheon import terminal
+    from pantheon.deployment import features
+
+    column, value = column_and_value(what)
     deployment, _, engine = running(name, tier, "forget")
     if confirm != "yes":
-        cause = f"this deletes every prediction with {what} from the log, for good."
+        and_features = " and every row of features" if features.has_store(deployment) else ""
+        cause = f"this deletes every prediction{and_features} with {what}, for good."
         confirm_first(cause, deployment.command("forget", what, confirm="yes"), "yes")
-    found = inside.forget(deployment, engine, column, value)
+    found = features.forget(deployment, engine, column, value)
     terminal.print_json(found) if as_json else terminal.say(terminal.plain(found["words"]))
 
 

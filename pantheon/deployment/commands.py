@@ -35,6 +35,7 @@ GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},
     "keys": {"add", "list", "revoke"},
     "feedback": {"import"},
+    "features": {"list", "show", "get", "at", "backfill", "forget"},
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},
 }
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`

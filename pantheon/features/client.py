@@ -126,9 +126,19 @@ class Features:
         """Remove the rows with this value in this column from all views, offline and online; return counts."""
         return self._json("POST", "/forget", {"column": column, "value": value}, dict[str, int])
 
-    def backfill(self, view: str, since: str = "") -> dict[str, int]:
-        """Compute a view's features for rows that were stored before it was defined; return counts."""
-        return self._json("POST", "/backfill", {"view": view} | ({"since": since} if since else {}), dict[str, int])
+    def online(self, entities: Iterable[Any], view: str = "") -> list[Known]:
+        """Return what the online store has about entities now; of one view, or of all."""
+        body = {"entities": list(entities)} | ({"view": view} if view else {})
+        return self._json("POST", "/online", body, dict[str, list[Known]])["rows"]
+
+    def rows(self, view: str, lacking: str, since: str = "") -> bytes:
+        """Return stored rows of a view that the view ``lacking`` of the same set has not, as a Parquet file.
+
+        Args:
+            since: only rows of this time and later, ISO 8601; empty: all.
+        """
+        query = urllib.parse.urlencode({"lacking": lacking, "since": since})
+        return self._send("GET", f"/views/{_quoted(view)}/rows?{query}", None).data
 
     def _json(self, method: str, path: str, body: Any, kind: type[T]) -> T:
         given = body if isinstance(body, bytes) else msgspec.to_builtins(body)

@@ -5,20 +5,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from pantheon import durations
+from pantheon.features import words
 from serving.formatting import ago, moment, number, title
-from serving.page.reported import percent
-from serving.questions.entities import value
 
 STATES = {"known": "good", "expired": "wait", "unknown": "bad"}
 PARTS = 10  # the newest ones that are shown
 
 
-def matches(view: dict[str, Any], words: str) -> bool:
+def matches(view: dict[str, Any], typed: str) -> bool:
     """Return whether a view has all words: in its names, its owner, its description, or its features."""
     named = [view[name] for name in ("name", "set", "kind", "entity", "owner", "description")]
     text = " ".join(map(str, [*named, *view["columns"]])).casefold()
-    return all(word in text for word in words.casefold().split())
+    return all(word in text for word in typed.casefold().split())
 
 
 def entities(text: str) -> tuple[str, list[str]]:
@@ -72,14 +70,18 @@ def used(models: list[dict[str, Any]] | None) -> list[dict[str, str]]:
 
 def described(view: dict[str, Any]) -> dict[str, Any]:
     """Return what the page of a view shows."""
+    types = {each["name"]: each["type"] for each in view["fields"]}
     ttl, freshness = view["ttl_seconds"], view["freshness_seconds"]
     return {
         **summary(view),
         "run": view["run"],
-        "ttl": span(ttl) if ttl else "never",
-        "freshness": span(freshness) if freshness else "",
+        "ttl": words.age(ttl) if ttl else "never",
+        "freshness": words.age(freshness) if freshness else "",
         "key": view["key"],
-        "failed_checks": [check(each) for each in view["failed"]],
+        "failed_checks": [
+            {"field": each["field"], "words": words.check(each, types.get(each["field"], ""))}
+            for each in view["failed"]
+        ],
         "fields": [field(each) for each in view["fields"]],
         "of": [{"name": name, "address": f"/features/{quote(name, safe='')}"} for name in view["lineage"]["of"]],
         "feeds": [{"name": name, "address": f"/features/{quote(name, safe='')}"} for name in view["lineage"]["feeds"]],
@@ -102,29 +104,8 @@ def described(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(given: dict[str, Any]) -> dict[str, Any]:
-    """Return a check as words."""
-    return {"field": given["field"], "check": given["check"], "ok": given["ok"], "words": check_words(given)}
-
-
-def check_words(given: dict[str, Any]) -> str:
-    """Return what was found and what was expected, such as ``12 % missing, at most 5 %``."""
-    found, expected = given["value"], given["expected"]
-    if given["check"] == "max_missing":
-        return f"{percent(found)} missing, at most {percent(expected)}"
-    if given["check"] == "freshness":
-        age = span(found) if found is not None else "no rows"
-        return f"the newest value is {age} old, at most {span(expected)}"
-    if found is None:
-        return f"no values, {given['check']} {number(expected)}"
-    return (
-        f"{given['check']} {number(found)}, at {'least' if given['check'] == 'minimum' else 'most'} {number(expected)}"
-    )
-
-
 def field(given: dict[str, Any]) -> dict[str, Any]:
     """Return a feature, with its distribution as bars."""
-    checks = [check(each) for each in given["checks"]]
     return {
         "name": given["name"],
         "column": given["column"],
@@ -132,28 +113,12 @@ def field(given: dict[str, Any]) -> dict[str, Any]:
         "description": given["description"],
         "expression": given["expression"],
         "of": ", ".join(given["of"]),
-        "expected": expected(given),
-        "missing": percent(given["missing"]) if given["missing"] is not None else "",
-        "checks": checks,
-        "failed": [each["words"] for each in checks if not each["ok"]],
-        "checked": bool(checks),
+        "expected": words.expectations(given),
+        "missing": words.percent(given["missing"]) if given["missing"] is not None else "",
+        "failed": [words.check(each, given["type"]) for each in given["checks"] if not each["ok"]],
+        "checked": bool(given["checks"]),
         **distribution(given["distribution"]),
     }
-
-
-def expected(given: dict[str, Any]) -> str:
-    """Return the expectations of a feature as words; empty: none."""
-    low, high, missing = given["minimum"], given["maximum"], given["max_missing"]
-    parts = []
-    if low is not None and high is not None:
-        parts.append(f"{number(low)} to {number(high)}")
-    elif low is not None:
-        parts.append(f"at least {number(low)}")
-    elif high is not None:
-        parts.append(f"at most {number(high)}")
-    if missing is not None:
-        parts.append(f"at most {percent(missing)} missing" if missing else "never missing")
-    return ", ".join(parts)
 
 
 def distribution(given: dict[str, Any] | None) -> dict[str, Any]:
@@ -178,13 +143,13 @@ def distribution(given: dict[str, Any] | None) -> dict[str, Any]:
     total = sum(each["rows"] for each in given["top"]) + given["others"]
     top = [
         {
-            "name": value(each["value"]),
-            "share": percent(each["rows"] / total),
+            "name": words.text(each["value"]),
+            "share": words.percent(each["rows"] / total),
             "width": round(100 * each["rows"] / total, 1),
         }
         for each in given["top"]
     ]
-    return {**none, "top": top, "others": percent(given["others"] / total) if given["others"] else ""}
+    return {**none, "top": top, "others": words.percent(given["others"] / total) if given["others"] else ""}
 
 
 def shown(given: Any) -> str:
@@ -203,15 +168,10 @@ def known(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "state": row["state"],
             "tone": STATES[row["state"]],
             "time": moment(row["time"]) if row["time"] else "",
-            "features": [(name, value(given), given is None) for name, given in row["features"].items()],
+            "features": [(name, words.text(given), given is None) for name, given in row["features"].items()],
         }
         for row in sorted(rows, key=lambda row: order.index(row["state"]))
     ]
-
-
-def span(seconds: float) -> str:
-    """Return a duration as words; from two days on in days."""
-    return f"{seconds / 86400:.3g} days" if seconds >= 2 * 86400 else durations.words(seconds)
 
 
 def size(bytes: int) -> str:

@@ -1,17 +1,15 @@
 """What an entity's features were at a time, from the feature store."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
-from serving.formatting import listed, moment, number
+from pantheon.features.words import text
+from serving.formatting import listed, moment
 from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
 from serving.remote.features import FeatureError, Features
 from serving.state import State
 
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+\+00:00")
 FEATURES = 12  # of a view, in an answer
-LONG = 80  # characters of a value
 ID_CHARACTERS = 300
 SOURCE = "the feature store, from the rows that it knew at that time"
 
@@ -67,8 +65,8 @@ class Entities:
         told = [words(row) for row in rows if row["state"] != "unknown"]
         unknown = sorted(row["view"] for row in rows if row["state"] == "unknown")
         if not told:
-            text = f"At {when}, nothing was known about {called} {id}, in {listed(unknown)}."
-            return Answer(ANSWERED, text if unknown else f"Nothing is known about {id}.", SOURCE, facts)
+            said = f"At {when}, nothing was known about {called} {id}, in {listed(unknown)}."
+            return Answer(ANSWERED, said if unknown else f"Nothing is known about {id}.", SOURCE, facts)
         if unknown:
             told.append(f"{listed(unknown)}: unknown at that time")
         return Answer(ANSWERED, f"At {when}, {called} {id} had: {'; '.join(told)}.", SOURCE, facts)
@@ -79,19 +77,5 @@ def words(row: dict[str, Any]) -> str:
     since = f"since {moment(row['time'])}" if row["time"] else ""
     if row["state"] == "expired":
         return f"{row['view']}: expired, the last values are those of {moment(row['time'])}"
-    shown = [f"{name} {value(given)}" for name, given in row["features"].items()]
+    shown = [f"{name} {text(given)}" for name, given in row["features"].items()]
     return f"{listed(shown, FEATURES)} ({', '.join(filter(None, (row['view'], since)))})"
-
-
-def value(given: Any) -> str:
-    """Return a feature's value as text."""
-    if given is None:
-        return "missing"
-    if isinstance(given, bool):
-        return "yes" if given else "no"
-    if isinstance(given, (int, float)):
-        return number(given, 6) if isinstance(given, float) else str(given)
-    text = str(given)
-    if _MOMENT.fullmatch(text):
-        return text.removesuffix("+00:00").removesuffix("T00:00:00").replace("T", " ")
-    return text if len(text) <= LONG else f"{text[:LONG]}…"

@@ -1,14 +1,16 @@
 """Feature views with a few parts, and a service that answers questions about them as ``feast`` does."""
 
 import contextlib
+import hashlib
 import json
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import polars as pl
@@ -16,6 +18,7 @@ import polars as pl
 from pantheon.errors import PantheonError
 from pantheon.features import quality
 from pantheon.features.contract import CREATED, EVENT, Check, Chosen, Field, View
+from pantheon.features.forgetting import remove
 from pantheon.features.look import At, Look, NoView
 
 KEY = "FeaturesKey0123456789FeaturesKey0123456789"
@@ -148,14 +151,37 @@ def sample(folder: Path) -> None:
     write(folder, VISITS, rows(VISITS, [{"id": f"r{n}", "at": 0, "minutes": n} for n in range(9)]))
 
 
+class Parts:
+    """The parts in a folder, as ``pantheon.features.parts`` has them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def copies(self, view: str) -> list[Path]:
+        return sorted((self.folder / view).glob("*.parquet"))
+
+    def lock(self, view: str) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def replace(self, view: str, part: str, content: bytes | None) -> None:
+        if content is not None:
+            name = f"{part.partition('-')[0]}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
+            (self.folder / view / name).write_bytes(content)
+        (self.folder / view / part).unlink()
+
+
 def look(folder: Path, views: Sequence[View] = VIEWS, services: Sequence[Chosen] = (SERVICE,)) -> Look:
     """Answers about the parts in ``folder``."""
-    return Look(lambda: views, lambda: services, lambda view: sorted((folder / view).glob("*.parquet")))
+    return Look(lambda: views, lambda: services, Parts(folder).copies)
 
 
 @contextlib.contextmanager
-def service(look: Look) -> Iterator[str]:
-    """A stand-in for the service; yields its address. Its key is ``KEY``."""
+def service(look: Look, port: int = 0, folder: Path | None = None) -> Iterator[str]:
+    """A stand-in for the service; yields its address. Its key is ``KEY``.
+
+    Args:
+        folder: of the parts, to forget and write rows.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -167,13 +193,13 @@ def service(look: Look) -> Iterator[str]:
         def answer(self, body: bytes | None) -> None:
             status = 200
             try:
-                value = answered(look, unquote(self.path), body)
+                value = answered(look, unquote(self.path), body, folder)
             except PantheonError as error:
                 status = 404 if isinstance(error, NoView) else 400
                 value = {"error": {"message": error.cause, "cure": error.cure}}
             if self.headers["Authorization"] != f"Bearer {KEY}":
                 status, value = 401, {"error": {"message": "this needs the key of the feature store."}}
-            content = msgspec.json.encode(value)
+            content = value if isinstance(value, bytes) else msgspec.json.encode(value)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -183,7 +209,7 @@ def service(look: Look) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -194,12 +220,27 @@ def service(look: Look) -> Iterator[str]:
         thread.join()
 
 
-def answered(look: Look, path: str, body: bytes | None) -> Any:
-    """The answer to one request."""
+def answered(look: Look, path: str, body: bytes | None, folder: Path | None) -> Any:
+    """The answer to one request; what is online is what was known last."""
+    path, _, query = path.partition("?")
+    given = dict(parse_qsl(query))
     if path == "/catalogue":
         return look.catalogue()
     if path.startswith("/catalogue/"):
         return look.view(path.removeprefix("/catalogue/"))
     if path == "/at" and body is not None:
-        return look.at(msgspec.convert(json.loads(body), At))
-    raise NoView(f"there is nothing at {path}.")
+        return look.at(msgspec.json.decode(body, type=At))
+    if path == "/online" and body is not None:
+        return look.at(msgspec.convert({**json.loads(body), "time": "2026-03-12"}, At))
+    if path.endswith("/rows"):
+        file = BytesIO()
+        look.rows(path.split("/")[2], given["lacking"], given.get("since", "")).write_parquet(file)
+        return file.getvalue()
+    assert folder is not None and body is not None
+    if path == "/forget":
+        asked = json.loads(body)
+        done = remove(look.views(), Parts(folder), contextlib.nullcontext, asked["column"], asked["value"])
+        return {"rows": done.rows, "parts": done.parts, "online": sum(map(len, done.keys.values()))}
+    view, frame = path.split("/")[2], pl.read_parquet(BytesIO(body))
+    write(folder, look.named(view), frame, 100 + len(list((folder / view).glob("*"))))
+    return {"part": "one", "rows": frame.height, "new": frame.height, "checks": []}

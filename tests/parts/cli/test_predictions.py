@@ -45,7 +45,7 @@ def test_predictions_are_listed_shown_and_forgotten(state: Path) -> None:
     shown = run("predictions", records[0].id).output
     for text in ('{"robot": "R0"}', "robots, version 1 (weights)", "shop", "wrong; truly 1; it [broke]"):
         assert text in shown
-    with pytest.raises(PantheonError, match=r"deletes every prediction with robot=R0 .*forget robot=R0"):
+    with pytest.raises(PantheonError, match=r"deletes every prediction with robot=R0, .*forget robot=R0"):
         run("forget", "robot=R0")
     words = run("forget", "robot=R0", "--confirm", "yes").output
     assert "1 prediction and 1 piece of feedback were removed" in " ".join(words.split())

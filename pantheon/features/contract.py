@@ -14,6 +14,9 @@ from pantheon.entities import canonical as canonical
 PROJECT = "pantheon"  # of Feast, in every deployment
 EVENT, CREATED = "event_timestamp", "created"  # columns of every part: UTC, in microseconds
 ROW = "row_id"  # a column of what is asked of ``historical``: the order of the answer may differ
+RESERVED = frozenset({EVENT, CREATED, ROW, "entity_row_id", "event_expire_timestamp", "rn", "__log_date"})
+"""Names that no key or field may have, whatever their case: Feast uses them in its joins. It also drops what ends with
+``_y``."""
 TYPES = (
     "number",
     "integer",
@@ -192,3 +195,8 @@ class Known(msgspec.Struct, kw_only=True):
 def slug(name: str) -> str:
     """Return a name that Feast accepts in references such as ``view:field``: letters, digits and underscores."""
     return re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_") or "x"
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether no field can have this name; see ``RESERVED``."""
+    return name.lower() in RESERVED or name.lower().endswith("_y")

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from pantheon.features.api import Problem
-from pantheon.features.contract import CREATED, EVENT, Chosen, Field, View
+from pantheon.features.contract import CREATED, EVENT, RESERVED, TYPES, Chosen, Field, View, is_reserved, slug
 from pantheon.files import Busy
 
 TURN_SECONDS = 60.0
@@ -287,15 +287,18 @@ def _check(view: View) -> None:
     Raises:
         Problem: 400.
     """
-    from pantheon.features.contract import TYPES, slug
-
     cure = "Correct the view and send it again."
     for name in (view.name, view.key, *(field.name for field in view.fields)):
         if slug(name) != name:
             raise Problem(400, f"{name!r} is not a valid name: use letters, digits and underscores.", cure)
     if not view.fields:
         raise Problem(400, f"The view {view.name!r} has no fields.", cure)
-    names = [view.key, EVENT, CREATED, *(field.name for field in view.fields)]
+    if view.key.lower() in RESERVED:
+        raise Problem(400, f"The key {view.key!r} of the view {view.name!r} has a name that Feast uses itself.", cure)
+    for field in view.fields:
+        if is_reserved(field.name):
+            raise Problem(400, f"The field {field.name!r} has a name that Feast uses itself.", cure)
+    names = [view.key, *(field.name for field in view.fields)]
     folded = [name.lower() for name in names]
     if twice := [name for name in names if folded.count(name.lower()) > 1]:
         raise Problem(400, f"The view {view.name!r} has two columns called {twice[0]!r}.", cure)

@@ -66,7 +66,8 @@ def remove(
         wanted = _wanted(group, parts, column, value, done)
         if wanted is None:
             continue
-        for view in group:
+        # Views with the column go last: until then, they say which rows of the others have to go, also after a crash.
+        for view in sorted(group, key=lambda view: any(column in (f.column, f.name) for f in view.fields)):
             with parts.lock(view.name):
                 _remove(view, parts, writing, wanted, done)
     return done

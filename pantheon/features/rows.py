@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pantheon.features.contract import CREATED, EVENT, ROW, View, canonical, slug
+from pantheon.features.contract import CREATED, EVENT, RESERVED, ROW, View, canonical, slug
 from pantheon.workflow.data.hashing import hash64, mix
 from pantheon.workflow.data.spec import Spec
 from pantheon.workflow.expressions import evaluate
@@ -96,7 +96,13 @@ def shape(spec: Spec, frame: pl.DataFrame) -> Shape:
             f"the feature store: features are looked up by {entity!r}, and for training as they were known at each "
             f"row's {time!r}{', the only date' if only else ''}"
         )
-    return Shape(slug(entity), entity, time, line + _remarks(frame, ids, entity, time))
+    return Shape(key_of(entity), entity, time, line + _remarks(frame, ids, entity, time))
+
+
+def key_of(entity: str) -> str:
+    """Return the join key of an entity's column."""
+    key = slug(entity)
+    return f"{key}_id" if key.lower() in RESERVED else key
 
 
 def _remarks(frame: pl.DataFrame, ids: pl.Series, entity: str, time: str) -> str:

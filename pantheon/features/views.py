@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from pantheon.features.contract import CREATED, EVENT, ROW, Field, View, slug
+from pantheon.features.contract import Field, View, is_reserved, slug
 from pantheon.features.rows import Shape
 from pantheon.workflow.data.spec import Column, Spec
 from pantheon.workflow.outputs import Feature, Tree
@@ -128,11 +128,11 @@ def _engineered_fields(spec: Spec, shape: Shape, features: Sequence[Feature]) ->
 
 def field_names(columns: Iterable[str], key: str) -> dict[str, str]:
     """Return the field of each column: its slug, made unique with _2 …; DuckDB does not distinguish upper case."""
-    taken = {key.lower(), EVENT, CREATED, ROW}
+    taken = {key.lower()}
     found = {}
     for column in columns:
         name, number = slug(column), 1
-        while name.lower() in taken:
+        while name.lower() in taken or is_reserved(name):
             number += 1
             name = f"{slug(column)}_{number}"
         taken.add(name.lower())

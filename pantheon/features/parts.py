@@ -22,7 +22,7 @@ from pantheon.features.checks import check
 from pantheon.features.contract import CREATED, EVENT, View, Written
 from pantheon.features.duck import name
 from pantheon.features.gate import Gate
-from pantheon.features.quality import CHECKS, RUN, encoded
+from pantheon.features.quality import CHECKS, RUN, encoded, kept
 from pantheon.store.place import Place
 
 ROOT = "features"  # of the state folder and of the bucket
@@ -248,7 +248,9 @@ class Parts:
         if all(column in found for column in wanted):
             return 0
         columns = [name(c) if c in found else f"CAST(NULL AS {dtype}) AS {name(c)}" for c, dtype in wanted.items()]
-        self._copy(connection, f"SELECT {', '.join(columns)} FROM read_parquet({duck.text(path)})", path)
+        said = kept(path)
+        marks = {RUN: said.run} | ({CHECKS: encoded(said.checks)} if said.checks is not None else {})
+        self._copy(connection, f"SELECT {', '.join(columns)} FROM read_parquet({duck.text(path)})", path, marks)
         return 1
 
     def _copy(

@@ -3,6 +3,7 @@
 What is not as expected is written anyway, and shown: features describe the world, and whoever decides needs to see it.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -30,9 +31,9 @@ class Kept(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...] | None
 
 
-def encoded(checks: list[Check]) -> str:
+def encoded(checks: Iterable[Check]) -> str:
     """Return checks as text, for the metadata of a part."""
-    return msgspec.json.encode(checks).decode()
+    return msgspec.json.encode(list(checks)).decode()
 
 
 def kept(path: Path) -> Kept:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pantheon.features.api import Request
+from pantheon.features.asking import get_catalogue, get_rows, get_view, post_at
 from pantheon.features.command import command
 from pantheon.features.service import Service
 from pantheon.features.writing import put_service, put_views, read_historical, write_rows
@@ -19,4 +20,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/views/{view}/parts"): write_rows,
     ("PUT", "/services/{service}"): put_service,
     ("POST", "/services/{service}/historical"): read_historical,
+    ("GET", "/catalogue"): get_catalogue,
+    ("GET", "/catalogue/{view}"): get_view,
+    ("POST", "/at"): post_at,
+    ("GET", "/views/{view}/rows"): get_rows,
 }

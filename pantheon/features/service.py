@@ -14,6 +14,7 @@ from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.features import repository
 from pantheon.features.definitions import Definitions
+from pantheon.features.look import Look
 from pantheon.features.parts import ROOT, Parts, bring
 from pantheon.store import place
 from pantheon.store.place import FolderPlace
@@ -73,6 +74,7 @@ class Service:
         store: Feast's FeatureStore; its registry is in PostgreSQL, and it reads definitions from there.
         parts: the rows of all views.
         definitions: the views and feature services in the registry.
+        look: answers questions about views and their rows.
     """
 
     def __init__(self, here: Here, store: Any) -> None:
@@ -83,6 +85,7 @@ class Service:
             return Path(os.path.relpath(self.parts.glob(view), here.repository))
 
         self.definitions = Definitions(store, path, here.turn, self.parts.clash, self.parts.prepare)
+        self.look = Look(self.definitions.views, self.definitions.services, self.parts.copies)
 
     def recover(self, say: Callable[[str], None]) -> None:
         """Bring the parts that Feast reads up to date with what is stored, after a restart or a move of the store.

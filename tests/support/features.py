@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 import polars as pl
 
-from pantheon.errors import PantheonError
 from pantheon.features import quality
+from pantheon.features.api import Problem, refusal
 from pantheon.features.contract import CREATED, EVENT, Check, Chosen, Field, View
 from pantheon.features.forgetting import remove
-from pantheon.features.look import At, Look, NoView
+from pantheon.features.look import At, Look
 
 KEY = "FeaturesKey0123456789FeaturesKey0123456789"
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -194,9 +194,8 @@ def service(look: Look, port: int = 0, folder: Path | None = None) -> Iterator[s
             status = 200
             try:
                 value = answered(look, unquote(self.path), body, folder)
-            except PantheonError as error:
-                status = 404 if isinstance(error, NoView) else 400
-                value = {"error": {"message": error.cause, "cure": error.cure}}
+            except Problem as error:
+                status, value = refusal(error)
             if self.headers["Authorization"] != f"Bearer {KEY}":
                 status, value = 401, {"error": {"message": "this needs the key of the feature store."}}
             content = value if isinstance(value, bytes) else msgspec.json.encode(value)
@@ -236,7 +235,8 @@ def answered(look: Look, path: str, body: bytes | None, folder: Path | None) -> 
         file = BytesIO()
         look.rows(path.split("/")[2], given["lacking"], given.get("since", "")).write_parquet(file)
         return file.getvalue()
-    assert folder is not None and body is not None
+    if folder is None or body is None:
+        raise Problem(404, f"{path} is not answered.")
     if path == "/forget":
         asked = json.loads(body)
         done = remove(look.views(), Parts(folder), contextlib.nullcontext, asked["column"], asked["value"])

@@ -8,9 +8,10 @@ import pytest
 
 from pantheon.errors import PantheonError
 from pantheon.features import quality
+from pantheon.features.api import Problem
 from pantheon.features.contract import Check, View
 from pantheon.features.distributions import BINS, TOP, distribution
-from pantheon.features.look import At, NoView
+from pantheon.features.look import At
 from tests.support.features import ENGINEERED, ROBOTS, RUN, look, rows, sample, write
 
 
@@ -98,7 +99,7 @@ def test_distributions_are_small_and_count_every_value() -> None:
 
 
 def test_a_view_that_does_not_exist_is_named_with_those_that_do(tmp_path: Path) -> None:
-    with pytest.raises(NoView, match=r"no feature view 'robotz'.*robots_engineered_0a1b2c3d"):
+    with pytest.raises(Problem, match=r"no feature view 'robotz'.*robots_engineered_0a1b2c3d"):
         look(tmp_path).view("robotz")
     with pytest.raises(PantheonError, match="has no entity"):
         look(tmp_path).at(At([7], "2026-03-01", "visits"))

@@ -177,25 +177,35 @@ def keys(shape: Shape, frame: pl.DataFrame, loaded: datetime) -> pl.DataFrame:
     Args:
         loaded: stands in if the dataset has no time column.
     """
-    rows = _row_hashes(frame)
-    key = rows
-    if shape.entity:
-        key = _ids(frame[shape.entity])
-        key = key.zip_with(key.is_not_null(), rows)
+    key = (
+        _ids(frame[shape.entity])
+        if shape.entity
+        else pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
+    )
+    if key.null_count():
+        key = key.zip_with(key.is_not_null(), _row_hashes(frame))
     if shape.time:
         time = _moments(frame[shape.time]).fill_null(_EPOCH)
     else:
         time = pl.repeat(loaded.astimezone(UTC), frame.height, dtype=MOMENT, eager=True)
-    found = pl.DataFrame({shape.key: key, EVENT: time}).with_row_index("#")
-    # A time is later than the one before it: the running maximum of (time - place), plus the place.
-    micros = pl.col(EVENT).dt.epoch("us")
-    place = pl.int_range(pl.len()).over(shape.key)
-    return (
-        found.sort(EVENT, "#")
-        .with_columns(((micros - place).cum_max().over(shape.key) + place).cast(MOMENT).alias(EVENT))
-        .sort("#")
-        .drop("#")
-    )
+    micros = time.dt.epoch("us").to_numpy()
+    moments = pl.Series(EVENT, _apart(key.cast(pl.Categorical).to_physical().to_numpy(), micros)).cast(MOMENT)
+    return pl.DataFrame({shape.key: key, EVENT: moments})
+
+
+def _apart(group: NDArray[np.uint32], times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return times, moved where needed so that each is later than those before it in its group, in their order."""
+    order = np.lexsort((np.arange(len(times)), times, group))
+    begins = np.diff(group[order], prepend=group[order][:1]) != 0
+    number = np.cumsum(begins)  # of the group
+    first = np.flatnonzero(np.concatenate(([True], begins[1:])))  # of each group, in this order
+    place = np.arange(len(times)) - first[number]
+    # The running maximum of (time - place) in a group, plus the place.
+    values, ranks = np.unique(times[order] - place, return_inverse=True)
+    highest = np.maximum.accumulate(ranks + number * len(values)) - number * len(values)
+    moved = np.empty_like(times)
+    moved[order] = values[highest] + place
+    return moved
 
 
 def _row_hashes(frame: pl.DataFrame) -> pl.Series:

@@ -54,7 +54,8 @@ class Connection:
             self.ask(hello, monotonic() + CONNECT_SECONDS)
         except (Away, NoTime, OSError) as error:
             self.close()
-            raise Away(str(error) or "no answer in time") from None
+            why = f"no answer within {CONNECT_SECONDS:g} s" if isinstance(error, NoTime) else str(error)
+            raise Away(why) from None
 
     def ask(self, commands: Sequence[Command], deadline: float) -> list[Any]:
         """Return the replies to some commands, which are sent together.

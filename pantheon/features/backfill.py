@@ -61,7 +61,7 @@ def fill(state: Path, store: Features, name: str, since: str = "") -> dict[str, 
         raw = msgspec.convert(
             {key: value for key, value in store.described(source).items() if key in View.__struct_fields__}, View
         )
-        missing = pl.read_parquet(BytesIO(store.rows(source, name, since)))
+        missing = pl.read_parquet(BytesIO(store.missing(source, name, since)))
         for part in versions(missing, view.key):
             written = store.write(name, rows.parquet(computed(view, raw, run, part)), run.id)
             count, new = count + written.rows, new + written.new

@@ -131,7 +131,7 @@ class Features:
         body = {"entities": list(entities)} | ({"view": view} if view else {})
         return self._json("POST", "/online", body, dict[str, list[Known]])["rows"]
 
-    def rows(self, view: str, lacking: str, since: str = "") -> bytes:
+    def missing(self, view: str, lacking: str, since: str = "") -> bytes:
         """Return stored rows of a view that the view ``lacking`` of the same set has not, as a Parquet file.
 
         Args:

@@ -11,6 +11,7 @@ from serving.state import State
 
 FEATURES = 12  # of a view, in an answer
 ID_CHARACTERS = 300
+STORE = "the feature store"
 SOURCE = "the feature store, from the rows that it knew at that time"
 
 
@@ -33,13 +34,16 @@ class Entities:
         column, id = (column.strip(), id.strip()) if equals else ("", column.strip())
         time = at or datetime.now(UTC)
         try:
-            views = [view for view in self.features.catalogue() if view["entity"] and column in ("", view["entity"])]
+            catalogue = self.features.catalogue()
+            if not any(view["rows"] for view in catalogue):
+                return Answer(ANSWERED, "Nothing is known yet: the next run stores the first features.", STORE)
+            views = [view for view in catalogue if view["entity"] and column in ("", view["entity"])]
             if not views:
                 return self._nothing(column)
             if not id:
                 newest = self._newest(views)
                 if newest is None:
-                    return Answer(UNANSWERED, "The feature store has no rows yet.", "the feature store")
+                    return Answer(UNANSWERED, "Name an entity: its feature views have no rows yet.", STORE)
                 column, id = newest
             names = {view["name"]: view for view in views if column in ("", view["entity"])}
             rows = [row for row in self.features.at([id], time) if row["view"] in names]
@@ -48,8 +52,10 @@ class Entities:
         return self._told(id, time, rows, names)
 
     def _nothing(self, column: str) -> Answer:
-        what = f"has the entity {column}" if column else "has an entity"
-        return Answer(UNANSWERED, f"No feature view {what}. See bin/pantheon features list", "the feature store")
+        if column:
+            text = f"No feature view has the entity {column}. See bin/pantheon features list"
+            return Answer(UNANSWERED, text, STORE)
+        return Answer(ANSWERED, "None: no dataset has an entity column, so features are read for training only.", STORE)
 
     def _newest(self, views: list[dict[str, Any]]) -> tuple[str, str] | None:
         """Return the entity of the newest row: its column and its id."""

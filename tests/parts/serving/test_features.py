@@ -14,7 +14,7 @@ from pantheon.files import write_json
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment, serving
 from tests.support.endpoint import free_port
-from tests.support.features import ENGINEERED, KEY, RUN, look, sample, service
+from tests.support.features import ENGINEERED, KEY, RUN, VISITS, look, rows, sample, service, write
 
 THEN = "2026-03-05T00:00:00"
 
@@ -177,6 +177,20 @@ def test_a_store_that_is_away_is_said_and_predictions_go_on(tmp_path: Path) -> N
             assert f"127.0.0.1:{port} does not answer" in text_of(answer.text)
         assert asked(client)["state"] == "unanswered"
         assert client.predict({"robot-age": 5}).status == 200
+
+
+def test_without_rows_or_entities_the_question_says_so(tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    with service(look(parts)) as address, with_features(tmp_path, address) as client:
+        empty = asked(client)
+        assert (empty["state"], empty["source"]) == ("answered", "the feature store")
+        assert "Nothing is known yet" in empty["answer"]
+        assert "no rows" in client.get("/features").text
+        write(parts, VISITS, rows(VISITS, [{"id": "r1", "at": 0, "minutes": 5.0}]))
+        assert "has an entity" not in asked(client)["answer"], "robots have one, without rows"
+        assert asked(client)["state"] == "unanswered"
+    with service(look(parts, [VISITS])) as address, with_features(tmp_path / "two", address) as client:
+        assert asked(client)["answer"].startswith("None: no dataset has an entity column")
 
 
 def test_a_wrong_key_is_said(tmp_path: Path) -> None:

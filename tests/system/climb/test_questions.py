@@ -26,7 +26,7 @@ ORDER = [tier.name for tier in all_tiers()]
 
 
 WHEN = ["grown", "run", "rolled back"]
-SERVING, SERVED_AT, RESTORE, REQUEST, SAID = list(FIRST)[1:6]
+SERVING, SERVED_AT, RESTORE, REQUEST, SAID, FEATURES = list(FIRST)[1:7]
 
 
 def said(climb: Climb, tier: str, when: str) -> dict[str, dict[str, Any]]:
@@ -100,3 +100,12 @@ def test_a_request_and_what_was_said_about_it_are_in_the_log(climb: Climb, tier:
     answers = said(climb, tier, "grown")
     assert answers[REQUEST]["facts"]["id"]
     assert answers[SAID]["facts"]["id"] == climb.rungs[tier].judged
+
+
+@pytest.mark.parametrize("tier", since("hephaestus"))
+def test_an_entitys_features_are_known_from_the_first_run_on(climb: Climb, tier: str) -> None:
+    if tier == "hephaestus":
+        assert said(climb, tier, "grown")[FEATURES]["answer"].startswith("Nothing is known yet")
+    facts = said(climb, tier, "run")[FEATURES]["facts"]
+    known = {row["view"].split("_engineered_")[0]: row["features"] for row in facts["rows"] if row["state"] == "known"}
+    assert facts["entity"] and "robot_age" in known["robots"], facts

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from pantheon import keys
 from pantheon.cli.main import app
+from pantheon.errors import PantheonError
 from pantheon.files import write_json
 
 
@@ -34,5 +35,18 @@ def test_add_list_and_revoke(state: Path) -> None:
     (listed,) = json.loads(run("list", "--json"))["keys"]
     assert (listed["name"], listed["models"], listed["per_minute"]) == ("shop", ["hours", "robots"], 60)
     assert json.loads(run("add", "prometheus", "--metrics", "--json"))["token"].startswith(keys.PREFIX)
+    run("add", "plant", "--push")
+    assert {key["name"]: key["kind"] for key in json.loads(run("list", "--json"))["keys"]} == {
+        "shop": "predict",
+        "prometheus": "metrics",
+        "plant": "push",
+    }
+    run("revoke", "plant")
     run("revoke", "shop")
     assert [key.name for key in keys.read(state)] == ["prometheus"]
+
+
+def test_a_key_is_for_one_purpose(state: Path) -> None:
+    done = CliRunner().invoke(app, ["keys", "add", "both", "--metrics", "--push"])
+    assert isinstance(done.exception, PantheonError)
+    assert not keys.keys_file(state).exists()

@@ -10,7 +10,8 @@ from time import monotonic
 from pantheon.engines.local import environments
 from serving.features.stored import field_of, key_of, time_field_of, time_of, value_of
 from tests.support import ROOT
-from tests.support.online import PASSWORD, valkey
+from tests.support.feature_servers import PASSWORD
+from tests.support.online import valkey
 
 SCRIPT = ROOT / "tests" / "parts" / "serving" / "feast" / "written.py"
 ENTITIES = 1_000

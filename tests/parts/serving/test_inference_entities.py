@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serving.model.explain import explain
 from tests.parts.serving.test_inference import tensor
 from tests.parts.serving.test_inference_log import answers, logged
+from tests.parts.serving.test_inference_properties import JSON, SCALARS
 from tests.support.bundles import EVERY_TYPE, bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint
-from tests.support.online import INPUTS, WEEK, Server, ago, message, valkey, with_features
+from tests.support.feast_bytes import INPUTS, WEEK, ago, message, with_features
+from tests.support.online import Server, valkey
 
 BAD = {"robot_age": 5.0, "rust_level": 9.0, "battery": "low"}
 GOOD = {"robot_age": 0.0, "rust_level": 0.0, "battery": "high"}
@@ -316,3 +320,19 @@ def test_a_value_that_was_never_stored_is_a_null(client: Client, store: Server) 
     """A view that got a field after the row was written: Feast says null, too."""
     store.put("short", {"robot_age": 0.0, "rust_level": message(0.0)})
     assert ask(client, {"robot-id": "short"}).json == {"prediction": [1], "missing": [["battery"]]}
+
+
+ROW = st.dictionaries(st.sampled_from(["robot-id", "robot-age", "battery", "context", "x"]), SCALARS | JSON, max_size=4)
+REQUESTS = st.one_of(
+    st.tuples(st.just("/predict"), st.fixed_dictionaries({"entities": st.lists(ROW, max_size=3) | JSON})),
+    st.tuples(st.just("/v1/models/robots:predict"), st.fixed_dictionaries({"instances": st.lists(ROW, max_size=3)})),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(request=REQUESTS)
+def test_anything_about_entities_is_answered(served: tuple[Deployment, Client], request: tuple[str, Any]) -> None:
+    path, value = request
+    answer = served[1]("POST", path, json.dumps(value), Content_Type="application/json")
+    assert answer.status in (200, 400, 422), (answer, request)
+    assert isinstance(answer.json, dict)

@@ -17,7 +17,9 @@ from tests.support import ROOT
 from tests.support.bundles import bundle
 from tests.support.button import Answer, Client, Deployment
 from tests.support.endpoint import endpoint
-from tests.support.online import INPUTS, PASSWORD, Server, valkey, with_features
+from tests.support.feast_bytes import INPUTS, with_features
+from tests.support.feature_servers import PASSWORD
+from tests.support.online import Server, valkey
 from tests.support.waiting import until
 
 STORED = {"robot_age": 5.0, "rust_level": 9.0, "battery": "low"}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.features.stored import Unreadable, field_of, key_of, time_field_of, time_of, value_of
-from tests.support.online import entity, message, timestamp, varint
+from tests.support.feast_bytes import entity, message, timestamp, varint
 
 LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999)
 MOMENTS = st.datetimes(datetime(1, 1, 1), LATEST).map(lambda moment: moment.replace(tzinfo=UTC))

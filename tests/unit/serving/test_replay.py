@@ -15,7 +15,7 @@ from serving.model.predictor import Predictor
 from serving.problems import Problem
 from serving.replay import alike, shown
 from tests.support.bundles import bundle
-from tests.support.online import with_features
+from tests.support.feast_bytes import with_features
 from tests.support.predictions import answered
 
 ROWS = [{"robot-age": 5, "rust-level": 9, "battery": "low", "context": {"owner": 4711}}, {"robot-age": 1}]

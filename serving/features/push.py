@@ -89,5 +89,7 @@ def _told(answer: Answer) -> dict[str, Any]:
     said = " ".join(str(part) for part in parts if part)
     if answer.status in _PASSED_ON:
         raise Problem(answer.status, said or f"The feature store refuses this with status {answer.status}.")
+    if answer.status == 503 and said:  # such as: they are stored, but not online yet
+        raise Problem(503, said, headers=_RETRY)
     why = said or f"status {answer.status}"
     raise Problem(503, f"The feature store's service cannot take this now: {why}", headers=_RETRY)

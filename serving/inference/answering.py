@@ -139,15 +139,14 @@ class Answering:
         """
         if not asked.entities:
             return asked
-        if why := refusal(predictor):
-            if asked.entities == "may":
-                return asked
+        must, entity = asked.entities == "must", predictor.features.entity if predictor.features else ""
+        if must and (why := refusal(predictor)):
             raise why
+        if not must and not (entity and any(type(row) is dict and entity in row for row in asked.rows)):
+            return asked
         if self.online is None:
             raise Problem(503, "This endpoint has no feature store. Send the inputs themselves.")
-        found = self.online.join(predictor, asked.rows, deadline, asked.entities == "must")
-        if not any(found.origins):
-            return asked
+        found = self.online.join(predictor, asked.rows, deadline, must)
         logged = []
         for sent, row, origin in zip(asked.sent, found.rows, found.origins, strict=True):
             along = {CONTEXT: sent[CONTEXT]} if CONTEXT in sent else {}

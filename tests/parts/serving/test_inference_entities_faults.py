@@ -105,6 +105,7 @@ def test_without_a_valkey_entities_are_an_error(deployment: Deployment, tmp_path
         assert answer.status == 503
         assert "no feature store" in answer.error["message"]
         assert client.predict(PLAIN).status == 200
+        assert client.post("/v1/models/robots:predict", {"instances": [PLAIN]}).status == 200
 
 
 def test_a_write_is_seen_by_the_next_request(served: tuple[Endpoint, Client], store: Server) -> None:

@@ -22,7 +22,9 @@ from tests.support import kserve
 from tests.support.bundles import EVERY_TYPE, ROBOTS, bundle, signature
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, free_port, process
+from tests.support.feast_bytes import with_features
 from tests.support.looping import endless
+from tests.support.online import valkey
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(400)
@@ -35,7 +37,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     made = Deployment(folder / "deployment")
     made.publish(bundle(folder / "one", bias=40))
     models = {
-        "mixed": bundle(folder / "mixed", bias=bias_for(ROBOTS)),
+        "mixed": with_features(bundle(folder / "mixed", bias=bias_for(ROBOTS))),
         "types": bundle(folder / "types", EVERY_TYPE, bias=bias_for(EVERY_TYPE), classes=["a", "b", "c"], labels={}),
         "hours": bundle(folder / "hours", ROBOTS[:2], "regression"),
         "endless": endless(folder / "endless"),
@@ -114,6 +116,22 @@ def test_errors_in_rows_and_explanations_are_the_same(client: Client, usual: Cli
     explained = client.post("/v1/models/robots:explain", asked)
     assert explained.status == 200
     assert explained.body == usual.post("/v1/models/robots:explain", asked).body
+
+
+def test_features_of_entities_are_looked_up_first(
+    deployment: Deployment, server: kserve.Server, usual: Client, tmp_path: Path
+) -> None:
+    row = {"robot-age": 5.0, "rust-level": 9.0, "battery": "low"}
+    with valkey(tmp_path / "valkey") as store:
+        store.put("7", {name.replace("-", "_"): value for name, value in row.items()})
+        predicting = Kserve(server.settings["ENDPOINT_KSERVE"], kserve.TOKEN)
+        with endpoint(deployment, explain=explain, kserve=predicting, online=store.online()) as (_, client):
+            for verb in ("predict", "explain"):
+                path = f"/v1/models/mixed:{verb}"
+                found = client.post(path, {"entities": [{"robot-id": 7}]})
+                assert (found.status, found.json) == (200, usual.post(path, {"instances": [row]}).json)
+            refused = client.post("/v1/models/mixed:predict", {"entities": [{"robot-id": 8}]})
+            assert (refused.status, refused.error["field"]) == (422, "robot-id")
 
 
 def test_versions_come_and_go_by_aliases_without_a_lost_request(

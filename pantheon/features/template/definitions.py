@@ -4,10 +4,10 @@ Runs of the workflow register theirs by themselves: see `feast feature-views lis
 this folder does not define, so each team defines its own. To remove something: `feast delete NAME`.
 
     from datetime import timedelta
-    from feast import Entity, FeatureView, Field, FileSource
+    from feast import Entity, FeatureView, Field, FileSource, ValueType
     from feast.types import Float64
 
-    machine = Entity(name="machine", join_keys=["machine_id"])
+    machine = Entity(name="machine", join_keys=["machine_id"], value_type=ValueType.STRING)
     readings = FileSource(name="readings", path="readings.parquet", timestamp_field="event_timestamp")
     temperature = FeatureView(
         name="temperature",

@@ -1,0 +1,150 @@
+"""Feast, its database and its online store as services of a deployment: who gets in, what survives, what it takes."""
+
+import os
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from pantheon.state import ServiceRecord, read_services
+from tests.support import ROOT
+from tests.support.browser import chromium
+from tests.support.command_line import Pantheon, sockets
+from tests.support.smithing import API, SERVER, WEB, ask, basic, password
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(600)
+IDLE_BYTES = 600 * 1024 * 1024
+
+
+def service(made: Pantheon, name: str) -> ServiceRecord:
+    return next(each for each in read_services(made.state).services if each.name == name)
+
+
+def processes(made: Pantheon, *names: str) -> list[psutil.Process]:
+    mains = [psutil.Process(service(made, name).pid) for name in names]
+    return [each for main in mains for each in (main, *main.children(recursive=True))]
+
+
+def kill(made: Pantheon, name: str) -> None:
+    """kill -9 of a service; wait until it is healthy again."""
+    before = service(made, name).pid
+    os.kill(before, signal.SIGKILL)
+
+    def back() -> bool:
+        now = service(made, name)
+        return now.pid not in (0, before) and now.state == "healthy"
+
+    until(back, 120)
+
+
+def test_growing_added_the_feature_store_and_restarted_nothing(smithing: Pantheon) -> None:
+    assert service(smithing, "button").restarts == 0
+    assert "nothing to do" in smithing("up", "smithing", "--no-run").err
+
+
+@pytest.mark.parametrize("port", [SERVER, WEB])
+def test_feasts_own_apps_need_the_login_for_everything(smithing: Pantheon, port: int) -> None:
+    paths = {SERVER: ("/health", "/docs", "/openapi.json"), WEB: ("/", "/projects-list.json", "/api/v1/entities")}[port]
+    query = "?project=pantheon" if port == WEB else ""
+    for path in paths:
+        for headers in ({}, basic("feast", "wrong"), basic("admin", password(smithing))):
+            assert ask(smithing, port, path, headers=headers)[0] == 401, path
+        assert ask(smithing, port, path + query)[0] == 200, path
+        bearer = {"Authorization": f"Bearer {password(smithing)}"}
+        assert ask(smithing, port, path + query, headers=bearer)[0] == 200, path
+    assert ask(smithing, SERVER, "/materialize-incremental", {}, headers={})[0] == 401
+
+
+def test_the_api_needs_its_own_key(smithing: Pantheon) -> None:
+    for headers in ({}, basic("feast", password(smithing)), {"Authorization": f"Bearer {password(smithing)}"}):
+        assert ask(smithing, API, "/catalogue", headers=headers)[0] == 401
+    assert ask(smithing, API, "/healthz", headers={}) == (200, {"status": "ok"})
+    status, found = ask(smithing, API, "/nonsense")
+    assert status == 404
+    assert "nonsense" in found["error"]["message"]
+
+
+def test_status_shows_the_login(smithing: Pantheon) -> None:
+    shown = smithing("status").out
+    assert f"http://127.0.0.1:{WEB + smithing.offset}" in shown
+    assert "feast_password" in shown
+    assert password(smithing) not in shown
+
+
+def test_everything_listens_on_this_machine_only_and_no_secret_is_in_an_argument_or_a_log(smithing: Pantheon) -> None:
+    all_of_it = processes(smithing, "feast", "valkey", "postgres")
+    listening = [each.laddr for each in sockets(all_of_it) if each.status == psutil.CONN_LISTEN]
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    assert {address.port - smithing.offset for address in listening} == {SERVER, WEB, API, 6569, 5433}
+    words = " ".join(word for each in all_of_it for word in each.cmdline())
+    logs = " ".join(file.read_text(errors="replace") for file in (smithing.state / "logs").glob("*.log"))
+    secrets = [file for file in (smithing.state / "secrets").rglob("*") if file.is_file()]
+    assert {"key", "valkey_password", "feast_password", "feast_database_password"} <= {file.name for file in secrets}
+    for file in secrets:
+        assert file.stat().st_mode & 0o077 == 0, file
+        if file.name in ("key", "valkey_password", "feast_password", "feast_database_password", "postgres_password"):
+            assert file.read_text().strip() not in words + logs, file.name
+
+
+def test_its_database_user_may_create_nothing_else(smithing: Pantheon) -> None:
+    """Airflow's history is in the same server."""
+    script = (
+        "import os, psycopg, sys\n"
+        "word = open(os.environ['FILE']).read().strip()\n"
+        "given = dict(host='127.0.0.1', port=os.environ['PORT'], user='feast', password=word, dbname='feast')\n"
+        "with psycopg.connect(**given) as c:\n"
+        "    print(c.execute('select rolsuper, rolcreatedb from pg_roles where rolname = current_user').fetchone())\n"
+    )
+    given = {"FILE": str(smithing.state / "secrets" / "feast_database_password"), "PORT": str(5433 + smithing.offset)}
+    python = str(ROOT / ".pantheon" / "envs" / "feast" / "bin" / "python")
+    assert smithing.command([python, "-c", script], **given).out.strip() == "(False, False)"
+
+
+def test_the_idle_feature_store_takes_less_than_600_mb(smithing: Pantheon) -> None:
+    taken = sum(each.memory_full_info().pss for each in processes(smithing, "feast", "valkey", "postgres"))
+    assert taken < IDLE_BYTES
+
+
+@pytest.mark.browser
+def test_feasts_web_interface_works_and_asks_no_other_host(smithing: Pantheon) -> None:
+    base, others = f"http://127.0.0.1:{WEB + smithing.offset}", list[str]()
+    with chromium() as browser:
+        context = browser.new_context(http_credentials={"username": "feast", "password": password(smithing)})
+        page = context.new_page()
+
+        def decide(route: Any) -> None:
+            if route.request.url.startswith(base):
+                route.continue_()
+            else:
+                others.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", decide)
+        page.goto(f"{base}/p/pantheon", timeout=120_000)
+        page.get_by_text("The features of this deployment.").first.wait_for(timeout=120_000)
+        page.get_by_text("Feature Views").first.click()
+        page.wait_for_url("**/feature-view*", timeout=120_000)
+        assert page.page_errors() == []
+    assert others == []
+
+
+def test_killed_services_come_back_and_the_store_goes_on(smithing: Pantheon) -> None:
+    for name in ("postgres", "valkey", "feast"):
+        kill(smithing, name)
+        until(lambda: ask(smithing, WEB, "/api/v1/entities?project=pantheon")[0] == 200, 60, f"Feast after {name}")
+
+
+def test_the_service_waits_for_its_database(smithing: Pantheon) -> None:
+    """Stopped, as a server that is still starting: it answers nobody."""
+    feast, family = service(smithing, "feast").pid, processes(smithing, "postgres")
+    for each in family:
+        each.suspend()
+    try:
+        os.kill(feast, signal.SIGKILL)
+        until(lambda: service(smithing, "feast").pid not in (0, feast), 60)
+    finally:
+        for each in family:
+            each.resume()
+    until(lambda: service(smithing, "feast").state == "healthy", 120)

@@ -20,7 +20,7 @@ Entities = Annotated[list[str], typer.Argument(metavar="ENTITY...", help="such a
 EntityOption = Annotated[
     list[str], typer.Option("--entity", metavar="ENTITY", help="such as robot-id=7; several times")
 ]
-Time = Annotated[str, typer.Argument(metavar="TIME", help="2026-11-22T10:00 (local time), or '10 minutes ago'")]
+Time = Annotated[str, typer.Argument(metavar="TIME", help="2026-11-22T10:00 (local time), '10 minutes ago', or now")]
 OfView = Annotated[str, typer.Option("--view", help="only of this feature view; default: all with this entity")]
 Since = Annotated[str, typer.Option("--since", help="only rows of this time and later, as TIME; default: all")]
 What = Annotated[str, typer.Argument(metavar="COLUMN=VALUE", help="which rows, such as robot-id=7")]

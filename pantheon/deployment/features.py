@@ -1,7 +1,7 @@
 """The feature store, for commands: parse what users type, and ask where its service can be reached."""
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from pantheon.deployment import inside, questions
@@ -29,12 +29,19 @@ def ask(deployment: Deployment, engine: Engine, operation: str, **given: Any) ->
 
 
 def moment(text: str) -> str:
-    """Return a time that a user typed as ISO 8601 in UTC; empty for an empty text.
+    """Return a time that a user typed, such as ``now``, as ISO 8601 in UTC; empty for an empty text.
 
     Raises:
         PantheonError: it is not a time.
     """
-    return questions.time(text).astimezone(UTC).isoformat() if text else ""
+    if text.strip().lower() == "now":
+        return datetime.now(UTC).isoformat()
+    try:
+        return questions.time(text).astimezone(UTC).isoformat() if text else ""
+    except PantheonError:
+        raise PantheonError(
+            f"{text!r} is not a time.", "Use 2026-11-22T10:00 (local time), or with an offset, or '10 minutes ago'."
+        ) from None
 
 
 def forget(deployment: Deployment, engine: Engine, column: str, value: str) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_entities_are_looked_up_online_and_at_a_time(state: Path) -> None:
         (("get", "shop=7", "robot-id=7"), "entities of several kinds: robot-id, shop"),
         (("get", "robot-id="), "an id is not empty"),
         (("get", "7", "--view", "visits"), "visits has no entity"),
-        (("at", "soon", "--entity", "7"), "soon is not a valid time"),
+        (("at", "soon", "--entity", "7"), "'soon' is not a time"),
     ):
         with pytest.raises(PantheonError, match=why):
             run("features", *arguments)
@@ -123,5 +123,7 @@ def test_a_time_on_the_command_line_is_local_and_sent_in_utc() -> None:
 
     assert moment("") == ""
     assert moment("2026-03-05T01:00+01:00") == "2026-03-05T00:00:00+00:00"
+    before = datetime.now(UTC)
+    assert before <= datetime.fromisoformat(moment("now")) <= datetime.now(UTC)
     local = datetime(2026, 3, 5).astimezone(UTC).isoformat()
     assert moment("2026-03-05") == local

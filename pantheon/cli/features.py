@@ -89,7 +89,7 @@ def backfill(
         terminal.print_json(found)
         return
     rows = f"{found['new']:,} row{'s' * (found['new'] != 1)}"
-    terminal.say(f"{rows} were computed with the code of run {terminal.plain(found['run'])}, and written.")
+    terminal.say(terminal.plain(f"{rows} were computed with the code of run {found['run']}, and written."))
 
 
 @app.command()

@@ -17,6 +17,7 @@ from pantheon.state import set_served
 from pantheon.store import FolderStore
 from pantheon.web.server import Server
 from serving.button import Button
+from tests.support.ports import free_ports
 
 PASSWORD = "Ithaca0123456789Ithaca0123456789Ithaca01"
 
@@ -53,7 +54,7 @@ class Client:
     headers: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, {**self.headers, **named})
@@ -129,9 +130,7 @@ def logged_in(client: Client) -> Client:
 @contextlib.contextmanager
 def serving(deployment: Deployment, **addresses: str) -> Iterator[tuple[Button, Client]]:
     """The whole service, with ``addresses`` as ``Button`` takes them. The client is logged in."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     button = Button(deployment.folder, port, password=deployment.password, own=deployment.own, **addresses)
     server = Server("127.0.0.1", port, button)
     server.prepare()
@@ -140,11 +139,11 @@ def serving(deployment: Deployment, **addresses: str) -> Iterator[tuple[Button, 
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), kwargs={"signals": False}, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield button, logged_in(Client(port))
     finally:
         button.champion.stop()
         server.stop()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()

@@ -53,10 +53,10 @@ class Pantheon:
     def page(self) -> str:
         return f"http://127.0.0.1:{8080 + self.offset}"
 
-    def __call__(self, *arguments: str, check: bool = True, timeout: float = 170, **given: str) -> Answer:
+    def __call__(self, *arguments: str, check: bool = True, timeout: float = 600, **given: str) -> Answer:
         return self.command([str(ROOT / "bin" / "pantheon"), *arguments], check, timeout, **given)
 
-    def command(self, command: list[str], check: bool = True, timeout: float = 170, **given: str) -> Answer:
+    def command(self, command: list[str], check: bool = True, timeout: float = 600, **given: str) -> Answer:
         done = subprocess.run(
             command,
             cwd=ROOT,

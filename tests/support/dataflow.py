@@ -112,4 +112,4 @@ class Service:
     def end(self, number: int) -> int:
         assert self.process
         self.process.send_signal(number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -22,13 +21,12 @@ from serving.inference.kserve import Kserve
 from serving.inference.service import Endpoint
 from tests.support import ROOT
 from tests.support.button import Client, Deployment
+from tests.support.ports import free_ports
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    (port,) = free_ports(1)
+    return port
 
 
 def with_key(state: Path, client: Client, name: str, **given: object) -> Client:
@@ -64,12 +62,12 @@ def endpoint(
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), kwargs={"signals": False}, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield service, client
     finally:
         server.stop()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
         service.stop()  # after the last request, as in the process
 
@@ -83,16 +81,16 @@ def process(state: Path, **environment: str) -> Iterator[tuple["subprocess.Popen
     command = [sys.executable, "-m", "serving.inference"]
     started = subprocess.Popen(command, env=os.environ | settings | environment, stderr=subprocess.PIPE, text=True)
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError):
                 if client.get("/healthz").json["ready"]:
                     break
             assert started.poll() is None, "the endpoint ended"
-            assert time.monotonic() < end, "the endpoint is not ready after 20 s"
+            assert time.monotonic() < end, "the endpoint is not ready after 60 s"
             time.sleep(0.01)
         yield started, client
     finally:
         if started.poll() is None:
             started.kill()
-        started.communicate(timeout=10)
+        started.communicate(timeout=60)

@@ -57,7 +57,7 @@ class Service:
         """``kill -9``."""
         if self.process:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
 

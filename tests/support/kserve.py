@@ -72,7 +72,7 @@ class Server:
     def kill(self) -> None:
         assert self.process
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def models(self) -> list[str]:
         """The models that it has."""
@@ -110,6 +110,6 @@ def serving(state: Path, port: int) -> Iterator[Server]:
         if server.process and server.process.poll() is None:
             server.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                server.process.wait(15)
+                server.process.wait(60)
             server.process.kill()
-            server.process.wait(5)
+            server.process.wait(60)

@@ -42,7 +42,7 @@ class MailServer:
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self.loop).result(30)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(30)
+        self.thread.join(60)
         self.loop.close()
 
     async def _stop(self) -> None:

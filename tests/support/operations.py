@@ -75,7 +75,7 @@ def log_service(state: Path, port: int, **settings: str) -> Iterator[None]:
         yield
     finally:
         started.terminate()
-        started.wait(30)
+        started.wait(60)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from pantheon.engines.progress import MAX_LOG_LINES, Observation, Progress, is_u
 from pantheon.errors import PantheonError
 
 POLL_SECONDS = 0.1  # between two checks of the containers
+AHEAD_SECONDS = 180  # for a service that must be healthy before another one is replaced
 
 
 class ComposeEngine(Engine):
@@ -157,6 +158,8 @@ class ComposeEngine(Engine):
                     self.compose("restart", *hung, held=held)
                 if own := keepers.without(self.containers(api), model):  # they hold the ports themselves
                     self.compose("rm", "--stop", "--force", *own, held=held)
+                for services in keepers.ahead(model, self.containers(api)):
+                    self.start_ahead(services, held)
                 self.compose_up(api, model, Progress(on_event, self.last_lines, before), held)
                 files.write_json(self.home / "up.json", {"digest": digest})
         except KeyboardInterrupt:
@@ -165,6 +168,20 @@ class ComposeEngine(Engine):
                 "Run `up` to wait for them, or `down` to stop them.",
                 130,
             ) from None
+
+    def start_ahead(self, arguments: Sequence[str], held: int) -> None:
+        """Have Compose start some services, and wait until they are healthy; what fails, ``compose_up`` reports."""
+        words = ["up", "--detach", "--no-build", "--wait", "--wait-timeout", str(AHEAD_SECONDS), *arguments]
+        self.options.echo(self.definition.shown(*words))
+        subprocess.run(
+            self.definition.command("--progress", "plain", *words),
+            env=self.definition.environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            pass_fds=(held,),
+        )
 
     def digest(self, api: client.Api, model: Model) -> str:
         """Return a text that changes if the definition or an image changes."""

@@ -8,7 +8,7 @@ then the keeper's. The service's own name does not work for them: nothing listen
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pantheon.engines.definition.model import Model, RawService
 from pantheon.errors import PantheonError
 
 LABEL = "pantheon.keeps"  # on a keeper's container: the service
+NEEDS = "com.docker.compose.depends_on"  # SERVICE:CONDITION:RESTART, with commas between them
 SUFFIX = "-port"
 FOLDER = "/ports"  # in both containers
 COPIED = ("user", "init", "read_only", "cap_drop", "security_opt", "logging", "pull_policy", "restart", "x-component")
@@ -85,6 +86,40 @@ def _changes(
             "volumes": [volume | {"read_only": True}],  # which allows connecting
         },
     }
+
+
+def ahead(model: Model, containers: Mapping[str, Container]) -> list[list[str]]:
+    """Return what Compose must start before it changes everything else, as arguments of ``up``.
+
+    Compose stops all containers that change or are not needed any more, and starts the new ones then. So what a service
+    with a kept port will need starts before that service is replaced, and what it does not need any more ends after it.
+
+    Args:
+        containers: of every service, by name.
+    """
+    kept = [name for name in services(model) if name in containers]
+    new = [name for name in _needed(model, kept) if name not in containers]
+    left = [name for name in kept if _needs_now(containers[name]) & (containers.keys() - model.services.keys())]
+    return [
+        *([["--no-recreate", *new]] if new else []),
+        *([["--no-deps", *left]] if left else []),
+    ]
+
+
+def _needed(model: Model, names: Iterable[str]) -> list[str]:
+    """Return all services that these need, directly or not, in the order in which services start."""
+    found, left = set[str](), list(names)
+    while left:
+        more = (model.services.get(left.pop()) or {}).get("depends_on") or {}
+        left += more.keys() - found
+        found |= more.keys()
+    return [name for name in model.started if name in found]
+
+
+def _needs_now(container: Container) -> set[str]:
+    """Return the services that a container was started after."""
+    said = (container["Config"].get("Labels") or {}).get(NEEDS) or ""
+    return {each.partition(":")[0] for each in said.split(",")}
 
 
 def left_out(model: Model, before: Model) -> Model:

@@ -34,7 +34,7 @@ def service(after_etl: Path, tmp_path: Path) -> Iterator[Service]:
     if made.process and made.process.poll() is None:
         assert made.end(signal.SIGTERM) == 0
     if made.process:
-        until(lambda: not made.children(), 30)
+        until(lambda: not made.children())
     if made.log.exists():
         assert "Traceback" not in made.output, made.output
 

@@ -136,7 +136,7 @@ def test_down_ends_a_waiting_up(deployment: Deployment) -> None:
     process = command(deployment, "up")
     until(lambda: "web" in deployment.status() and deployment.pid("web"))
     deployment.engine().down()
-    assert process.wait(10) == 1
+    assert process.wait(60) == 1
     assert b"while `up` was waiting" in process.communicate()[1]
 
 
@@ -168,7 +168,7 @@ def test_after_ctrl_c_during_up_the_services_continue_to_start_and_it_says_so(
     process = command(deployment, "up")
     until(lambda: "web" in deployment.status() and deployment.pid("web"))
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    assert process.wait(60) == 130
     assert b"continue to start in the background" in process.communicate()[1]
     pid = deployment.pid("web")
     (tmp_path / "flag").touch()
@@ -185,7 +185,7 @@ def test_a_task_ends_when_its_caller_ends_for_any_reason(deployment: Deployment,
     process = command(deployment, TASK.format(command=[*ACTOR, "family", str(tmp_path / "pids")]))
     assert len(pids(tmp_path / "pids")) == 4
     process.send_signal(number)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     until(lambda: alive(tmp_path / "pids") == 0)
 
 
@@ -197,7 +197,7 @@ def test_a_task_whose_launcher_is_killed_leaves_no_process(deployment: Deploymen
     main = find(grandchild.parent)
     assert main
     os.kill(main.parent, signal.SIGKILL)
-    assert process.wait(10) == 128 + signal.SIGKILL
+    assert process.wait(60) == 128 + signal.SIGKILL
     # a daemon that cleared its environment cannot be identified after its reaper is dead
     until(lambda: alive(tmp_path / "pids") == 1)
     os.kill(pids(tmp_path / "pids")[3], signal.SIGKILL)
@@ -209,7 +209,7 @@ def test_ctrl_c_reaches_the_task_so_that_it_can_clean_up(deployment: Deployment,
     process = command(deployment, TASK.format(command=[*ACTOR, "polite", str(tmp_path / "notes"), "task"]))
     until((tmp_path / "notes.task").exists)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert (tmp_path / "notes").read_text() == "task SIGINT\n"
 
 
@@ -226,7 +226,7 @@ def test_down_ends_a_running_task(deployment: Deployment, tmp_path: Path) -> Non
     )
     until((tmp_path / "ready").exists)
     engine.down()
-    assert process.wait(10) > 128
+    assert process.wait(60) > 128
 
 
 def test_a_task_returns_the_exit_status_of_its_command(deployment: Deployment) -> None:

@@ -71,11 +71,11 @@ def test_a_killed_server_starts_again_whoever_has_its_pid_now_and_never_twice(fo
         server = start()
         until(is_ready, 60)
         pid = pid_file.read_text()
-        assert start().wait(30) == 1
+        assert start().wait(60) == 1
         assert "another server already uses this data" in (folder / "log").read_text()
         assert is_ready() and pid_file.read_text() == pid, "the one that runs is not disturbed"
         server.send_signal(signal.SIGINT)
-        assert server.wait(30) == 0
+        assert server.wait(60) == 0
     finally:
         other.kill()
         other.wait()

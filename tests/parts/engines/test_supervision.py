@@ -215,7 +215,7 @@ def test_a_supervisor_stops_everything_if_its_folder_is_deleted(
 ) -> None:
     deployment.up(web={"actor": ["sleep"]})
     (deployment.state / "local" / "supervisor.lock").unlink()
-    until(lambda: not deployment.left(), 8)
+    until(lambda: not deployment.left())
 
 
 def test_the_supervisor_is_small_and_idle(deployment: Deployment) -> None:

@@ -41,4 +41,4 @@ def test_a_copy_runs_in_another_server_without_pantheon(robots: Both, tmp_path: 
         assert client.get("/", Host="evil.example").status == 403
     finally:
         started.terminate()
-        started.wait(20)
+        started.wait(60)

@@ -65,7 +65,7 @@ def sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Any]]
     yield got
     server.shutdown()
     server.server_close()
-    thread.join(30)
+    thread.join(60)
 
 
 def logged(spool: Path, rows: int) -> None:

@@ -57,12 +57,12 @@ def test_two_services_do_not_store_at_once(state: Path, tmp_path: Path) -> None:
         until(lambda: "Another process stores what is in" in log.read_text())
         time.sleep(1)  # of storing by one, while the other waits
         first.terminate()
-        assert first.wait(timeout=20) == 0
+        assert first.wait(timeout=60) == 0
         time.sleep(1)
     finally:
         acknowledged = writer.kill()
         second.terminate()
-        assert second.wait(timeout=20) == 0
+        assert second.wait(timeout=60) == 0
         first.wait()
     finish(state, spool)
     assert_complete(state, spool, acknowledged, 1)

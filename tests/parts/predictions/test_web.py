@@ -45,7 +45,7 @@ def running(state: Path, spool: Path, **settings: str) -> Iterator[tuple["subpro
     finally:
         if started.poll() is None:
             started.kill()
-        started.wait(10)
+        started.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_a_reader_that_hangs_or_is_killed_delays_neither_storing_nor_the_next_qu
     state = tmp_path / "state-folder"
     (state / "state").mkdir(parents=True)
     spool = state / "volumes" / "spool"
-    with running(state, spool, PREDICTIONS_SECONDS="4") as (started, client):
+    with running(state, spool, PREDICTIONS_SECONDS="10") as (started, client):
 
         def has(rows: int) -> bool:
             answer = client.get("/predictions")
@@ -208,7 +208,7 @@ def test_a_reader_that_hangs_or_is_killed_delays_neither_storing_nor_the_next_qu
         segment(spool, [(answered(), ROW, 0)])
         until(lambda: not list(spool.glob("*.closed")), what="storing while the reader hangs")
         answer = client.get("/predictions")
-        assert answer.status == 503 and "no answer within 4 s" in answer.json["error"], answer
+        assert answer.status == 503 and "no answer within 10 s" in answer.json["error"], answer
         until(lambda: not reader.is_running())
         until(lambda: has(2))
         [reader] = readers(started.pid)

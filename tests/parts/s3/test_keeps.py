@@ -145,10 +145,10 @@ def test_acknowledged_writes_survive_a_kill(s3: Service) -> None:
     try:
         for _ in range(2):
             before, restarts = len(kept), s3.status().restarts
-            until(lambda before=before: len(kept) > before + 20, 30)
+            until(lambda before=before: len(kept) > before + 20)
             s3.kill()
-            until(lambda restarts=restarts: s3.status().restarts > restarts, 30)
-            until(lambda: s3.status().state == "healthy", 30)
+            until(lambda restarts=restarts: s3.status().restarts > restarts)
+            until(lambda: s3.status().state == "healthy")
     finally:
         over.set()
         writer.join()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.parts.serving.test_swap import wait_for
 from tests.support.bundles import ROBOTS, bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, with_key
+from tests.support.waiting import until
 
 BAD = {"robot-age": 5, "rust-level": "9", "battery": "low"}
 GOOD = {"robot-age": 0}
@@ -139,7 +139,7 @@ def test_the_metrics_have_a_key_of_their_own(client: Client, folder: Path) -> No
     assert Client(client.port).get("/metrics").status == 401
     client.predict(BAD)
     reader = with_key(folder / "deployment", client, "prometheus", kind="metrics")
-    wait_for(lambda: reader.get("/metrics").status == 200)
+    until(lambda: reader.get("/metrics").status == 200)
     text = reader.get("/metrics").text
     assert 'pantheon_requests_total{model="robots",version="1",protocol="predict",status="200"}' in text
     assert 'pantheon_serving{model="robots",version="1"} 1.0' in text

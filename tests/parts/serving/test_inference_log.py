@@ -9,11 +9,12 @@ from pantheon.predictions import frames
 from pantheon.predictions.frames import Entry
 from pantheon.predictions.records import Feedback
 from pantheon.predictions.spool import segments
-from tests.parts.serving.test_swap import ROW, wait_for
+from tests.parts.serving.test_swap import ROW
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, process, spool_of
 from tests.support.endpoint_clients import Clients
+from tests.support.waiting import until
 
 BODY = b'{"payload": [ {"robot-age":20} ]}'
 KILLS = 3
@@ -114,10 +115,10 @@ def test_a_full_spool_refuses_and_goes_on_once_it_is_emptied(served: Deployment)
         assert "cannot be logged" in refused.error["message"]
         assert client.get("/healthz").status == 200
         assert len(answers(served)) == statuses.count(200)
-        wait_for(lambda: not list(spool_of(served.folder).glob("*.open")))
+        until(lambda: not list(spool_of(served.folder).glob("*.open")))
         for segment in segments(spool_of(served.folder)):
             segment.unlink()  # as the shipper does
-        wait_for(lambda: client.predict(ROW).status == 200)
+        until(lambda: client.predict(ROW).status == 200)
 
 
 def test_a_full_spool_answers_unlogged_if_so_configured(served: Deployment) -> None:
@@ -135,7 +136,7 @@ def test_every_answered_id_is_in_the_log_exactly_once_after_kills(served: Deploy
     for _ in range(KILLS):
         with process(served.folder) as (started, client):
             clients = Clients(client)
-            wait_for(lambda clients=clients: len(clients.answers) > 300, 20)  # type: ignore[misc]
+            until(lambda clients=clients: len(clients.answers) > 300)  # type: ignore[misc]
             started.kill()
             clients.join()
             ids += [answer.id for answer in clients.answers]

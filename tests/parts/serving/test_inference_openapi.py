@@ -7,10 +7,10 @@ import schemathesis
 from schemathesis import GenerationMode
 
 from tests.parts.serving.test_openapi import CHECKED, accepted, ask
-from tests.parts.serving.test_swap import wait_for
 from tests.support.bundles import EVERY_TYPE, bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, with_key
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_it_is_valid_and_has_every_model(served: tuple[Deployment, Client]) -> N
 def test_a_key_sees_only_its_models(served: tuple[Deployment, Client]) -> None:
     deployment, client = served
     scoped = with_key(deployment.folder, client, "scoped", models=["every"])
-    wait_for(lambda: scoped.get("/openapi.json").status == 200)
+    until(lambda: scoped.get("/openapi.json").status == 200)
     document = scoped.get("/openapi.json").json
     assert "robots" not in str(document)
     assert "/v1/models/every:predict" in document["paths"]

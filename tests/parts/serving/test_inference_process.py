@@ -11,11 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.parts.serving.test_inference_swap import serving
-from tests.parts.serving.test_swap import ROW, wait_for
+from tests.parts.serving.test_swap import ROW
 from tests.support import ROOT
 from tests.support.bundles import bundle
 from tests.support.button import Deployment
 from tests.support.endpoint import process
+from tests.support.waiting import until
 
 LARGE_MB = 60
 
@@ -44,12 +45,12 @@ def test_memory_comes_back_after_a_version_was_dropped(deployment: Deployment, t
         assert before < 130
         for number in range(2, 5):
             deployment.publish(large(tmp_path / str(number)))
-            wait_for(lambda number=number: serving(client) == str(number), 20)  # type: ignore[misc]
+            until(lambda number=number: serving(client) == str(number))  # type: ignore[misc]
             assert client.predict(ROW).status == 200
         assert 0.8 * LARGE_MB < memory_mb(started.pid) - before < 1.5 * LARGE_MB
         deployment.publish(bundle(tmp_path / "last"))
-        wait_for(lambda: serving(client) == "5")
-        wait_for(lambda: memory_mb(started.pid) < before + 15)
+        until(lambda: serving(client) == "5")
+        until(lambda: memory_mb(started.pid) < before + 15)
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,11 @@ from serving.inference.service import Endpoint
 from serving.model.predictor import Predictor
 from serving.problems import Problem
 from tests.parts.serving.test_inference_log import answers as logged_answers
-from tests.parts.serving.test_swap import ROW, wait_for
+from tests.parts.serving.test_swap import ROW
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, spool_of
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -49,33 +50,33 @@ def versions(client: Client, requests: int = 1, **headers: str) -> Counter[str]:
     return Counter(answer.headers["x-model-version"] for answer in answers)
 
 
-def test_a_pinned_version_is_loaded_and_takes_effect_within_two_seconds(
+def test_a_pinned_version_is_loaded_and_takes_effect(
     served: tuple[Deployment, Endpoint, Client],
 ) -> None:
     deployment, _, client = served
     assert versions(client) == {"1": 1}
     route(deployment, pin="3")
-    assert wait_for(lambda: versions(client) == {"3": 1}) < 10
+    until(lambda: versions(client) == {"3": 1})
     deployment.store.swap_policy("robots", None, ANY)
-    assert wait_for(lambda: versions(client) == {"1": 1}) < 10
+    until(lambda: versions(client) == {"1": 1})
 
 
 def test_headers_and_weights(served: tuple[Deployment, Endpoint, Client]) -> None:
     deployment, _, client = served
     route(deployment, headers=(HeaderRule("x-customer", "new", "challenger"),))
-    wait_for(lambda: versions(client, x_customer="new") == {"2": 1})
+    until(lambda: versions(client, x_customer="new") == {"2": 1})
     assert versions(client, x_customer="old") == {"1": 1}
     route(deployment, split=((5_000, "champion"), (10_000, "challenger")))
-    wait_for(lambda: versions(client, 20).keys() == {"1", "2"})
+    until(lambda: versions(client, 20).keys() == {"1", "2"})
     assert 50 < versions(client, 200)["2"] < 150  # seven sigma
 
 
 def test_a_policy_that_cannot_be_read_leaves_the_champion(served: tuple[Deployment, Endpoint, Client]) -> None:
     deployment, _, client = served
     route(deployment, pin="2")
-    wait_for(lambda: versions(client) == {"2": 1})
+    until(lambda: versions(client) == {"2": 1})
     (deployment.folder / "models" / "robots" / "policy.json").write_text("{")
-    wait_for(lambda: versions(client) == {"1": 1})
+    until(lambda: versions(client) == {"1": 1})
     assert "policy" in client.get("/healthz").json["models"][0]["refused"]
 
 
@@ -83,7 +84,7 @@ def test_what_a_policy_names_that_cannot_answer_is_a_problem(served: tuple[Deplo
     deployment, _, client = served
     assert client.get("/healthz").json["models"][0]["problems"] == []
     route(deployment, pin="99")
-    wait_for(lambda: client.get("/healthz").json["models"][0]["problems"])
+    until(lambda: client.get("/healthz").json["models"][0]["problems"])
     (problem,) = client.get("/healthz").json["models"][0]["problems"]
     assert problem.startswith("The policy names version 99, which does not exist")
     assert versions(client) == {"1": 1}
@@ -92,7 +93,7 @@ def test_what_a_policy_names_that_cannot_answer_is_a_problem(served: tuple[Deplo
 def test_the_service_of_the_log_lets_feedback_divide_the_traffic(served: tuple[Deployment, Endpoint, Client]) -> None:
     deployment, _, client = served
     route(deployment, bandit=Bandit(("champion", "challenger")))
-    wait_for(lambda: versions(client, 20).keys() == {"1", "2"})
+    until(lambda: versions(client, 20).keys() == {"1", "2"})
     answers = [client.post("/predict", {"payload": [ROW]}) for _ in range(60)]
     right = [(answer.headers["x-request-id"], answer.headers["x-model-version"] == "2") for answer in answers]
     first, (id, good) = right[0], right[-1]
@@ -100,7 +101,7 @@ def test_the_service_of_the_log_lets_feedback_divide_the_traffic(served: tuple[D
         assert client.post("/feedback", {"id": known, "correct": correct}).status == 200
     said: list[str] = []
     service = Service(deployment.folder, spool_of(deployment.folder), None, said.append)
-    wait_for(lambda: service.look() and said, 90)
+    until(lambda: service.look() and said, 90)
     assert said == ["The bandit of robots has new shares, which follow the feedback."]
     judged = Counter(answer.headers["x-model-version"] for answer in answers)
     counts = {"1": (0, judged["1"]), "2": (judged["2"], 0)}
@@ -112,7 +113,7 @@ def test_the_service_of_the_log_lets_feedback_divide_the_traffic(served: tuple[D
     assert bandit.shares == shares({"champion": "1", "challenger": "2"}, counts)
     ids = [new_id() for _ in range(10_000)]
     chosen = lambda: Counter(client_chooser(served).choose(id, {}, "").version for id in ids)  # noqa: E731
-    wait_for(lambda: chosen()["1"] < 0.03 * len(ids), 30)  # only the floor is left to version 1
+    until(lambda: chosen()["1"] < 0.03 * len(ids))  # only the floor is left to version 1
 
 
 def client_chooser(served: tuple[Deployment, Endpoint, Client]) -> Chooser:
@@ -138,22 +139,22 @@ def test_a_shadow_changes_no_answer(
 
     monkeypatch.setattr(Predictor, "predict", faulty)
     route(deployment, shadows=("challenger",))
-    wait_for(lambda: service.models.hosted["robots"].policy)
-    began = time.monotonic()
-    assert versions(client, 50) == {"1": 50}
-    assert time.monotonic() - began < 5, "50 answers of a shadow that sleeps would take 25 s"
+    until(lambda: service.models.hosted["robots"].policy)
     kind = {"sleeps": "shadow answered", "raises": "shadow failed", "refuses": "shadow refused"}[fault]
-    wait_for(lambda: service.metrics.events[kind])
+    assert versions(client, 50) == {"1": 50}
+    if fault == "sleeps":
+        assert service.metrics.events[kind] < 40, "answers do not wait for the shadow, which takes half a second each"
+    until(lambda: service.metrics.events[kind])
 
 
 def test_a_shadow_that_answers_nan_changes_nothing(served: tuple[Deployment, Endpoint, Client], tmp_path: Path) -> None:
     deployment, service, client = served
     deployment.publish(overflowing(tmp_path / "four"), promote=False)
     route(deployment, shadows=("4",))
-    wait_for(lambda: "4" in service.models.hosted["robots"].loaded)
+    until(lambda: "4" in service.models.hosted["robots"].loaded)
     answers = [client.predict({"robot-age": 60}) for _ in range(20)]
     assert {(answer.status, answer.json["prediction"][0]) for answer in answers} == {(200, 0)}
-    wait_for(lambda: service.metrics.events["shadow refused"] == 20)
+    until(lambda: service.metrics.events["shadow refused"] == 20)
     refused = [entry.record for entry in logged_answers(deployment) if entry.record.shadow]
     assert {(record.version, record.status) for record in refused} == {("4", 422)}
     assert "no finite answer" in refused[0].error

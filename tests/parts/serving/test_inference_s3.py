@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from pantheon import keys
-from tests.parts.serving.test_s3_swap import ROW, deployment, store_of, wait_for
+from tests.parts.serving.test_s3_swap import ROW, deployment, store_of
 from tests.support import s3_servers as servers
 from tests.support.bundles import bundle
 from tests.support.button import Client
 from tests.support.endpoint import process
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -35,16 +36,16 @@ def test_swaps_and_a_store_that_is_away(seaweed: servers.Weed, tmp_path: Path) -
     with process(state, **given) as (_, client):
         assert client.predict(ROW).json == {"prediction": [1]}
         store.promote("robots", "2")
-        assert wait_for(lambda: robots(client)["version"] == "2") < 10
+        until(lambda: robots(client)["version"] == "2")
         seaweed.kill()
-        wait_for(lambda: robots(client)["refused"])
+        until(lambda: robots(client)["refused"])
         assert "does not answer" in robots(client)["refused"][""]
         assert client.predict(ROW).json == {"prediction": [0]}
         keys.add(state, "another")
-        assert wait_for(lambda: client.get("/healthz").json["keys"] == 2) < 10, "keys do not wait for the store"
+        until(lambda: client.get("/healthz").json["keys"] == 2), "keys do not wait for the store"
     with process(state, **given) as (_, client):  # a start without S3
         assert (client.predict(ROW).json, robots(client)["version"]) == ({"prediction": [0]}, "2")
         seaweed.start()
         store.promote("robots", "1")
-        wait_for(lambda: robots(client)["version"] == "1")
-        wait_for(lambda: not robots(client)["refused"])
+        until(lambda: robots(client)["version"] == "1")
+        until(lambda: not robots(client)["refused"])

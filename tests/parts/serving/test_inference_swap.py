@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from serving.inference import models
-from tests.parts.serving.test_swap import ROW, check_swaps, swap_under_load, wait_for
+from tests.parts.serving.test_swap import ROW, check_swaps, swap_under_load
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint
+from tests.support.waiting import until
 
 
 def serving(client: Client, model: str = "robots") -> Any:
@@ -27,12 +28,12 @@ def test_models_appear_and_disappear(deployment: Deployment, tmp_path: Path) -> 
         assert client.predict(ROW).status == 503
         assert client.get("/v2/health/ready").status == 503
         deployment.publish(bundle(tmp_path / "one"))
-        assert wait_for(lambda: client.predict(ROW).status == 200) < 10
+        until(lambda: client.predict(ROW).status == 200)
         deployment.store.publish("other", bundle(tmp_path / "other"), {})
         deployment.store.promote("other", "1")
-        wait_for(lambda: serving(client, "other") == "1", models.NAMES_SECONDS + 20)
+        until(lambda: serving(client, "other") == "1", models.NAMES_SECONDS + 20)
         deployment.store.drop("other", "champion", expected="1")
-        assert wait_for(lambda: client.post("/v1/models/other:predict", {"instances": [ROW]}).status == 404) < 10
+        until(lambda: client.post("/v1/models/other:predict", {"instances": [ROW]}).status == 404)
         assert client.predict(ROW).status == 200
 
 
@@ -44,13 +45,13 @@ def test_a_broken_champion_is_refused_and_the_version_before_keeps_serving(
     (broken / "model.onnx").write_bytes(b"no model")
     with endpoint(deployment) as (_, client):
         deployment.publish(broken)
-        wait_for(lambda: client.get("/healthz").json["models"][0]["refused"])
+        until(lambda: client.get("/healthz").json["models"][0]["refused"])
         assert list(client.get("/healthz").json["models"][0]["refused"]) == ["2"]
         assert client.predict(ROW).headers["x-model-version"] == "1"
         pinned = client.post("/v1/models/robots/versions/2:predict", {"instances": [ROW]})
         assert (pinned.status, "cannot be loaded" in pinned.error["message"]) == (503, True)
         deployment.publish(bundle(tmp_path / "three"))
-        wait_for(lambda: serving(client) == "3")
+        until(lambda: serving(client) == "3")
 
 
 def test_versions_that_requests_name_are_limited(deployment: Deployment, tmp_path: Path) -> None:

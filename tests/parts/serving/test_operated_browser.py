@@ -116,7 +116,8 @@ def test_a_prediction_is_judged_in_place_and_found_in_the_log(open_page: Any, se
     assert page.url.endswith("/"), "swapped in place"
     page.locator("#answer a[href^='/log/']").click()
     page.wait_for_selector("h1:has-text('Request')")
-    page.wait_for_selector("text=wrong, truly 1, “Not broken.”")
+    page.wait_for_selector("text=wrong, truly 1")
+    page.wait_for_selector("text=“Not broken.”")
     page.close()
 
 

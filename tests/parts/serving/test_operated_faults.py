@@ -119,7 +119,7 @@ def test_taking_over_and_leaving_lose_no_request(deployment: Deployment, tmp_pat
         finally:
             stop.set()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
         assert not button.endpoint.active
         assert {status for status, _ in seen} == {200}, seen
 

@@ -12,10 +12,11 @@ from pantheon.routing import operations as route
 from pantheon.routing import policy as policies
 from pantheon.routing.choose import Chooser
 from pantheon.store import FolderStore
-from tests.parts.serving.test_swap import ROW, wait_for
+from tests.parts.serving.test_swap import ROW
 from tests.support.bundles import bundle
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint
+from tests.support.waiting import until
 
 CLIENTS = 4
 PERCENT = [10, 30, 30, 60, 20, 100, 10]
@@ -58,16 +59,18 @@ def test_weights_change_under_load_without_a_failed_request(served: tuple[Deploy
     threads = [threading.Thread(target=work, args=(customers[n::CLIENTS],)) for n in range(CLIENTS)]
     for thread in threads:
         thread.start()
-    given = {customer: [expected(deployment, customer)] for customer in customers}
-    for percent in PERCENT[1:]:
-        before = {customer: len(answered[customer]) for customer in customers}
-        route.weights(deployment.store, "robots", {"challenger": percent})
-        for customer in customers:
-            given[customer].append(expected(deployment, customer))
-        wait_for(lambda: all(answered[c][before[c] :][-1:] == [given[c][-1]] for c in customers))  # noqa: B023
-    end.set()
-    for thread in threads:
-        thread.join()
+    try:
+        given = {customer: [expected(deployment, customer)] for customer in customers}
+        for percent in PERCENT[1:]:
+            before = {customer: len(answered[customer]) for customer in customers}
+            route.weights(deployment.store, "robots", {"challenger": percent})
+            for customer in customers:
+                given[customer].append(expected(deployment, customer))
+            until(lambda: all(answered[c][before[c] :][-1:] == [given[c][-1]] for c in customers))  # noqa: B023
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
     assert statuses == {200}
     for customer in customers:
         # What it was answered by is what the policies gave it, one after the other, and nothing in between.
@@ -92,14 +95,14 @@ def test_the_policy_from_before_counts_while_the_store_does_not_answer(
         return found
 
     route.pin(deployment.store, "robots", "2")
-    wait_for(lambda: version() == "2")
+    until(lambda: version() == "2")
     with monkeypatch.context() as patched:
 
         def down(self: FolderStore, name: str) -> None:
             raise PantheonError("S3 does not answer.", "", 1)
 
         patched.setattr(FolderStore, "policy", down)
-        wait_for(lambda: "S3 does not answer" in refused().get("policy", ""))
+        until(lambda: "S3 does not answer" in refused().get("policy", ""))
         assert version() == "2"
-    wait_for(lambda: not refused())
+    until(lambda: not refused())
     assert version() == "2"

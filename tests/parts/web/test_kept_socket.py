@@ -59,12 +59,12 @@ def running(server: Server, wait: bool = True) -> Iterator[threading.Thread]:
     ready = threading.Event()
     thread = threading.Thread(target=server.run, args=(ready.set,), kwargs={"signals": False})
     thread.start()
-    assert not wait or ready.wait(10)
+    assert not wait or ready.wait(60)
     try:
         yield thread
     finally:
         server.stop()
-        thread.join(15)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -97,7 +97,7 @@ def test_a_stopping_server_answers_kept_alive_clients_once_more_and_accepts_no_n
             client.request("GET", "/")
             answer = client.getresponse()
             assert (answer.read(), answer.getheader("connection")) == (b"old", "close")
-            thread.join(10)
+            thread.join(60)
             with running(prepared(Named("new"), kept)):
                 assert late.recv(1000).endswith(b"new")
 

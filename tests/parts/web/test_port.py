@@ -50,7 +50,7 @@ def test_a_service_takes_the_port_and_ends_with_its_keeper(
             service.kill()
             service.wait()
     keeper.kill()
-    assert service.wait(10) == -signal.SIGTERM
+    assert service.wait(60) == -signal.SIGTERM
 
 
 def answer_when_open(port: int) -> str:
@@ -58,5 +58,5 @@ def answer_when_open(port: int) -> str:
         with socket.socket() as asking:
             return asking.connect_ex(("127.0.0.1", port)) == 0
 
-    until(opened, 10)
+    until(opened)
     return answer(port)

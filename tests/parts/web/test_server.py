@@ -64,7 +64,7 @@ def serving() -> Iterator[tuple[Server, int]]:
     server.prepare()
     thread = threading.Thread(target=server.run, args=(ready.set,), kwargs={"signals": False}, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield server, port
     finally:
@@ -312,6 +312,6 @@ def test_as_a_process_it_ends_by_sigterm(tmp_path: Path) -> None:
         assert idle.recv(100)
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert time.monotonic() - began < 8
     assert process.stdout.read() == "end\n"

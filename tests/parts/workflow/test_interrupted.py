@@ -44,7 +44,7 @@ def test_a_run_survives_an_end_in_every_stage(run: Run, number: signal.Signals) 
                 process.send_signal(number)
                 break
         process.stdout.read()
-        ended = process.wait(timeout=20)
+        ended = process.wait(timeout=60)
         over = run.path("outcome.json").exists()  # the last stage may be over before the signal comes
         assert ended == (130 if number == signal.SIGINT else -signal.SIGKILL) or (over and ended == 0)
         if number == signal.SIGINT:
@@ -97,7 +97,7 @@ def test_two_processes_never_work_in_one_run(run: Run) -> None:
     assert first.stdout
     assert any('"running"' in line for line in first.stdout), "its first stage runs, so it holds the run"
     second = start(run.state, "--run", run.id)
-    out, _ = second.communicate(timeout=30)
+    out, _ = second.communicate(timeout=60)
     assert second.returncode == 2
     assert "another process" in reported(out)[-1]["cause"]
     first.kill()

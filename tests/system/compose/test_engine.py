@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 def test_a_killed_service_restarts_and_postgres_recovers(deployment: Contained) -> None:
     deployment.engine().up()
     killed = deployment.kill("postgres"), deployment.kill("web")
-    until(lambda: {s.state for s in deployment.status().values()} == {"healthy", "completed"}, 30)
+    until(lambda: {s.state for s in deployment.status().values()} == {"healthy", "completed"})
     status = deployment.status()
     assert (status["postgres"].restarts, status["web"].restarts) == (1, 1)
     assert status["postgres"].pid not in killed
@@ -148,7 +148,7 @@ def test_up_restarts_a_container_that_hangs(deployment: Contained) -> None:
     engine.definition.overrides.clear()
     engine.up()
     docker_command("exec", f"{deployment.name}-web-1", "touch", "/tmp/hangs")
-    until(lambda: engine.status()[0].state == "failed", 30)
+    until(lambda: engine.status()[0].state == "failed")
     assert "unhealthy" in engine.status()[0].why
     engine.up()
     assert [status.state for status in engine.status()] == ["healthy"]

@@ -8,14 +8,13 @@ import pytest
 from tests.support.button import Client
 from tests.support.compose import Composed
 from tests.support.waiting import until
-from tests.system.endpoint.test_endpoint import ROW, TIERS
+from tests.system.endpoint.test_endpoint import ROW, WITHOUT
 
 
 @pytest.mark.docker
 @pytest.mark.timeout(900)
 def test_files_are_predicted_and_the_log_is_shown_judged_and_forgotten(composed: Composed, tmp_path: Path) -> None:
-    composed.settings["PANTHEON_TIERS"] = str(TIERS)
-    composed("up", "answering", timeout=700)
+    composed("up", "epimetheus", "--without", WITHOUT, timeout=700)
     given = tmp_path / "robots.csv"
     given.write_text("robot-age,rust-level,battery\n5,9,low\nold,9,low\n")
     done = composed("predict-file", str(given), str(tmp_path / "out.parquet"), "--json", check=False)

@@ -239,7 +239,7 @@ def test_an_interrupted_or_killed_run_leaves_no_container_and_can_resume(
     until((persephone.state / "runs" / run / "stages" / "split_data.json").exists, 60)
     os.killpg(process.pid, number) if number == signal.SIGINT else os.kill(process.pid, number)
     process.communicate(timeout=60)
-    until(lambda: not containers_of(docker, persephone), 30)
+    until(lambda: not containers_of(docker, persephone))
     (found,) = [each for each in persephone("runs", "--json").json if each["id"] == run]
     assert (found["state"], found["reason"]) == ("interrupted", "")
     outcome = persephone("run", "--resume", run, "--json").json

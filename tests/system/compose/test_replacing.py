@@ -66,8 +66,8 @@ def test_the_button_takes_the_port_again_after_its_keeper_was_killed(persephone:
     assert keeper["HostConfig"]["CapDrop"] == ["ALL"] and keeper["HostConfig"]["ReadonlyRootfs"]
     assert keeper["Config"]["User"] == button["Config"]["User"]
     os.kill(keeper["State"]["Pid"], signal.SIGKILL)
-    until(lambda: persephone.inspect(docker)["State"]["StartedAt"] != button["State"]["StartedAt"], 20)
-    until(lambda: answers(persephone.page), 20)
+    until(lambda: persephone.inspect(docker)["State"]["StartedAt"] != button["State"]["StartedAt"])
+    until(lambda: answers(persephone.page))
 
 
 def answers(page: str) -> bool:

@@ -1,4 +1,5 @@
-"""VARIANT=kserve by the command line: KServe's ModelServer behind the endpoint, and back, without a lost request."""
+"""VARIANT=kserve by the command line, with models in S3: KServe's ModelServer behind the endpoint, and back, without a
+lost request."""
 
 import threading
 from collections import Counter
@@ -14,15 +15,14 @@ from pantheon.state import read_services
 from tests.support.button import Client
 from tests.support.command_line import Pantheon, make_pantheon
 from tests.support.waiting import until
-from tests.system.endpoint.test_endpoint import ROW, TIERS, service
+from tests.system.endpoint.test_endpoint import ROW, service
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pantheon]:
     environments.make(["kserve"])
     made = make_pantheon(tmp_path_factory.mktemp("kserve") / "home", TRIALS="1")
-    made.settings["PANTHEON_TIERS"] = str(TIERS)
-    made("up", "answering", "--engine", "local", "--variant", "kserve", timeout=600)
+    made("up", "epimetheus", "--without", "airflow,jupyter,dvc,monitoring", "--variant", "kserve")
     try:
         yield made
     finally:
@@ -49,6 +49,7 @@ def kserve_of(client: Client) -> Any:
 
 def test_kserve_predicts_and_is_not_published(made: Pantheon, client: Client) -> None:
     assert kserve_of(client) == {"address": f"http://127.0.0.1:{8087 + made.offset}", "problem": None}
+    assert "s3://pantheon/models" in made("status").out
     listed = service(made, "kserve")
     assert (listed["state"], listed["address"]) == ("healthy", f"127.0.0.1:{8087 + made.offset}")
     assert (made.state / "secrets" / "kserve" / "token").stat().st_mode & 0o777 == 0o600
@@ -75,11 +76,11 @@ def test_the_variant_ends_and_returns_without_a_lost_request(made: Pantheon, cli
     with ThreadPoolExecutor(3) as pool:
         loads = [pool.submit(load) for _ in range(3)]
         try:
-            made("up", "answering", "--variant", "none", "--no-run")
+            made("up", "epimetheus", "--variant", "none", "--no-run")
             assert kserve_of(client) is None
             assert "kserve" not in {each["name"] for each in made("status", "--json").json["services"]}
             assert answers_of(made) == with_kserve
-            made("up", "answering", "--variant", "kserve", "--no-run")
+            made("up", "epimetheus", "--variant", "kserve", "--no-run")
             assert kserve_of(client)["problem"] is None
         finally:
             end.set()

@@ -162,8 +162,13 @@ def test_versions_come_and_go_by_aliases_without_a_lost_request(
 
 def test_a_version_that_a_request_names_is_loaded(client: Client, deployment: Deployment, tmp_path: Path) -> None:
     version = deployment.publish(bundle(tmp_path / "named", bias=-40), promote=False)
-    answer = client.post(f"/v1/models/robots/versions/{version}:predict", {"instances": [ROW]})
-    assert (answer.status, answer.json, answer.headers["x-model-version"]) == (200, {"predictions": [0]}, version)
+
+    def named() -> Any:
+        answer = client.post(f"/v1/models/robots/versions/{version}:predict", {"instances": [ROW]})
+        return answer if answer.status == 200 else None
+
+    answer = until(named)
+    assert (answer.json, answer.headers["x-model-version"]) == ({"predictions": [0]}, version)
 
 
 def test_a_version_that_kserve_cannot_load_is_refused(client: Client, deployment: Deployment, tmp_path: Path) -> None:

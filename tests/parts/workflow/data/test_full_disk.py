@@ -93,7 +93,7 @@ def test_ctrl_c_leaves_no_partial_files(new_run: Callable[..., Run], tmp_path: P
     while not list(run.folder.rglob("*.part")) and time.monotonic() < deadline and process.poll() is None:
         pass
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode != 0
     left = [path.name for path in run.folder.rglob("*") if path.name.endswith(".part") or path.name.startswith(".")]
     assert left == []

@@ -32,7 +32,7 @@ def test_services_that_are_stopped_by_a_signal_work_again(last: Composed, docker
         running = state["Running"] and main(last.inspect(docker, name)).status() != psutil.STATUS_STOPPED
         return running and state["Health"]["Status"] == "healthy" and state["Health"]["FailingStreak"] == 0
 
-    until(lambda: not any(process.is_running() and works(name) for name, process in stopped.items()), 5)
+    until(lambda: not any(process.is_running() and works(name) for name, process in stopped.items()))
     until(lambda: all(map(works, HANGING)), HEAL_SECONDS, "all services are healthy")
     assert {each["state"] for each in last("status", "--json").json["services"]} == {"healthy", "completed"}
     assert last("test").status == 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pantheon.engines.compose.keepers import added, left_out
+from pantheon.engines.compose.keepers import added, ahead, left_out
 from pantheon.engines.definition.model import Model
 
 RESET = object()
@@ -36,3 +36,19 @@ def test_without_keepers_the_services_are_as_they_were() -> None:
     service = {key: value for key, value in service.items() if key != "ports"}
     changed = Model({**before.raw, "services": {"endpoint": service, "endpoint-port": keeper}}, "")
     assert left_out(changed, before).services == before.services
+
+
+def test_what_a_service_needs_starts_before_it_is_replaced_and_ends_after_it() -> None:
+    """Compose itself stops the old container first, and removes what is not needed any more before that."""
+    alone = model({"front": None})
+    needing = {**alone.services["endpoint"], "depends_on": {"kserve": {"condition": "service_healthy"}}}
+    both = Model({**alone.raw, "services": {"endpoint": needing, "kserve": {"image": "pantheon/kserve:dev"}}}, "")
+
+    def container(needs: str) -> dict[str, Any]:
+        return {"Config": {"Labels": {"com.docker.compose.depends_on": needs}}}
+
+    before = {"endpoint": container("endpoint-port:service_started:false")}
+    after = {"endpoint": container("endpoint-port:service_started:false,kserve:service_healthy:false"), "kserve": {}}
+    assert ahead(both, before) == [["--no-recreate", "kserve"]]
+    assert ahead(alone, after) == [["--no-deps", "endpoint"]]
+    assert ahead(both, after) == ahead(alone, before) == ahead(both, {}) == []

@@ -66,13 +66,13 @@ def shape(spec: Spec, frame: pl.DataFrame) -> Shape:
     if not entity and time:
         line = (
             f"the feature store: {set_} has no entity column, so its features can only be read for training, by row; "
-            f"{time!r} is each row's time. Requests bring their features themselves"
+            f"{time!r} is each row's time. Requests bring their features themselves{_likely(spec)}"
         )
         return Shape(NO_ENTITY, "", time, line)
     if not entity:
         line = (
             f"the feature store: {set_} has neither an entity column nor a time column, so its features can only be "
-            "read for training, by row. Requests bring their features themselves"
+            f"read for training, by row. Requests bring their features themselves{_likely(spec)}"
         )
         return Shape(NO_ENTITY, "", "", line)
     ids = _ids(frame[entity])
@@ -103,6 +103,14 @@ def key_of(entity: str) -> str:
     """Return the join key of an entity's column."""
     key = slug(entity)
     return f"{key}_id" if key.lower() in RESERVED else key
+
+
+def _likely(spec: Spec) -> str:
+    """Return what to do if an ignored column may be the entity."""
+    for column in spec.columns:
+        if column.role == "ignore" and column.why.startswith("an identifier") and column.name != spec.split.train_only:
+            return f'. If {column.name!r} says what a row is about, give it role = "entity" in the spec'
+    return ""
 
 
 def _remarks(frame: pl.DataFrame, ids: pl.Series, entity: str, time: str) -> str:

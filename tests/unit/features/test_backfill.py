@@ -12,8 +12,9 @@ from pantheon.errors import PantheonError
 from pantheon.features import backfill
 from pantheon.features.contract import CREATED, EVENT
 from pantheon.workflow.run import Run
+from tests.support.feature_runs import Deployment
 from tests.support.feature_store import MemoryFeatures
-from tests.unit.features.test_stages import FEATURE, ROWS, Deployment, observations
+from tests.unit.features.test_stages import FEATURE, ROWS, observations, robots
 
 KEYS = ["robot_id", EVENT, CREATED]
 
@@ -46,9 +47,7 @@ class Known(MemoryFeatures):
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Deployment:
-    made = Deployment(tmp_path / "state")
-    made.features = Known()
-    return made
+    return Deployment(tmp_path / "state", robots(), Known())
 
 
 def computed(deployment: Deployment, operation: str, frame: pl.DataFrame) -> tuple[Run, str]:

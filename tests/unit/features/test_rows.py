@@ -194,3 +194,11 @@ def test_the_only_date_is_the_time_if_it_differs_between_rows_of_an_entity() -> 
     two = data.with_columns(other=pl.Series(days))
     assert rows.shape(spec(ROBOT, when, Column("other", type="date")), two).time == ""
     assert rows.shape(spec(ROBOT, when, replace(TIME, name="other")), two).time == "other"
+
+
+def test_a_column_that_may_be_the_entity_is_named() -> None:
+    data = frame(**{"robot-id": [7, 8]})
+    identifier = Column("customer", "category", "ignore", why="an identifier: 100% of its values are distinct")
+    line = rows.shape(spec(identifier), data).line
+    assert line.endswith("If 'customer' says what a row is about, give it role = \"entity\" in the spec")
+    assert "role" not in rows.shape(spec(replace(identifier, why="free text")), data).line

@@ -19,11 +19,10 @@ from pantheon.versioning import contents
 from pantheon.versioning.pipeline import Workspace
 from pantheon.workflow import graph
 from pantheon.workflow.data.spec import Column, Source, Spec, Split, Store, Target
-from pantheon.workflow.data.spec_file import dump_spec
 from pantheon.workflow.graph import Other
-from pantheon.workflow.run import Params, Run
+from pantheon.workflow.run import Run
 from pantheon.workflow.training.matrix import Table
-from tests.support.feature_store import MemoryFeatures
+from tests.support.feature_runs import UNTIL_TRAIN, Deployment
 
 DAY = date(2024, 1, 1)
 ROWS = 120
@@ -35,7 +34,6 @@ def computed(columns):
     return columns["rust"] {operation}
 """
 TARGET = Target("bad", (False, True), positive=True)
-UNTIL_TRAIN = [name for name in graph.GRAPH if name in graph.wanted("train")]
 
 
 def robots(**changes: Any) -> Spec:
@@ -66,32 +64,9 @@ def observations(seed: int = 0) -> pl.DataFrame:
     )
 
 
-class Deployment:
-    """Runs of files in one state folder, up to ``train``, whose fits are left out."""
-
-    def __init__(self, state: Path) -> None:
-        self.state, self.features = state, MemoryFeatures()
-        (state / "data").mkdir(parents=True)
-        (state / "extensions").mkdir()
-
-    def run(self, frame: pl.DataFrame, spec: Spec | None = None, trained: bool = True) -> Run:
-        spec = spec or robots()
-        frame.write_csv(self.state / "data" / spec.source.path)
-        run = Run.create(self.state, dump_spec(spec), spec.name, Params(folds=2))
-        return self.resume(run) if trained else run
-
-    def resume(self, run: Run) -> Run:
-        hook = Stages(lambda: self.features)
-        for name in UNTIL_TRAIN:
-            if name not in graph.finished(run):
-                other = Other("", lambda run: {}) if name == "train" else None
-                graph.run_stage(name, run, None, other=other, hook=hook)
-        return run
-
-
 @pytest.fixture
 def deployment(tmp_path: Path) -> Deployment:
-    return Deployment(tmp_path / "state")
+    return Deployment(tmp_path / "state", robots())
 
 
 def notes(run: Run, stage: str) -> str:

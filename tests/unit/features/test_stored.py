@@ -16,7 +16,8 @@ from pantheon.workflow.data.merge import merged
 from pantheon.workflow.data.spec import Column, Source, Spec, Split, Store, Target
 from pantheon.workflow.data.spec_file import dump_spec, parse_spec
 from pantheon.workflow.run import Run
-from tests.unit.features.test_stages import DAY, FEATURE, Deployment, notes, observations, one_a_day
+from tests.support.feature_runs import Deployment
+from tests.unit.features.test_stages import DAY, FEATURE, notes, observations, one_a_day, robots
 
 ROWS = 90
 RUST = Column("robot's rust", "number", nullable=True, max_missing=1.0, stored="robots:rust")
@@ -50,7 +51,7 @@ def table(seed: int = 1) -> pl.DataFrame:
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Deployment:
-    return Deployment(tmp_path / "state")
+    return Deployment(tmp_path / "state", robots())
 
 
 def latest(known: pl.DataFrame, column: str, frame: pl.DataFrame) -> list[float | None]:

@@ -13,6 +13,12 @@ File = Annotated[
 ]
 
 
+Also = Annotated[
+    str,
+    typer.Option("--also", help="more images, such as boosting,tensorflow (which convert models), kserve, evidently"),
+]
+
+
 def images(tier: Tiers = "", as_json: Json = False) -> None:
     """Build the images of a tier, or of every tier; images that are up to date are not rebuilt."""
     from pantheon import terminal
@@ -31,7 +37,7 @@ def images(tier: Tiers = "", as_json: Json = False) -> None:
     terminal.out.print(shown)
 
 
-def images_save(tier: Tiers = "", file: File = "", as_json: Json = False) -> None:
+def images_save(tier: Tiers = "", file: File = "", also: Also = "", as_json: Json = False) -> None:
     """Save the images of a tier, or of every tier, to one file for a machine without network access."""
     from pathlib import Path
 
@@ -41,7 +47,7 @@ def images_save(tier: Tiers = "", file: File = "", as_json: Json = False) -> Non
 
     if not file:
         raise PantheonError("images-save needs FILE=.", "For example `make images-save FILE=pantheon-images.tar.gz`.")
-    names = image_sets.all_of(tier)
+    names = list(dict.fromkeys([*image_sets.all_of(tier), *image_sets.named(also)]))
     building.provide(names)
     building.save(names, Path(file).expanduser())
     if as_json:

@@ -6,6 +6,7 @@ from pantheon import tiers
 from pantheon.deployment import notebooks
 from pantheon.deployment.deployment import Deployment
 from pantheon.engines import Planned
+from pantheon.engines.compose import images
 from pantheon.errors import PantheonError
 from pantheon.tiers import Tier
 
@@ -26,6 +27,19 @@ def ours(tier: str) -> list[str]:
 def all_of(tier: str) -> list[str]:
     """Return every image that the tier needs, including third-party images."""
     return list(dict.fromkeys(each.image for each in planned_of(tier)))
+
+
+def named(names: str) -> list[str]:
+    """Return more images that no tier needs by default, by their names with commas between them.
+
+    Raises:
+        PantheonError: there is no such image.
+    """
+    found = [each.strip() for each in names.split(",") if each.strip()]
+    for name in found:
+        if name not in images.known():
+            raise PantheonError(f"there is no image {name!r}.", f"The images are: {', '.join(images.known())}.")
+    return [images.image_of(name) for name in found]
 
 
 def prepare(deployment: Deployment, tier: Tier, port_offset: int | None, without: str) -> tuple[Path, str]:

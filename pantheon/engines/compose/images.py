@@ -67,11 +67,15 @@ def image_of(name: str) -> str:
     return f"pantheon/{name}:{tag_of(name)}"
 
 
+def known() -> list[str]:
+    """Return the names of all images that can be built."""
+    locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+    return sorted(locks | {name for name, image in declared().items() if locks >= set(image.environments)})
+
+
 def tags() -> dict[str, str]:
     """Return the values of the compose files' tag variables, such as ``PANTHEON_SERVING_TAG``."""
-    locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    names = locks | {name for name, image in declared().items() if locks >= set(image.environments)}
-    return {f"PANTHEON_{name.upper().replace('-', '_')}_TAG": tag_of(name) for name in sorted(names)}
+    return {f"PANTHEON_{name.upper().replace('-', '_')}_TAG": tag_of(name) for name in known()}
 
 
 def dockerfile(name: str) -> str:

@@ -21,6 +21,7 @@ SHARED = (
     "tests/system/faults/",
     "tests/system/climb/",
     "tests/parts/jupyter/",
+    "tests/parts/features/online/",
     "tests/system/airflow/",
     "tests/system/readme/",
 )

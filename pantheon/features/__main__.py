@@ -58,6 +58,7 @@ def main() -> int:
         sockets = bind(ports)
         service = ready(here)
         threading.Thread(target=service.recover, args=(say,), name="recover", daemon=True).start()
+        service.keeper.start()
         from pantheon.features.routes import ROUTES
 
         made = apps(service, ports, ROUTES)

@@ -24,6 +24,7 @@ def get_view(service: Service, request: Request) -> dict[str, Any]:
 def post_at(service: Service, request: Request) -> dict[str, list[Known]]:
     """``POST /at``: what was known about entities at a time."""
     asked = request.json(At)
+    service.keeper.store_pushes()
     with service.parts.gate.reading():
         return service.look.at(asked)
 
@@ -31,6 +32,7 @@ def post_at(service: Service, request: Request) -> dict[str, list[Known]]:
 def get_rows(service: Service, request: Request) -> Answer:
     """``GET /views/{view}/rows?lacking=VIEW&since=TIME``: stored rows that another view has not, a Parquet file."""
     target = files.part_of(service.here.incoming / "rows")
+    service.keeper.store_pushes()
     try:
         with service.parts.gate.reading():
             found = service.look.rows(request["view"], request.option("lacking"), request.option("since"))

@@ -5,17 +5,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from pantheon.errors import PantheonError
 from pantheon.features.api import Problem
-from pantheon.features.contract import Materialized, Pushed, View
-from pantheon.features.materialise import Materialiser
+from pantheon.features.catalogue import iso
+from pantheon.features.contract import Known, Materialized, Pushed, View, canonical
+from pantheon.features.forgetting import remove
+from pantheon.features.history import ENTITIES, EXPIRED, KNOWN, UNKNOWN, expired, plain
+from pantheon.features.materialise import Intervals, Materialiser
 from pantheon.features.online import Online
+from pantheon.features.parts import Parts
 from pantheon.features.push import Pusher
-from pantheon.features.service import unavailable
 
 SECONDS = 60.0  # between two parts of what is pushed
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KNOWN_SECONDS = 10.0  # for which pushes use a view's definition without asking the registry
 
 
@@ -33,14 +39,25 @@ class Keeper:
     """What the service does with the online store, for requests and by itself. Thread-safe.
 
     Args:
+        spool: the folder of what was pushed and is not in a part yet.
+        away: says which service an error is about; empty: none.
         seconds: between two looks at what was pushed, and at whether Valkey still has its data.
     """
 
     def __init__(
-        self, online: Online, pusher: Pusher, materialiser: Materialiser, views: Views, seconds: float = SECONDS
+        self,
+        spool: Path,
+        online: Online,
+        parts: Parts,
+        views: Views,
+        intervals: Intervals,
+        away: Callable[[BaseException], str],
+        seconds: float = SECONDS,
     ) -> None:
-        self._online, self._pusher, self._materialiser, self._views = online, pusher, materialiser, views
-        self._seconds, self._end = seconds, threading.Event()
+        self._online, self._parts, self._views = online, parts, views
+        self._pusher = Pusher(spool, online, parts, views.view)
+        self._materialiser = Materialiser(online, parts, intervals)
+        self._away, self._seconds, self._end = away, seconds, threading.Event()
         self._known: dict[str, tuple[View, float]] = {}
         self._thread = threading.Thread(target=self._watch, name="keeper", daemon=True)
 
@@ -57,7 +74,7 @@ class Keeper:
     def materialise(self, names: Sequence[str] | None = None, *, everything: bool = False) -> dict[str, Materialized]:
         """Bring views online, all if ``names`` is None; see ``Materialiser.run``."""
         views = self._views.views() if names is None else [self._views.view(name) for name in dict.fromkeys(names)]
-        self._pusher.flush()
+        self.store_pushes()
         return self._materialiser.run(views, everything=everything)
 
     def push(self, name: str, rows: Any) -> Pushed:
@@ -72,16 +89,50 @@ class Keeper:
         self._known[name] = view, time.monotonic()
         return self._pusher.push(view, rows)
 
-    def forget(self, join_key: str, id: str, rewrite: Callable[[], Any]) -> int:
-        """Remove an entity; return how many keys it had online.
+    def online(self, ids: Sequence[Any], name: str = "") -> list[Known]:
+        """Return what is online of entities in one view, or in all.
 
-        Args:
-            rewrite: removes its rows from all parts; nothing is brought online meanwhile.
+        Raises:
+            Problem: an id is not one, or there is no such view.
+        """
+        try:
+            asked = [canonical(id) for id in ids]
+        except ValueError as error:
+            raise Problem(400, f"{error}.", "Use a text or a number, such as 7.") from None
+        if not 1 <= len(asked) <= ENTITIES:
+            raise Problem(400, f"Name 1 to {ENTITIES:,} entities.", 'For example {"entities": [7]}.')
+        views = [self._views.view(name)] if name else self._views.views()
+        now = datetime.now(UTC)
+        return [
+            _known(view, id, found, now)
+            for view in views
+            if view.entity
+            for id, found in zip(asked, self._online.read(view, asked), strict=True)
+        ]
+
+    def forget(self, column: str, value: Any) -> dict[str, int]:
+        """Remove the rows with ``value`` in ``column``, offline and online; nothing is brought online meanwhile.
+
+        Returns:
+            ``online``: entities, ``parts``: files that were written anew, ``rows``.
         """
         with self._materialiser.exclusive:
             self._pusher.flush()
-            rewrite()
-            return self._online.forget(join_key, id, (view for view in self._views.views() if view.key == join_key))
+            views = self._views.views()
+            done = remove(views, self._parts, self._parts.gate.writing, column, value)
+            online = self._materialiser.forget(views, done.keys)
+        return {"online": online, "parts": done.parts, "rows": done.rows}
+
+    def store_pushes(self) -> None:
+        """Make parts of what was pushed, before parts are read or written.
+
+        If that fails, this is not a reason to fail: it is said, and tried again later.
+        """
+        try:
+            if self._pusher.waiting:
+                self._pusher.flush()
+        except PantheonError as error:
+            print(f"feast: {error}", file=sys.stderr, flush=True)
 
     def look(self) -> None:
         """Store what was pushed, and bring back what Valkey has lost."""
@@ -104,8 +155,19 @@ class Keeper:
         try:
             self.look()
         except Exception as error:  # noqa: BLE001
-            away = unavailable(error)
+            away = self._away(error)
             if not away and not isinstance(error, PantheonError):
                 traceback.print_exc()
             return f"{away} does not answer, so nothing is brought online" if away else str(error)
         return ""
+
+
+def _known(view: View, id: str, found: tuple[int, list[Any]] | None, now: datetime) -> Known:
+    if found is None:
+        return Known(entity=id, view=view.name, time=None, state=UNKNOWN, features={})
+    event, values = _EPOCH + timedelta(microseconds=found[0]), dict[str, Any]()
+    for field, value in zip(view.fields, found[1], strict=True):
+        dated = field.type == "date" and value is not None
+        values[field.name] = plain(_EPOCH + timedelta(seconds=value) if dated else value)
+    state = EXPIRED if expired(event, view.ttl_seconds, now) else KNOWN
+    return Known(entity=id, view=view.name, time=iso(event), state=state, features=values)

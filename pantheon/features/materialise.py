@@ -8,7 +8,7 @@ only remembered as online when all its rows are, and if Valkey has lost its rows
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +72,38 @@ class Materialiser:
         """Return the views that were online and are not any more: Valkey has lost its data."""
         return [view for view in views if view.entity and self._is_lost(view, self._online.parts(view))]
 
+    def forget(self, views: Iterable[View], ids: Mapping[str, Collection[str]]) -> int:
+        """Remove entities online whose rows were removed from parts; write what is left of them in parts.
+
+        Hold ``exclusive`` since before rows were removed. If this is interrupted, ``run`` writes these views anew.
+
+        Args:
+            ids: by join key.
+
+        Returns:
+            How many entities were online.
+        """
+        removed = 0
+        for key, these in ids.items():
+            of_key = [view for view in views if view.key == key and view.entity]
+            removed += self._online.remove(key, these, of_key)
+            for view in of_key:
+                generation, online = self._online.generation(), self._online.parts(view)
+                present = self._parts.copies(view.name)
+                if present:
+                    self._online.write(view, self._newest(view, present, these))
+                gone = set(online) - {path.name for path in present}
+                moments = {name.partition("-")[0]: online[name] for name in gone}
+                again = {
+                    path.name: moments[moment]
+                    for path in present
+                    if path.name not in online and (moment := path.name.partition("-")[0]) in moments
+                }
+                self._online.mark(view, generation, again, gone)
+        if ids:  # also if an earlier attempt was interrupted before this
+            self._online.rewrite()
+        return removed
+
     def _is_lost(self, view: View, online: dict[str, Span]) -> bool:
         return not online and self._intervals.last(view.name) is not None and bool(self._parts.copies(view.name))
 
@@ -90,10 +122,13 @@ class Materialiser:
 
     def _view(self, view: View, everything: bool) -> Materialized:
         began, now = time.monotonic(), int(time.time() * MICROSECONDS)
+        self._parts.ensure(view)
         generation = self._online.generation()
         online, present = self._online.parts(view), self._parts.copies(view.name)
         lost = self._is_lost(view, online)
-        gone = set(online) - {path.name for path in present}
+        if set(online) - {path.name for path in present}:  # rows were removed, and that was interrupted
+            self._online.clear(view)
+            online = {}
         read = written = older = 0
         for group in self._groups(view, [path for path in present if everything or path.name not in online]):
             witness = ""
@@ -106,10 +141,8 @@ class Materialiser:
 
             counts = self._online.write(view, rows())
             span = Span(min(group.earliest, now), now)
-            self._online.mark(view, generation, {path.name: span for path in group.paths}, gone, witness)
-            read, written, older, gone = read + group.rows, written + counts.written, older + counts.older, set()
-        if gone:
-            self._online.mark(view, generation, {}, gone)
+            self._online.mark(view, generation, {path.name: span for path in group.paths}, witness=witness)
+            read, written, older = read + group.rows, written + counts.written, older + counts.older
         self._record(view)
         if lost:
             words = f"Valkey had lost it; {written:,} entities are online again, from {len(present):,} parts"
@@ -136,15 +169,16 @@ class Materialiser:
         if waiting:
             yield _Group(waiting, rows, earliest)
 
-    def _newest(self, view: View, paths: Sequence[Path]) -> Iterator[Row]:
-        """Yield the newest row of each entity."""
+    def _newest(self, view: View, paths: Sequence[Path], ids: Collection[str] = ()) -> Iterator[Row]:
+        """Yield the newest row of each entity, or of those named."""
         key, event, created = map(duck.name, (view.key, EVENT, CREATED))
         columns = [key, f"epoch_us({event})", f"epoch_us({created})"]
         for field in view.fields:
             name = duck.name(field.name)
             columns.append(_SECONDS.format(name) if field.type == "date" else name)
+        where = f"WHERE {key} IN ({', '.join(map(duck.text, ids))}) " if ids else ""
         sql = (
-            f"SELECT {', '.join(columns)} FROM {duck.source(paths)} "
+            f"SELECT {', '.join(columns)} FROM {duck.source(paths)} {where}"
             f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {event} DESC, {created} DESC) = 1"
         )
         for id, at, known, *values in self._fetch(view, sql):

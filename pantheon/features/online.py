@@ -8,6 +8,7 @@ event time wins, then the newest created time, which is kept in a field ``_both:
 Which parts are online is remembered beside the rows: if Valkey loses the rows, it loses this, too.
 """
 
+import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import redis
-from feast.infra.online_stores.helpers import _mmh3, _redis_key
+from feast.infra.online_stores.helpers import _mmh3, _redis_key, _redis_key_prefix
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -171,24 +172,61 @@ class Online:
             if not self._mark(keys=[GENERATION, _marks(view)], args=[generation, key, len(gone), *gone, *spans]):
                 raise Lost("Valkey lost its data while features were written to it.", "Run it again.", 1)
 
-    def forget(self, join_key: str, id: str, views: Iterable[View]) -> int:
-        """Remove one entity, from all views and from Valkey's file; return how many keys it had.
+    def read(self, view: View, ids: Sequence[str]) -> list[tuple[int, list[Any]] | None]:
+        """Return the event time and the values of each entity, as in ``Row``; None: it is not there."""
+        names = [f"_ts:{view.name}", *(_mmh3(f"{view.name}:{field.name}") for field in view.fields)]
+        with self._reaching(), self._client.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.hmget(self.key(view.key, id), names)
+            found = pipe.execute()
+        return [
+            None
+            if event is None
+            else (Timestamp.FromString(event).ToMicroseconds(), [_plain(value) for value in values])
+            for event, *values in found
+        ]
+
+    def remove(self, join_key: str, ids: Iterable[str], views: Iterable[View]) -> int:
+        """Remove entities from all views; return how many there were.
 
         Args:
             views: those that have this join key.
         """
-        key = self.key(join_key, id)
+        keys = {self.key(join_key, id) for id in ids}
         with self._reaching():
-            found = int(self._client.delete(key))
+            found = sum(int(self._client.delete(key)) for key in keys)
             for view in views:
-                if self._client.hget(_marks(view), b"") == key:
+                if self._client.hget(_marks(view), b"") in keys:
                     self._client.hdel(_marks(view), b"")
-            if found:
-                self._rewrite()
         return found
 
+    def clear(self, view: View) -> None:
+        """Remove a view from all entities, and what is remembered about it."""
+        names = [
+            f"_ts:{view.name}",
+            f"_both:{view.name}",
+            *(_mmh3(f"{view.name}:{field.name}") for field in view.fields),
+        ]
+        prefix = re.sub(rb"([*?\[\]\\\\])", rb"\\\1", _redis_key_prefix([view.key]))
+        with self._reaching():
+            self._client.delete(_marks(view))
+            with self._client.pipeline(transaction=False) as pipe:
+                for key in self._client.scan_iter(prefix + b"*", count=1000):
+                    pipe.hdel(key, *names)
+                    if len(pipe) >= AT_ONCE:
+                        pipe.execute()
+                pipe.execute()
+
+    def rewrite(self) -> None:
+        """Let Valkey write its append-only file anew: it has what was removed as well.
+
+        Raises:
+            PantheonError: it cannot.
+        """
+        with self._reaching():
+            self._rewrite()
+
     def _rewrite(self) -> None:
-        """Let Valkey write its append-only file anew: it has what was removed as well."""
         if not self._client.info("persistence")["aof_enabled"]:
             return
         end = time.monotonic() + REWRITE_SECONDS
@@ -205,7 +243,7 @@ class Online:
             else:
                 break
         raise PantheonError(
-            "the entity is removed from Valkey, but not from its append-only file yet: rewriting it failed.",
+            "what was removed from Valkey is still in its append-only file: rewriting it failed.",
             "Free some disk space, then run the command again.",
             1,
         )
@@ -230,6 +268,12 @@ def _marks(view: View) -> bytes:
 def _timestamp(microseconds: int) -> bytes:
     seconds, rest = divmod(microseconds, MICROSECONDS)
     return bytes(Timestamp(seconds=seconds, nanos=rest * 1000).SerializeToString())
+
+
+def _plain(value: bytes | None) -> Any:
+    found = Value.FromString(value or b"")
+    kind = found.WhichOneof("val")
+    return getattr(found, kind) if kind else None
 
 
 def _value(kind: str, value: Any) -> bytes:

@@ -1,5 +1,6 @@
 """Push: fresh values of entities, durable before the answer, online at once, and offline in the next part."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from pyarrow import parquet
 
 from pantheon.errors import PantheonError
 from pantheon.features import contract, spool
+from pantheon.features.api import Problem
 from pantheon.features.contract import CREATED, EVENT, View
 from pantheon.features.online import MICROSECONDS, Online, Row
 from pantheon.features.parts import Parts
@@ -81,19 +83,25 @@ class Pusher:
 
     def _store(self, segment: Path) -> list[str]:
         found: dict[str, list[Pushed]] = {}
-        failed: PantheonError | None = None
         for pushes in spool.read(segment):
             found.setdefault(pushes.view, []).extend(pushes.rows)
+        done: list[str] = []
+        failed: PantheonError | None = None
         for name, rows in found.items():
             try:
                 view = self._find(name)
                 for each in rounds(rows):
                     self._write(view, each)
+                done.append(name)
             except PantheonError as error:
-                failed = failed or error
+                if isinstance(error, Problem) and error.code == 404:
+                    said = f"{len(rows):,} rows that were pushed to {name} are dropped: it does not exist any more."
+                    print(f"feast: {said}", file=sys.stderr, flush=True)
+                else:
+                    failed = failed or error
         if failed:
             raise failed
-        return list(found)
+        return done
 
     def _write(self, view: View, rows: Sequence[Pushed]) -> None:
         """Write a part; the same rows again make none."""

@@ -37,6 +37,13 @@ def set_variables() -> None:
         raise PantheonError(f"the password of Valkey cannot be read: {file}: {error.strerror}.", "Run `up`.") from None
 
 
+def valkey() -> Any:
+    """Return a client of Valkey; call ``set_variables`` first."""
+    from pantheon.features.online import connect
+
+    return connect(os.environ["VALKEY_HOST"], int(os.environ["VALKEY_PORT"]), os.environ["VALKEY_PASSWORD"])
+
+
 def open_store(folder: Path) -> Any:
     """Return Feast's FeatureStore on the deployment's registry, with our configuration, in the repository ``folder``.
 

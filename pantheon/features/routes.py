@@ -9,6 +9,7 @@ from typing import Any
 from pantheon.features.api import Request
 from pantheon.features.asking import get_catalogue, get_rows, get_view, post_at
 from pantheon.features.command import command
+from pantheon.features.fresh import post_forget, post_materialize, post_online, post_push
 from pantheon.features.service import Service
 from pantheon.features.writing import put_service, put_views, read_historical, write_rows
 
@@ -24,4 +25,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/catalogue/{view}"): get_view,
     ("POST", "/at"): post_at,
     ("GET", "/views/{view}/rows"): get_rows,
+    ("POST", "/materialize"): post_materialize,
+    ("POST", "/push"): post_push,
+    ("POST", "/online"): post_online,
+    ("POST", "/forget"): post_forget,
 }

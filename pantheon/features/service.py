@@ -14,7 +14,10 @@ from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.features import repository
 from pantheon.features.definitions import Definitions
+from pantheon.features.intervals import Intervals
+from pantheon.features.keeper import Keeper
 from pantheon.features.look import Look
+from pantheon.features.online import Online
 from pantheon.features.parts import ROOT, Parts, bring
 from pantheon.store import place
 from pantheon.store.place import FolderPlace
@@ -57,6 +60,11 @@ class Here:
         """The folder of bodies and answers while a request is handled; on a disk, which ``/tmp`` may not be."""
         return self.parts / ".incoming"
 
+    @property
+    def pushed(self) -> Path:
+        """The folder of what was pushed and is not in a part yet."""
+        return self.parts / ".pushed"
+
     def turn(self, name: str, timeout: float | None = None) -> AbstractContextManager[int]:
         """Take turns with the other threads and processes that use ``name``, such as ``registry``; see ``files.lock``.
 
@@ -75,6 +83,7 @@ class Service:
         parts: the rows of all views.
         definitions: the views and feature services in the registry.
         look: answers questions about views and their rows.
+        keeper: writes and reads the online store.
     """
 
     def __init__(self, here: Here, store: Any) -> None:
@@ -86,6 +95,8 @@ class Service:
 
         self.definitions = Definitions(store, path, here.turn, self.parts.clash, self.parts.prepare)
         self.look = Look(self.definitions.views, self.definitions.services, self.parts.copies)
+        online, intervals = Online(repository.valkey(), store.project), Intervals(store.registry, store.project)
+        self.keeper = Keeper(here.pushed, online, self.parts, self.definitions, intervals, unavailable)
 
     def recover(self, say: Callable[[str], None]) -> None:
         """Bring the parts that Feast reads up to date with what is stored, after a restart or a move of the store.

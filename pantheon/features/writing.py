@@ -14,6 +14,7 @@ def put_views(service: Service, request: Request) -> dict[str, list[str]]:
 
 def write_rows(service: Service, request: Request) -> Written:
     """``POST /views/{view}/parts?run=ID``: store rows, a Parquet file."""
+    service.keeper.store_pushes()  # these came before
     return service.parts.write(service.definitions.view(request["view"]), request.file, request.option("run"))
 
 
@@ -29,6 +30,7 @@ def put_service(service: Service, request: Request) -> dict[str, str]:
 
 def read_historical(service: Service, request: Request) -> Answer:
     """``POST /services/{service}/historical``: read features as they were known at each row's time."""
+    service.keeper.store_pushes()
     target = files.part_of(service.here.incoming / "historical")
     try:
         historical.historical(service.definitions, service.parts, request["service"], request.file, target)

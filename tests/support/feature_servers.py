@@ -105,6 +105,13 @@ class Postgres:
             )
         until(self._is_ready, 120, "PostgreSQL")
 
+    def make_feast(self) -> None:
+        """Make the user ``feast``, who may do everything; the service logs in as this one."""
+        sql = f"CREATE ROLE feast SUPERUSER LOGIN PASSWORD '{PASSWORD}'"
+        given = {"PATH": f"{BIN}:/usr/bin:/bin", "PGPASSWORD": PASSWORD}
+        words = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "pantheon", "-d", "feast", "-qc", sql]
+        subprocess.run([BIN / "psql", *words], env=given, check=True)
+
     def kill(self) -> None:
         """kill -9, with all its processes."""
         if self.process:

@@ -50,7 +50,7 @@ class Writing:
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
-        assert self.answer(120) == "ready"
+        assert self.answer(600) == "ready"
 
     def kill(self) -> None:
         """kill -9."""
@@ -63,7 +63,7 @@ class Writing:
         self.process.stdin.write(json.dumps({"do": name, **given}).encode() + b"\n")
         self.process.stdin.flush()
 
-    def answer(self, seconds: float = 120) -> Any:
+    def answer(self, seconds: float = 300) -> Any:
         """The answer to a command."""
         assert self.process.stdout
         assert select.select([self.process.stdout], [], [], seconds)[0], "no answer"

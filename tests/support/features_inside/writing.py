@@ -25,10 +25,9 @@ from pantheon.features.api import Problem
 from pantheon.features.contract import View
 from pantheon.features.intervals import Intervals
 from pantheon.features.keeper import Keeper
-from pantheon.features.materialise import Materialiser
 from pantheon.features.online import Online, connect
 from pantheon.features.parts import Parts
-from pantheon.features.push import Pusher
+from pantheon.features.service import unavailable
 from pantheon.store.place import FolderPlace
 
 TYPES = {"number": Float64, "integer": Int64, "text": String, "boolean": Bool, "date": UnixTimestamp}
@@ -67,10 +66,8 @@ class Service:
         self.folder, self.known = folder, dict[str, View]()
         self.client = connect("127.0.0.1", port, password)
         self.parts, self.online = Parts(FolderPlace(folder / "stored"), folder / "parts"), Online(self.client)
-        self.intervals = Intervals(self.store.registry)  # type: ignore[arg-type]
-        self.materialiser = Materialiser(self.online, self.parts, self.intervals)
-        self.pusher = Pusher(folder / "spool", self.online, self.parts, lambda name: self.known[name])
-        self.keeper = Keeper(self.online, self.pusher, self.materialiser, Here(self.known))
+        here, intervals = Here(self.known), Intervals(self.store.registry)  # type: ignore[arg-type]
+        self.keeper = Keeper(folder / "spool", self.online, self.parts, here, intervals, unavailable)
 
     def define(self, view: View) -> None:
         """Define a view here and in Feast's registry."""
@@ -92,7 +89,7 @@ class Service:
 
     def part(self, view: View, rows: list[list[Any]]) -> str | None:
         """Store rows ``[id, event, *values]``, times in microseconds, as the service does when they are posted."""
-        self.pusher.flush()
+        self.keeper.store_pushes()
         moment = pl.Datetime("us", "UTC")
         dtypes = {"number": pl.Float64, "integer": pl.Int64, "text": pl.String, "boolean": pl.Boolean, "date": pl.Int64}
         schema: dict[str, Any] = {view.key: pl.String, "event_timestamp": pl.Int64}
@@ -185,17 +182,19 @@ class Service:
         if name == "push":
             return self.keeper.push(given["view"], given["rows"])
         if name == "flush":
-            return self.pusher.flush()
+            return self.keeper.store_pushes()
         if name == "look":
             return self.keeper.look()
         if name == "forget":
-            return self.keeper.forget(given["key"], given["id"], lambda: None)
+            return self.keeper.forget(given["column"], given["value"])
+        if name == "online":
+            return self.keeper.online(given["ids"], given.get("view", ""))
         if name == "reset":
-            self.client.flushall()
-            for name_ in self.known:
-                for path in self.parts.copies(name_):
-                    self.parts.replace(name_, path.name, None)
-            return self.pusher.flush() and None
+            self.keeper.store_pushes()
+            for each in self.known:
+                for path in self.parts.copies(each):
+                    self.parts.replace(each, path.name, None)
+            return self.client.flushall()
         if name == "at_once":
             return self.at_once(given["commands"])
         if name == "flushall":

@@ -1,4 +1,4 @@
-"""One Valkey, one PostgreSQL and one service for the tests of a file."""
+"""One Valkey, one PostgreSQL and one service for the tests of this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.support.feature_servers import Postgres, Valkey
 from tests.support.feature_writing import Writing
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     made = Valkey(tmp_path_factory.mktemp("valkey") / "data")
     made.start()
@@ -17,7 +17,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     made.kill()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[Postgres]:
     made = Postgres()
     try:
@@ -27,7 +27,7 @@ def postgres() -> Iterator[Postgres]:
         made.remove()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def process(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, postgres: Postgres) -> Iterator[Writing]:
     made = Writing(Path(tmp_path_factory.mktemp("writing")), valkey, postgres)
     made.define()

@@ -75,6 +75,7 @@ class Settings(msgspec.Struct):
         log: what the endpoint does with what cannot be logged: ``best-effort``, ``off``; empty: it refuses the answer.
         predictions_keep: for how long predictions are kept, such as ``90d``; empty: for ever.
         monitor: when Airflow runs the monitor, as a cron expression or ``@hourly``; empty: never.
+        materialize: when Airflow brings features online, as a cron expression or ``@hourly``; empty: never.
         monitor_report: another report that the monitor makes: ``evidently``; empty: none.
         retrain: the shortest time between two retrainings, such as ``24h``; empty: 24 hours; ``off``: none starts.
         alerts_leave: whether alerts go to other machines, by a webhook or e-mail.
@@ -98,6 +99,7 @@ class Settings(msgspec.Struct):
     log: str = ""
     predictions_keep: str = ""
     monitor: str = ""
+    materialize: str = ""
     monitor_report: str = ""
     retrain: str = ""
     alerts_leave: bool = False

@@ -29,6 +29,11 @@ def monitor_schedule() -> str | None:
     return deployment().monitor or None
 
 
+def materialize_schedule() -> str | None:
+    """Return when features are brought online, as a cron expression; None (the default) means never."""
+    return deployment().materialize or None
+
+
 def datasets() -> list[str]:
     """Return the names of the datasets: those that ship with Pantheon and the deployment's own."""
     shipped = Path(__file__).resolve().parents[2] / "datasets"

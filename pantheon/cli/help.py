@@ -33,6 +33,7 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
   WITHOUT=      leave components out: WITHOUT=airflow; WITHOUT=none includes all of them
   SCHEDULE=     the schedule of Airflow's runs: SCHEDULE='0 3 * * *', @daily, off (default)
   MONITOR=      when Airflow runs the monitor: hourly, daily, a cron expression, off (default);  LOG= RETRAIN=
+  MATERIALIZE=  when Airflow brings features online: hourly, daily, a cron expression, off (default)
   APPROVAL=     auto (default), or required: a person approves new models
   METRIC=       what models are chosen and judged by: mae, rmsle, pr_auc …;  FOLDS= cross-validation folds
   TRIALS= SEED= tuning trials and random seed;  RUN=0 skips the first run;  JSON=1 prints JSON

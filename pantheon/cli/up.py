@@ -79,6 +79,16 @@ Monitor = Annotated[
         help="when Airflow runs the monitor: hourly, daily, a cron schedule; or off",
     ),
 ]
+Materialize = Annotated[
+    str | None,
+    typer.Option(
+        "--materialize",
+        envvar="PANTHEON_MATERIALIZE",
+        parser=settings.materialize,
+        metavar="TEXT",
+        help="when Airflow brings features online: hourly, daily, a cron schedule; or off",
+    ),
+]
 MonitorReport = Annotated[
     str | None,
     typer.Option(
@@ -128,6 +138,7 @@ def up(
     predictions_keep: Keep = None,
     monitor: Monitor = None,
     monitor_report: MonitorReport = None,
+    materialize: Materialize = None,
     retrain: Retrain = None,
     run: FirstRun = True,
     confirm: Confirm = "",
@@ -167,6 +178,7 @@ def up(
         log=log,
         predictions_keep=predictions_keep,
         monitor=monitor,
+        materialize=materialize,
         monitor_report=monitor_report,
         retrain=retrain,
         alert_webhook=webhook,

@@ -88,13 +88,22 @@ def predictions_keep(text: str) -> str:
 
 def monitor(text: str) -> str:
     """Parse ``MONITOR=``: ``hourly``, ``daily``, ``weekly``, or as ``SCHEDULE=``; empty for ``off``."""
+    return _named_schedule("MONITOR", text)
+
+
+def materialize(text: str) -> str:
+    """Parse ``MATERIALIZE=``, as ``MONITOR=``."""
+    return _named_schedule("MATERIALIZE", text)
+
+
+def _named_schedule(setting: str, text: str) -> str:
     text = text.strip()
     named = f"@{text}" if text in ("hourly", "daily", "weekly", "monthly") else text
     try:
         return schedule(named)
     except PantheonError:
-        cure = "Use hourly, daily, weekly, off, or cron, such as MONITOR='0 6 * * *'."
-        raise PantheonError(f"MONITOR={text} is not a valid schedule.", cure) from None
+        cure = f"Use hourly, daily, weekly, off, or cron, such as {setting}='0 6 * * *'."
+        raise PantheonError(f"{setting}={text} is not a valid schedule.", cure) from None
 
 
 def monitor_report(text: str) -> str:

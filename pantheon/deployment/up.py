@@ -18,7 +18,7 @@ from pantheon.errors import PantheonError
 from pantheon.state import Route, StoreLocation, narrowed
 from pantheon.tiers import Tier, find
 
-ENDPOINT = ("log", "predictions_keep", "monitor", "monitor_report", "retrain")  # settings from Epimetheus on
+LATER = ("log", "predictions_keep", "monitor", "monitor_report", "retrain", "materialize")  # from Epimetheus on
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Options:
     predictions_keep: str | None = None
     monitor: str | None = None
     monitor_report: str | None = None
+    materialize: str | None = None
     retrain: str | None = None
     alert_webhook: str | None = None
     first_run: bool = True
@@ -103,7 +104,7 @@ def take_settings(this: Up) -> None:
     deployment, options = this.deployment, this.options
     storage.rebuild(deployment)
     storage.recall(deployment)
-    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric", *ENDPOINT):
+    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric", *LATER):
         if (value := getattr(options, key)) is not None:
             setattr(deployment.settings, key, value)
     deployment.leave_out(this.tier, options.without)
@@ -112,11 +113,18 @@ def take_settings(this: Up) -> None:
         storage.choose(deployment, options.s3_endpoint, options.s3_bucket)
     if options.schedule is not None:
         deployment.settings.schedule = settings.schedule(options.schedule)
-    if deployment.settings.monitor and "monitoring" not in {each.name for each in deployment.components(this.tier)}:
+    there = {each.name for each in deployment.components(this.tier)}
+    if deployment.settings.monitor and "monitoring" not in there:
         if options.monitor:
             raise PantheonError(f"{this.tier.title} has no monitor, so MONITOR= cannot be set.", "Use MONITOR=off.")
         terminal.say(f"{terminal.plain(this.tier.title)} has no monitor: its schedule ends")
         deployment.settings.monitor = ""
+    if deployment.settings.materialize and "feast" not in there:
+        if options.materialize:
+            cause = f"{this.tier.title} has no feature store, so MATERIALIZE= cannot be set."
+            raise PantheonError(cause, "Use MATERIALIZE=off.")
+        terminal.say(f"{terminal.plain(this.tier.title)} has no feature store: the schedule of MATERIALIZE= ends")
+        deployment.settings.materialize = ""
 
 
 def plan(this: Up) -> None:
@@ -284,7 +292,7 @@ def first_run(this: Up) -> None:
 
 
 def show_schedule(this: Up) -> None:
-    """Print the schedules of Airflow's runs and of the monitor."""
+    """Print the schedules of Airflow's runs, of the monitor and of features."""
     if this.deployment.settings.schedule and this.route.etl == "airflow":
         schedule = this.deployment.settings.schedule
         terminal.say(f"Airflow starts runs on schedule: {terminal.plain(schedule)} (UTC; checked every minute)")
@@ -293,6 +301,13 @@ def show_schedule(this: Up) -> None:
             terminal.say(f"Airflow runs the monitor on schedule: {terminal.plain(monitor)} (UTC; checked every minute)")
         else:
             terminal.warn("MONITOR= needs Airflow. Without it, have cron run `bin/pantheon monitor`.")
+    if materialize := this.deployment.settings.materialize:
+        if this.route.etl == "airflow":
+            terminal.say(
+                f"Airflow brings features online on schedule: {terminal.plain(materialize)} (UTC; checked every minute)"
+            )
+        else:
+            terminal.warn("MATERIALIZE= needs Airflow. Without it, runs bring their own features online.")
 
 
 def follow(steps: terminal.Steps, event: Event) -> None:

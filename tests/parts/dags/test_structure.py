@@ -23,7 +23,7 @@ ETL = ["load_data", "clean_data", "split_data", "preprocess"]
 
 def test_every_file_is_read_without_an_error(described: dict[str, Any]) -> None:
     assert described["errors"] == {}
-    assert set(described["dags"]) == {"etl", "dataflow", "notebooks", "pycaret", "monitor"}
+    assert set(described["dags"]) == {"etl", "dataflow", "notebooks", "pycaret", "monitor", "features"}
     files = {path.stem for path in (ROOT / "dags").glob("*.py")}
     assert files == set(described["dags"]) - {"pycaret"} | {"shared"}
 
@@ -92,6 +92,16 @@ def test_the_monitor_looks_at_each_model_and_then_decides_about_one_retraining(d
     assert monitor["at_once"] == 1
 
 
+def test_each_feature_view_is_brought_online_by_a_task_of_its_own(dag: Dag) -> None:
+    features = dag("features")
+    assert {name: task["next"] for name, task in features["tasks"].items()} == {
+        "views": ["materialize"],
+        "materialize": [],
+    }
+    assert features["tasks"]["materialize"]["mapped"] and "view" in features["tasks"]["materialize"]["label"]
+    assert features["at_once"] == 1
+
+
 def test_the_trigger_form_offers_what_there_is(dag: Dag) -> None:
     etl = dag("etl")
     assert etl["params"] == {
@@ -122,17 +132,17 @@ def test_what_passes_by_itself_is_tried_again_and_nothing_waits_for_ever(describ
 
 
 def test_nothing_starts_by_itself_until_asked_for(described: dict[str, Any]) -> None:
-    assert {described["dags"][name]["timetable"] for name in ("etl", "monitor")} == {"NullTimetable"}
+    assert {described["dags"][name]["timetable"] for name in ("etl", "monitor", "features")} == {"NullTimetable"}
     for name, dag in described["dags"].items():
         assert not dag["catchup"]
-        assert dag["at_once"] >= 2 or name == "monitor"
+        assert dag["at_once"] >= 2 or name in ("monitor", "features")
         assert "pantheon" in dag["tags"]
 
 
 def test_the_deployments_settings_are_the_forms_defaults(tmp_path: Path) -> None:
     airflow = Airflow(tmp_path, tmp_path / "deployment")
     params = {"dataset": "churn", "trials": 3, "seed": 7, "folds": 3, "metric": "f1", "approval": "required"}
-    airflow.settle(**params, schedule="0 6 * * *", monitor="@hourly")
+    airflow.settle(**params, schedule="0 6 * * *", monitor="@hourly", materialize="30 4 * * *")
     (airflow.state / "data" / "churn.toml").touch()
     dags = airflow.describe()["dags"]
     etl, monitor = dags["etl"], dags["monitor"]
@@ -141,6 +151,7 @@ def test_the_deployments_settings_are_the_forms_defaults(tmp_path: Path) -> None
     assert "churn" in etl["schemas"]["dataset"]["examples"]
     assert etl["cron"] == "0 6 * * *"
     assert monitor["cron"] == "0 * * * *"
+    assert dags["features"]["cron"] == "30 4 * * *"
 
 
 def test_the_words_for_people_render(described: dict[str, Any]) -> None:

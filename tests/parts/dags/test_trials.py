@@ -236,3 +236,40 @@ def test_while_a_run_is_active_none_is_started(monitored: tuple[dict[str, Trial]
     assert trial.state == "success", trial.said
     assert "a run is active (dataflow, manual__1): the next monitor decides about robots" in trial.said
     assert monitored[1].answers == []
+
+
+@pytest.fixture(scope="module")
+def brought(airflow: Airflow) -> Iterator[tuple[dict[str, Trial], Service]]:
+    """Two runs of the DAG ``features``: with two views, and where Valkey had lost one."""
+
+    def counts(view: str, **more: Any) -> dict[str, Any]:
+        return {"views": {view: {"read": 5, "written": 3, "older": 1, "seconds": 0.1} | more}}
+
+    views = [{"name": "robots", "entity": "robot-id"}, {"name": "letters", "entity": ""}]
+    service = Service(
+        *({"views": [*views, {"name": "wine", "entity": "bottle"}]}, counts("robots"), counts("wine")),
+        *({"views": views}, counts("robots", rebuilt=True)),
+    )
+    key = airflow.state / "secrets" / "features" / "key"
+    key.parent.mkdir()
+    key.write_text("moonlight")
+    address = f"http://127.0.0.1:{service.server.server_address[1]}"
+    airflow.given |= {"FEATURES_URL": address, "FEATURES_KEY_FILE": str(key)}
+    yield dict(zip(("two", "lost"), airflow.trials(("features", {}), ("features", {})), strict=True)), service
+    service.close()
+
+
+def test_every_view_with_an_entity_is_brought_online(brought: tuple[dict[str, Trial], Service]) -> None:
+    trials, service = brought
+    assert trials["two"].state == "success", trials["two"].said
+    asked = [body["views"] for body in service.bodies[:3] if body]
+    assert sorted(asked) == [["robots"], ["wine"]]
+    assert {path for _, path, _ in service.asked} == {"/catalogue", "/materialize"}
+    assert {key for _, _, key in service.asked} == {"Bearer moonlight"}
+    assert "robots: 5 rows read, 3 entities written, 1 older" in trials["two"].said
+    assert "moonlight" not in trials["two"].said
+
+
+def test_it_is_said_that_valkey_had_lost_a_view(brought: tuple[dict[str, Trial], Service]) -> None:
+    assert "robots: Valkey had lost it; all of it was written again" in brought[0]["lost"].said
+    assert brought[1].answers == []

@@ -90,14 +90,19 @@ def test_mail_with_a_wrong_value_is_refused(deployment: Deployment, given: dict[
     ("text", "saved"),
     [("hourly", "@hourly"), ("daily", "@daily"), ("0 6 * * *", "0 6 * * *"), ("off", ""), ("@weekly", "@weekly")],
 )
-def test_when_the_monitor_runs(text: str, saved: str) -> None:
-    assert settings.monitor(text) == saved
+def test_when_the_monitor_runs_and_when_features_are_brought_online(text: str, saved: str) -> None:
+    assert settings.monitor(text) == settings.materialize(text) == saved
 
 
 def test_the_other_settings_of_the_monitor() -> None:
     assert [settings.retrain(text) for text in ("off", "auto", "7d", "12H")] == ["off", "", "7d", "12h"]
     assert [settings.monitor_report(text) for text in ("evidently", "none")] == ["evidently", ""]
-    for parse, text in ((settings.retrain, "5m"), (settings.monitor, "often"), (settings.monitor_report, "pdf")):
+    for parse, text in (
+        (settings.retrain, "5m"),
+        (settings.monitor, "often"),
+        (settings.materialize, "rarely"),
+        (settings.monitor_report, "pdf"),
+    ):
         with pytest.raises(PantheonError, match=text):
             parse(text)
 

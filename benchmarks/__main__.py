@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 PARTS = (
-    *("serving", "endpoint", "endpoint-load", "data", "training", "runs", "store"),
+    *("serving", "endpoint", "endpoint-load", "features", "data", "training", "runs", "store"),
     *("startup", "zeus", "odysseus", "versioning", "compose"),
 )
 

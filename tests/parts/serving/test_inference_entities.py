@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis import GenerationMode
 
 from serving.model.explain import explain
+from tests.parts.serving import test_openapi as contract
 from tests.parts.serving.test_inference import tensor
 from tests.parts.serving.test_inference_log import answers, logged
 from tests.parts.serving.test_inference_properties import JSON, SCALARS
@@ -336,3 +339,10 @@ def test_anything_about_entities_is_answered(served: tuple[Deployment, Client], 
     answer = served[1]("POST", path, json.dumps(value), Content_Type="application/json")
     assert answer.status in (200, 400, 422), (answer, request)
     assert isinstance(answer.json, dict)
+
+
+def test_requests_are_answered_as_the_openapi_document_says(client: Client) -> None:
+    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json)
+    schema.validate()
+    schema.config.update(base_url=f"http://127.0.0.1:{client.port}", headers=client.headers)
+    contract.ask(schema["/v1/models/robots:predict"]["POST"], GenerationMode.POSITIVE, contract.CHECKED)

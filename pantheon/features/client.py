@@ -13,7 +13,7 @@ from pantheon.features.contract import Chosen, Known, Materialized, Pushed, View
 from pantheon.web.client import Answer, Client
 
 NAME = "the feature store"
-CURE = "Look at it: `bin/pantheon status`, `bin/pantheon logs feast`."
+CURE = "Look at it: `bin/pantheon status`, `bin/pantheon logs --service feast`."
 RETRY_SECONDS = 60.0  # a killed service takes about ten seconds to come back
 LONG_SECONDS = 900.0  # reads and writes of many rows
 LARGEST = 4 << 30  # bytes of an answer

@@ -63,11 +63,11 @@ class Stages:
     """The hook; see ``graph.Hook``.
 
     Args:
-        store: called for the client of the feature store.
+        store: called for the client of the feature store; None: that of this process's deployment.
     """
 
-    def __init__(self, store: Callable[[], Features] = Features.here) -> None:
-        self.store = store
+    def __init__(self, store: Callable[[], Features] | None = None) -> None:
+        self.store = store or Features.here
 
     def __call__(self, name: str, implementation: Other) -> Other:
         hooks: dict[str, Callable[..., Summary]] = {
@@ -163,8 +163,8 @@ class Stages:
                 self.store().materialize(model.views)
             except PantheonError as error:
                 note = (
-                    f"the model is deployed, but its newest features are not online yet: {error.cause} The next "
-                    "materialisation brings them online, or now: `bin/pantheon feast materialize-incremental`"
+                    f"the model is deployed, but its newest features are not online yet: {error} The next "
+                    "materialisation, or the next run, brings them online"
                 )
                 summary = {**summary, "notes": [*summary.get("notes", []), note]}
         return summary

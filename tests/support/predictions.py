@@ -10,6 +10,7 @@ from pantheon.predictions import frames
 from pantheon.predictions.ids import new_id
 from pantheon.predictions.place import FolderPlace
 from pantheon.predictions.records import Answered, Feedback
+from tests.support.waiting import until
 
 
 def answered(model: str = "robots", **changes: Any) -> Answered:
@@ -40,6 +41,11 @@ def rows(*values: Any) -> bytes:
 
 def answer(*predictions: Any) -> bytes:
     return json.dumps({"prediction": predictions}).encode()
+
+
+def early_enough() -> None:
+    """Wait over midnight (UTC), if that is near: the log has a folder for each day, and tests count its files."""
+    until(lambda: 86_400 - time.time() % 86_400 > 60, 120, "the next day")
 
 
 class Interrupted(BaseException):

@@ -7,8 +7,10 @@ import pytest
 
 from pantheon.predictions.place import Place, open_place
 from pantheon.state import write_store
+from tests.support import predictions
 from tests.support import s3_servers as servers
 
+early_enough = pytest.fixture(autouse=True)(predictions.early_enough)
 KINDS = ("folder", "moto", "seaweedfs")
 
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,6 +20,7 @@ from pantheon.versioning.record import Recorded
 from tests.support import ROOT
 from tests.support.ports import free_ports
 from tests.support.versioning import Deployment, everything
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -101,13 +101,6 @@ def slow_dvc(folder: Path) -> tuple[dict[str, str], Path]:
     (folder / "bin" / "python").write_text(SLOW.format(asked=asked))
     (folder / "bin" / "python").chmod(0o755)
     return {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ENVIRONMENT": str(folder)}, asked
-
-
-def until(true: Any) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 INTERRUPTED = """

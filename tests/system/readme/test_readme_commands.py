@@ -36,7 +36,7 @@ class Reader:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
 
@@ -69,7 +69,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     assert_nothing_left(folder)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_every_command_of_the_page_works(reader: Reader, page: Path) -> None:
     lines = commands(ROOT / page)

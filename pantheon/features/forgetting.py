@@ -37,16 +37,12 @@ class Removed:
 
     Attributes:
         rows, parts: how many rows, from how many parts.
-        keys: the ids by join key whose rows were removed.
-        whole: whether nothing is left of these: they were named by the entity's column.
-        views: the views that lost rows.
+        keys: by join key, the ids whose rows were removed, or were named.
     """
 
     rows: int = 0
     parts: int = 0
     keys: dict[str, set[str]] = field(default_factory=dict)
-    whole: bool = True
-    views: list[View] = field(default_factory=list)
 
 
 def remove(
@@ -100,7 +96,6 @@ def _wanted(group: list[View], parts: Parts, column: str, value: Any, done: Remo
     wanted = pl.concat(found).unique() if found else None
     if wanted is None or not wanted.height:
         return None
-    done.whole = False
     if first.entity:
         done.keys.setdefault(first.key, set()).update(wanted[first.key])
     return wanted
@@ -141,8 +136,6 @@ def _remove(
         with writing():
             parts.replace(view.name, path.name, content)
         done.rows, done.parts = done.rows + gone, done.parts + 1
-        if view not in done.views:
-            done.views.append(view)
 
 
 def _encoded(rest: pl.DataFrame, path: Path) -> bytes:

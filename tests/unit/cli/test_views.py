@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pantheon import terminal
-from pantheon.cli import model_views, views
+from pantheon.cli import feature_views, model_views, views
 from pantheon.deployment.preflight import Finding
 from tests.support import ROOT
 
@@ -50,6 +50,21 @@ def status() -> dict[str, Any]:
     return {"name": "d1", "tier": "zeus", "engine": "local", "dataset": NAME, "services": [service], **rest}
 
 
+def feature_view() -> dict[str, Any]:
+    check = {"field": NAME, "check": "max_missing", "ok": False, "value": 0.2, "expected": 0.1}
+    top = {"kind": "top", "top": [{"value": NAME, "rows": 1}], "others": 0}
+    field = {"name": NAME, "type": "text", "expression": NAME, "description": "", "missing": 0.0, "distribution": top}
+    return {
+        "name": NAME, "set": NAME, "kind": "raw", "entity": NAME, "entities": 1, "rows": 1, "columns": [NAME],
+        "description": NAME, "owner": NAME, "time": NAME, "run": NAME, "parts_count": 1, "ttl_seconds": 0,
+        "newest": WHEN, "age_seconds": 1.0, "fresh": None, "failed": [check],
+        "lineage": {"of": [NAME], "feeds": [NAME]}, "services": [{"name": NAME}],
+        "models": [{"model": NAME, "version": "1", "aliases": [NAME]}],
+        "fields": [{**field, "checks": [check], "minimum": None, "maximum": None, "max_missing": 0.1}],
+        "parts": [{"at": WHEN, "rows": 1, "run": NAME, "name": NAME}],
+    }  # fmt: skip
+
+
 def version() -> dict[str, Any]:
     return {
         "model": NAME, "version": "1", "created": WHEN, "bytes": 5, "metric": {"name": NAME, "value": 0.5}, "run": NAME,
@@ -87,6 +102,11 @@ VIEWS = {
     ),
     "plan": lambda: model_views.show_plan({"remove": [], "keep": {}, "damaged": [], "model": NAME, "where": NAME}),
     "removed": lambda: model_views.show_removed({"removed": [], "refused": {"1": NAME}, "swept": [NAME]}),
+    "feature list": lambda: feature_views.show_list([feature_view()]),
+    "feature view": lambda: feature_views.show_view(feature_view()),
+    "feature rows": lambda: feature_views.show_rows(
+        [{"entity": NAME, "view": NAME, "state": "known", "time": WHEN, "features": {NAME: NAME}}]
+    ),
     "findings": lambda: views.show_findings([Finding(NAME, False, NAME, NAME)]),
     "pickle": lambda: model_views.warn_of_pickle(Path(NAME), False),
     "step": lambda: terminal.Steps().end(NAME, note=NAME),

@@ -1,7 +1,7 @@
 """The catalogue: what every feature view has, how fresh and how well it is, and what uses it.
 
 A view is described by its definition and by its parts. The figures of the parts are computed when somebody asks, and
-kept in memory until the view has other parts.
+kept in memory until the view has other parts or fields.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +23,8 @@ class Catalogue:
     """Describes views; thread-safe, because computed figures are only ever replaced as a whole."""
 
     def __init__(self) -> None:
-        self._figures: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {}
-        self._fields: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {}
+        self._figures: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._fields: dict[str, tuple[Any, dict[str, Any]]] = {}
 
     def listed(
         self, views: Sequence[View], services: Iterable[Chosen], parts: Mapping[str, Sequence[Path]], now: datetime
@@ -100,10 +100,10 @@ class Catalogue:
         return {**found, "fields": fields, "lineage": lineage, "parts": parts}
 
     def _known(self, cache: dict[str, Any], view: View, paths: Sequence[Path], compute: Any) -> dict[str, Any]:
-        names = tuple(path.name for path in paths)
+        stamp = *((field.name, field.type) for field in view.fields), *(path.name for path in paths)
         known = cache.get(view.name)
-        if known is None or known[0] != names:
-            known = cache[view.name] = names, compute(view, paths)
+        if known is None or known[0] != stamp:
+            known = cache[view.name] = stamp, compute(view, paths)
         figures: dict[str, Any] = known[1]
         return figures
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from msgspec import structs
 
 from pantheon.errors import PantheonError
 from pantheon.features import quality
 from pantheon.features.api import Problem
-from pantheon.features.contract import Check, View
+from pantheon.features.contract import Check, Field, View
 from pantheon.features.distributions import BINS, TOP, distribution
 from pantheon.features.look import At
-from tests.support.features import ENGINEERED, ROBOTS, RUN, look, rows, sample, write
+from tests.support.features import ENGINEERED, ROBOTS, RUN, VISITS, look, rows, sample, write
 
 
 def test_a_part_keeps_its_checks_and_files_of_others_have_none(tmp_path: Path) -> None:
@@ -78,6 +79,17 @@ def test_views_without_parts_and_fields_that_came_later(tmp_path: Path) -> None:
     fields = {field["name"]: field for field in look(tmp_path).view("robots")["fields"]}
     assert fields["battery"]["missing"] == 0.5
     assert fields["battery"]["distribution"]["top"] == [{"value": "low", "rows": 1}]
+
+
+def test_a_field_that_is_added_is_described_without_new_parts(tmp_path: Path) -> None:
+    views = [VISITS]
+    sample(tmp_path)
+    asked = look(tmp_path, views)
+    asked.view("visits")
+    more = Field(name="mood", column="mood", type="text")
+    views[0] = structs.replace(VISITS, fields=[*VISITS.fields, more])
+    described = asked.view("visits")["fields"][1]
+    assert (described["name"], described["missing"], described["distribution"]) == ("mood", 1.0, None)
 
 
 def test_distributions_are_small_and_count_every_value() -> None:

@@ -81,6 +81,7 @@ FOLDERS: dict[str, Callable[..., Any]] = {
     "features.at": _features("at"),
     "features.get": _features("online"),
     "features.backfill": _features("backfill"),
+    "features.materialize": _features("materialize"),
     "features.forget": _features("forget"),
     "dataset": datasets.is_known,
     "dataset.leave_out": datasets.leave_out,

@@ -9,7 +9,7 @@ from pantheon.errors import PantheonError
 
 app = typer.Typer(
     name="features",
-    help="Look into the feature store: list, show, get, at, backfill, forget (from hephaestus on).",
+    help="Look into the feature store: list, show, get, at, backfill, materialize, forget (from hephaestus on).",
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -90,6 +90,27 @@ def backfill(
         return
     rows = f"{found['new']:,} row{'s' * (found['new'] != 1)}"
     terminal.say(terminal.plain(f"{rows} were computed with the code of run {found['run']}, and written."))
+
+
+@app.command()
+def materialize(
+    views: Annotated[list[str] | None, typer.Argument(metavar="[VIEW]...", help="feature views; default: all")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="read all rows again, not only new ones")] = False,
+    tier: TierOption = "",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Bring online what is not, such as rows that were loaded since the last run; late rows and corrections too."""
+    from pantheon import terminal
+
+    found = _ask("materialize", tier, name, views=views or [], everything=everything)
+    if as_json:
+        terminal.print_json(found)
+        return
+    for view, done in found["views"].items():
+        again = "; Valkey had lost it" if done["rebuilt"] else ""
+        counts = f"{done['read']:,} rows read, {done['written']:,} entities written, {done['older']:,} older{again}"
+        terminal.say(terminal.plain(f"{view}: {counts}"))
 
 
 @app.command()

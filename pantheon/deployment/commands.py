@@ -24,6 +24,7 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
         "predictions_keep",
         "monitor",
         "monitor_report",
+        "materialize",
         "retrain",
         "alert_webhook",
         "since",
@@ -35,7 +36,7 @@ GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},
     "keys": {"add", "list", "revoke"},
     "feedback": {"import"},
-    "features": {"list", "show", "get", "at", "backfill", "forget"},
+    "features": {"list", "show", "get", "at", "backfill", "materialize", "forget"},
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},
 }
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`

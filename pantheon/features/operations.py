@@ -66,6 +66,12 @@ def backfill(state: Path, view: str, since: str = "") -> dict[str, Any]:
     return backfill.fill(state, _store(), view, since)
 
 
+def materialize(state: Path, views: list[str], everything: bool) -> dict[str, Any]:
+    """Bring views online, all if none is named; return ``{"views": counts by view}``."""
+    done = _store().materialize(views or None, everything=everything)
+    return {"views": {name: msgspec.to_builtins(each) for name, each in done.items()}}
+
+
 def words(done: dict[str, int]) -> str:
     """Return what ``forget`` did, as a sentence."""
     rows, parts, online = (done.get(name, 0) for name in ("rows", "parts", "online"))

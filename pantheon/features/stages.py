@@ -163,8 +163,8 @@ class Stages:
                 self.store().materialize(model.views)
             except PantheonError as error:
                 note = (
-                    f"the model is deployed, but its newest features are not online yet: {error} The next "
-                    "materialisation, or the next run, brings them online"
+                    f"the model is deployed, but its newest features are not online yet: {error.cause} The next "
+                    "materialisation brings them online, or now: `bin/pantheon features materialize`"
                 )
                 summary = {**summary, "notes": [*summary.get("notes", []), note]}
         return summary

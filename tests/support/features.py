@@ -231,6 +231,10 @@ def answered(look: Look, path: str, body: bytes | None, folder: Path | None) -> 
         return look.at(msgspec.json.decode(body, type=At))
     if path == "/online" and body is not None:
         return look.at(msgspec.convert({**json.loads(body), "time": "2026-03-12"}, At))
+    if path == "/materialize" and body is not None:
+        asked = json.loads(body)
+        counts = {"read": 1200, "written": 3, "older": 1, "seconds": 0.1, "rebuilt": asked["all"]}
+        return {"views": dict.fromkeys(asked["views"] or [view.name for view in look.views()], counts)}
     if path.endswith("/rows"):
         file = BytesIO()
         look.rows(path.split("/")[2], given["lacking"], given.get("since", "")).write_parquet(file)

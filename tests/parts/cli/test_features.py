@@ -97,6 +97,12 @@ def test_forget_deletes_features_and_predictions_and_says_so(state: Path) -> Non
     assert "no such rows" in run("features", "forget", "shop=8", "--confirm", "yes").output
 
 
+def test_views_are_brought_online(state: Path) -> None:
+    assert "robots: 1,200 rows read, 3 entities written, 1 older\n" in run("features", "materialize", "robots").output
+    assert "Valkey had lost it" in run("features", "materialize", "robots", "--all").output
+    assert {"robots", ENGINEERED.name} <= set(asked("features", "materialize")["views"])
+
+
 def test_only_engineered_views_of_known_runs_are_computed_again(state: Path) -> None:
     with pytest.raises(PantheonError, match="nothing is computed in it"):
         run("features", "backfill", "robots")

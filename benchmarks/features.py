@@ -161,7 +161,10 @@ class FeatureStore:
         environment |= {"FEAST_PORT": str(self.feast_port), "FEAST_UI_PORT": str(ui), "FEATURES_PORT": str(api)}
         environment |= {"STATE_DIR": str(state), "PYTHONPATH": str(ROOT), "FEAST_BIND": "127.0.0.1"}
         python = str(environments.folder_of("feast") / "bin" / "python")
-        subprocess.run([python, "-m", "pantheon.features.database"], env=environment, cwd=ROOT, check=True)
+        # that of the tests' server belongs to another user
+        drop = "from pantheon.features.database import connect; connect().execute('DROP DATABASE feast')"
+        for command in (["-c", drop], ["-m", "pantheon.features.database"]):
+            subprocess.run([python, *command], env=environment, cwd=ROOT, check=True)
         self.log = folder / "feast.log"
         with self.log.open("wb") as log:
             command = [python, "-m", "pantheon.features"]

@@ -83,10 +83,10 @@ def features() -> tuple[Online | None, Push | None]:
         PantheonError: a port is not a number.
     """
     host, port, url = (os.environ.get(name, "") for name in ("VALKEY_HOST", "VALKEY_PORT", "FEATURES_URL"))
-    if host and not (port or "6379").isdecimal():
-        raise PantheonError(f"VALKEY_PORT is {port!r}.", "Use a number, such as 6379.")
+    if host and not (port or "6569").isdecimal():
+        raise PantheonError(f"VALKEY_PORT is {port!r}.", "Use a number, such as 6569.")
     password, key = (os.environ.get(name, "") for name in ("VALKEY_PASSWORD_FILE", "FEATURES_KEY_FILE"))
-    valkey = Valkey(host, int(port or 6379), Path(password) if password else None) if host else None
+    valkey = Valkey(host, int(port or 6569), Path(password) if password else None) if host else None
     return Online(valkey) if valkey else None, Push(url, Path(key)) if url and key else None
 
 

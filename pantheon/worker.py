@@ -59,11 +59,9 @@ def open_store(state: Path) -> Any:
 
 def hook(state: Path) -> graph.Hook | None:
     """Return what a component adds to the stages: the feature store, if the deployment has one."""
-    if published(state).route.features != "feast":
-        return None
     from pantheon.features.stages import Stages
 
-    return Stages()
+    return Stages() if published(state).route.features == "feast" else None
 
 
 def fix_threads(params: Params) -> None:
@@ -137,8 +135,7 @@ def run(args: argparse.Namespace) -> None:
 
 def run_stages(current: Run, until: str) -> None:
     """Run the stages with the run's runner; with DVC, record the run before its model is published."""
-    runner, store = graph.RUNNERS[current.record.runner], open_store(current.state)
-    added = hook(current.state)
+    runner, store, added = graph.RUNNERS[current.record.runner], open_store(current.state), hook(current.state)
     if until in ("", "deploy") and versioning.enabled(current.state):
         for name in graph.GRAPH["deploy"]:
             runner(current, store, report, name, added)

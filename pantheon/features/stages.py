@@ -31,10 +31,11 @@ from pantheon.features.stored import join_stored, source_of
 from pantheon.features.views import references, views
 from pantheon.files import write_json
 from pantheon.workflow import cancellation, graph
+from pantheon.workflow.bundle.records import STORED
 from pantheon.workflow.data.spec import Spec
 from pantheon.workflow.graph import Other
 from pantheon.workflow.model_store import ModelStore
-from pantheon.workflow.outputs import STORED, Engineered, Feature, Input, Preprocessed, Selected, Summary
+from pantheon.workflow.outputs import Engineered, Feature, Input, Preprocessed, Selected, Summary
 from pantheon.workflow.run import Run, read_as
 from pantheon.workflow.stages.preprocess import described
 from pantheon.workflow.training.matrix import Table, load_spec, matrix

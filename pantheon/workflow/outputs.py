@@ -23,9 +23,6 @@ CHOSEN = "chosen"
 CHOSEN_ONNX = "evaluation/chosen.onnx"
 """The chosen model of PyCaret, already converted, instead of ``evaluation/chosen.joblib``."""
 
-STORED = "features/store.json"
-"""The model's features in the feature store, if the deployment has one."""
-
 
 # Features -------------------------------------------------------------------------------------------------------------
 
@@ -139,29 +136,6 @@ class DesignFile(TypedDict):
     features: list[DesignFeature]
     task: str
     classes: int
-
-
-class StoredInput(TypedDict):
-    """Where the endpoint finds an input of the model in the feature store."""
-
-    view: str
-    field: str
-    type: str
-    ttl_seconds: float
-
-
-class StoredFeatures(TypedDict):
-    """``features/store.json``, and ``features.json`` of a bundle: the model's features in the feature store.
-
-    ``pantheon.features.contract.ModelFeatures`` describes the keys.
-    """
-
-    service: str
-    entity: str
-    key: str
-    inputs: dict[str, StoredInput]
-    project: str
-    views: list[str]
 
 
 # Training -------------------------------------------------------------------------------------------------------------

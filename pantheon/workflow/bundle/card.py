@@ -1,7 +1,7 @@
 """The model card (Markdown): what a person should know before trusting the model's predictions."""
 
-from pantheon.workflow.bundle.records import Lineage, Signature
-from pantheon.workflow.outputs import Dropped, Metrics, PyCaretOrigin, StoredFeatures
+from pantheon.workflow.bundle.records import Lineage, Signature, StoredFeatures
+from pantheon.workflow.outputs import Dropped, Metrics, PyCaretOrigin
 from pantheon.workflow.training.metrics import say
 
 _FAMILIES = {

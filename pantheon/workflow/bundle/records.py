@@ -8,6 +8,9 @@ from typing import Any, NotRequired, TypedDict
 from pantheon.workflow.data.spec import Value
 from pantheon.workflow.outputs import Agreed, Input, PyCaretOrigin, Texts
 
+STORED = "features/store.json"
+"""The model's features in the feature store, if the deployment has one."""
+
 
 class Output(TypedDict):
     """A model's output; ``classes``, ``labels`` and ``positive`` for a classification, ``unit`` for a number."""
@@ -65,6 +68,29 @@ class SplitOrigin(TypedDict):
     column: str
     share: float
     together: bool
+
+
+class StoredInput(TypedDict):
+    """Where the endpoint finds an input of the model in the feature store."""
+
+    view: str
+    field: str
+    type: str
+    ttl_seconds: float
+
+
+class StoredFeatures(TypedDict):
+    """``features/store.json``, and ``features.json`` of a bundle: the model's features in the feature store.
+
+    ``pantheon.features.contract.ModelFeatures`` describes the keys.
+    """
+
+    service: str
+    entity: str
+    key: str
+    inputs: dict[str, StoredInput]
+    project: str
+    views: list[str]
 
 
 class FeaturesOrigin(TypedDict):

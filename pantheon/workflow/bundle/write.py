@@ -16,13 +16,12 @@ from pantheon.workflow.bundle.card import card
 from pantheon.workflow.bundle.describe import describe
 from pantheon.workflow.bundle.lineage import lineage
 from pantheon.workflow.bundle.onnx_export import export
-from pantheon.workflow.bundle.records import Output, Signature
+from pantheon.workflow.bundle.records import STORED, Output, Signature, StoredFeatures
 from pantheon.workflow.bundle.reference import FILE as REFERENCE
 from pantheon.workflow.data.spec import Spec, label_key
 from pantheon.workflow.outputs import (
     CHOSEN,
     CHOSEN_ONNX,
-    STORED,
     Agreed,
     Chosen,
     Input,
@@ -30,7 +29,6 @@ from pantheon.workflow.outputs import (
     Preprocessed,
     PyCaretOrigin,
     Selected,
-    StoredFeatures,
 )
 from pantheon.workflow.run import Run
 from pantheon.workflow.training.candidates import Fitted, candidates

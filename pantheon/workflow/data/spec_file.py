@@ -223,12 +223,8 @@ class _Reader:
         if not spec.features:
             raise self.error("", 0, "columns", 'has no feature; give at least one column role = "feature"')
 
-        for key in ("ttl_days", "freshness_days"):
-            if getattr(spec.store, key) < 0:
-                raise self.error("store", 0, key, "must be at least 0")
-        for column in spec.stored:
-            if what := stored.fault(spec, column):
-                raise self.error("columns", positions[column.name], "stored", what)
+        for table, index, key, what in stored.faults(spec):
+            raise self.error(table, index, key, what)
 
     def check_source(self, source: Source) -> None:
         self.one_of(source.kind, KINDS, ("source", 0, "kind"))
@@ -362,9 +358,8 @@ def dump_spec(spec: Spec) -> str:
         document.add("description", tomlkit.item(spec.description))
     document.add("task", tomlkit.item(spec.task))
     document["task"].comment("or regression" if spec.task == "classification" else "or classification")
-    document.add("source", _table(spec.source))
-    document.add("target", _table(spec.target))
-    document.add("split", _table(spec.split))
+    for name in ("source", "target", "split"):
+        document.add(name, _table(getattr(spec, name)))
     if spec.store != Store():
         document.add("store", _table(spec.store))
     columns = tomlkit.aot()

@@ -4,12 +4,23 @@
 """
 
 import re
+from collections.abc import Iterator
 
 from pantheon.errors import PantheonError
 from pantheon.workflow.data.spec import Column, Spec
 
 REFERENCE = re.compile(r"[0-9A-Za-z_]+:[0-9A-Za-z_]+")
 """A feature in the feature store: its view, and its name there."""
+
+
+def faults(spec: Spec) -> Iterator[tuple[str, int, str, str]]:
+    """Yield what is wrong with the columns and the table ``store`` of a spec: table, index in it, key, and what."""
+    for key in ("ttl_days", "freshness_days"):
+        if getattr(spec.store, key) < 0:
+            yield "store", 0, key, "must be at least 0"
+    for index, column in enumerate(spec.columns):
+        if column.stored and (what := fault(spec, column)):
+            yield "columns", index, "stored", what
 
 
 def fault(spec: Spec, column: Column) -> str:

@@ -7,7 +7,8 @@ import joblib
 
 from pantheon.errors import PantheonError
 from pantheon.files import write_json
-from pantheon.workflow.outputs import STORED, Engineered, FittedCandidate, Selected, Summary, Trained
+from pantheon.workflow.bundle.records import STORED
+from pantheon.workflow.outputs import Engineered, FittedCandidate, Selected, Summary, Trained
 from pantheon.workflow.run import Run
 from pantheon.workflow.training.candidates import Candidate, Fitted, Prepared, candidates, fit
 from pantheon.workflow.training.matrix import Table, load_spec

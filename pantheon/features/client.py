@@ -62,8 +62,8 @@ class Features:
 
         Returns:
             The views with the names that they have in the store, in the same order. A name may differ: if a field was
-            removed or has another type, the old view stays as it is for the models that use it, and the new one is
-            called ``robots_2``.
+            added, removed or has another type, the old view stays for the models that use it, and the new one is called
+            ``robots_2``.
         """
         given = list(views)
         names = self._json("PUT", "/views", given, dict[str, list[str]])["applied"]

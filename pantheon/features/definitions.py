@@ -1,7 +1,9 @@
 """Views and feature services in Feast's registry: Feast's own objects, whose tags keep what Feast has no place for.
 
-Nothing is removed or narrowed: models that read a view go on reading it. A view only gets more fields. If a field is
-removed or has another type, the view as it is now gets a new name: ``robots_2``. What users define stays as it is.
+Nothing is removed or changed: models that read a view go on reading it. If a dataset gets or loses a field, or one has
+another type, its view as it is now gets a new name: ``robots_2``. Its rows are stored in the earlier views, too, if
+they have all fields of those, so that earlier models get fresh values. An added field cannot become part of an existing
+view: its values would be corrections, which nobody knew at the time of the rows. What users define stays as it is.
 
 Feast's ``apply`` is many transactions: of two at once, one may fail halfway, or its definition may be dropped without
 an error. So whoever applies takes turns (``Here.turn("registry")``), as Feast's commands do.
@@ -102,7 +104,7 @@ class Definitions:
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def apply(self, views: Sequence[View]) -> list[View]:
-        """Define views, or bring them up to date; return them with their names in the registry, and all their fields.
+        """Define views, or bring them up to date; return them with their names in the registry.
 
         Raises:
             Problem: 400: a view is not valid; 503: others change the registry for too long.
@@ -202,8 +204,7 @@ class Definitions:
         self.store.refresh_registry()  # Feast reads definitions from a copy that is up to ten seconds old
 
     def _placed(self, view: View, taken: set[str]) -> View:
-        """Return a view with the first of the names ``robots``, ``robots_2`` … under which it can be, and with the
-        fields that are there already."""
+        """Return a view with the first of the names ``robots``, ``robots_2`` … under which it can be."""
         for number in count(1):
             name = view.name if number == 1 else f"{view.name}_{number}"
             if name in taken:
@@ -273,12 +274,21 @@ class Definitions:
 
 
 def fits(view: View, old: View) -> bool:
-    """Whether ``view`` can replace ``old``: of the same dataset and entity, with all fields, of the same types."""
-    same = ("set", "kind", "key", "entity", "time")
-    if any(getattr(view, name) != getattr(old, name) for name in same):
-        return False
-    types = {field.name: (field.type, field.column) for field in view.fields}
-    return all(types.get(field.name) == (field.type, field.column) for field in old.fields)
+    """Whether ``view`` can replace ``old``: of the same dataset and entity, with the same fields, of the same types."""
+    return _same(view, old) and _fields(view) == _fields(old)
+
+
+def includes(view: View, old: View) -> bool:
+    """Whether the rows of ``view`` have all fields of ``old``, another view of the same dataset and entity."""
+    return view.name != old.name and _same(view, old) and _fields(old) <= _fields(view)
+
+
+def _same(view: View, old: View) -> bool:
+    return all(getattr(view, name) == getattr(old, name) for name in ("set", "kind", "key", "entity", "time"))
+
+
+def _fields(view: View) -> set[tuple[str, str, str]]:
+    return {(field.name, field.type, field.column) for field in view.fields}
 
 
 def _check(view: View) -> None:

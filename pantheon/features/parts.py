@@ -1,8 +1,8 @@
 """The rows of views as immutable Parquet files ("parts"), where the models are; and a copy of them on this machine.
 
 A part is ``VIEW/TIME-HASH.parquet``: the time of writing and the SHA-256 of its content. Feast reads the copies
-(``mirror``) by a glob, with the columns of the first file. That is ``0-schema.parquet``, which has no rows; so the
-copies of parts that were written before a field was added get this field, with nulls.
+(``mirror``) by a glob. ``0-schema.parquet`` has no rows: it is there before the first part is. All parts of a view have
+the same columns.
 
 What is stored is what counts: after a ``kill -9`` at any point, ``prepare`` makes the mirror equal to it again.
 """
@@ -22,8 +22,8 @@ from pantheon.features.checks import check
 from pantheon.features.contract import CREATED, EVENT, View, Written
 from pantheon.features.duck import name
 from pantheon.features.gate import Gate
-from pantheon.features.quality import CHECKS, RUN, encoded, kept
-from pantheon.store.place import Place
+from pantheon.features.quality import CHECKS, RUN, encoded
+from pantheon.store.place import FolderPlace, Place
 
 ROOT = "features"  # of the state folder and of the bucket
 SCHEMA = "0-schema.parquet"  # before all parts, whose names begin with a year
@@ -56,8 +56,9 @@ class Parts:
         self._lock = threading.Lock()
         self._ready: set[str] = set()  # views whose copies are known to be what is stored
         duck.clear(self.scratch)
-        if mirror.exists():
-            files.remove_parts(mirror)
+        for folder in (mirror, place.folder if isinstance(place, FolderPlace) else mirror):
+            if folder.exists():
+                files.remove_parts(folder)
 
     def lock(self, view: str) -> threading.RLock:
         """Return the lock of a view's writers."""
@@ -82,16 +83,14 @@ class Parts:
                 if path is None:
                     continue  # removed a moment ago
                 found = duck.columns_of(connection, path)
-                for column, dtype in found.items():
-                    if wanted.get(column, dtype) != dtype:
-                        return f"{column!r} is {dtype} in earlier parts, not {wanted[column]}"
-                if view.key not in found:
-                    return f"its earlier parts have no {view.key!r}"
-                return ""  # all parts of a view have the same types
+                for column in {**wanted, **found}:
+                    if wanted.get(column) != found.get(column):
+                        return f"{column!r} is {found.get(column)} in earlier parts, not {wanted.get(column)}"
+                return ""  # all parts of a view have the same columns
         return ""
 
     def prepare(self, view: View) -> int:
-        """Make the copies of a view equal to what is stored, with all of its fields; return how many were written.
+        """Make the copies of a view equal to what is stored; return how many were written.
 
         Raises:
             PantheonError: the place does not answer, or the disk is full.
@@ -105,22 +104,14 @@ class Parts:
                 with self.gate.writing():
                     for path in gone:
                         path.unlink()
-            # From the last to the first: DuckDB expects the columns of the first file in all others.
-            for file, key in sorted(stored.items(), reverse=True):
-                path = folder / file
-                if not path.exists():
-                    content = self.place.read(key)
-                    if content is None:
-                        continue  # removed a moment ago
-                    files.write_bytes(path, content)
+            for file, key in stored.items():
+                if not (folder / file).exists() and (content := self.place.read(key)) is not None:
+                    files.write_bytes(folder / file, content)
                     count += 1
-                count += self._fit(connection, path, wanted)
             schema = folder / SCHEMA
             if not schema.exists():
                 empty = ", ".join(f"CAST(NULL AS {dtype}) AS {name(column)}" for column, dtype in wanted.items())
                 self._copy(connection, f"SELECT {empty} WHERE false", schema)
-            else:
-                self._fit(connection, schema, wanted)
             self._ready.add(view.name)
         return count
 
@@ -130,7 +121,9 @@ class Parts:
             if view.name not in self._ready:
                 self.prepare(view)
 
-    def write(self, view: View, rows: Path, run: str = "", now: datetime | None = None) -> Written:
+    def write(
+        self, view: View, rows: Path, run: str = "", now: datetime | None = None, *, more: bool = False
+    ) -> Written:
         """Store the rows that are new, or have other values than stored.
 
         A new row keeps its ``created``. A correction (the same key and time, other values) gets the time of this call.
@@ -139,6 +132,7 @@ class Parts:
             rows: a Parquet file with the view's columns; ``created`` may be missing: the event's time.
             run: the run that computed them.
             now: the time of this call.
+            more: whether the file may have more columns, which are left out.
 
         Raises:
             BadRows: a column is missing or has the wrong type, or a row has no key or time, or appears twice.
@@ -147,7 +141,7 @@ class Parts:
         moment = now or datetime.now(UTC)
         with self.lock(view.name), duck.connect(self.scratch) as connection:
             self.ensure(view)
-            self._load(connection, view, rows)
+            self._load(connection, view, rows, more)
             counted = connection.execute("SELECT count(*) FROM posted").fetchone()
             checks = check(connection, "posted", view, moment)
             target = self.scratch / f"{view.name}-{threading.get_ident()}{SUFFIX}"
@@ -181,7 +175,7 @@ class Parts:
         self._ready.add(view)
         return file
 
-    def _load(self, connection: duckdb.DuckDBPyConnection, view: View, rows: Path) -> None:
+    def _load(self, connection: duckdb.DuckDBPyConnection, view: View, rows: Path, more: bool) -> None:
         """Make ``posted`` from a file."""
         try:
             found = duck.columns_of(connection, rows)
@@ -203,7 +197,7 @@ class Parts:
             if kind == "number":
                 value = f"CASE WHEN isnan({value}) THEN NULL ELSE {value} END"
             columns.append(f"{value} AS {name(column)}")
-        if found:
+        if found and not more:
             raise BadRows(f"the view {view.name!r} has no field {next(iter(found))!r}.", "Define it first: PUT /views")
         connection.execute(f"CREATE TABLE posted AS SELECT {', '.join(columns)} FROM read_parquet({duck.text(rows)})")
         key = name(view.key)
@@ -241,17 +235,6 @@ class Parts:
             f"WITH stored AS ({stored}) SELECT p.{key}, p.{EVENT}, {created} AS {CREATED}, {', '.join(fields)} "
             f"FROM posted p {join} WHERE s.{key} IS NULL OR {differs} ORDER BY p.{key}, p.{EVENT}"
         )
-
-    def _fit(self, connection: duckdb.DuckDBPyConnection, path: Path, wanted: dict[str, str]) -> int:
-        """Give a copy the fields that it lacks, with nulls; return whether it lacked some."""
-        found = duck.columns_of(connection, path)
-        if all(column in found for column in wanted):
-            return 0
-        columns = [name(c) if c in found else f"CAST(NULL AS {dtype}) AS {name(c)}" for c, dtype in wanted.items()]
-        said = kept(path)
-        marks = {RUN: said.run} | ({CHECKS: encoded(said.checks)} if said.checks is not None else {})
-        self._copy(connection, f"SELECT {', '.join(columns)} FROM read_parquet({duck.text(path)})", path, marks)
-        return 1
 
     def _copy(
         self, connection: duckdb.DuckDBPyConnection, sql: str, path: Path, said: dict[str, str] | None = None

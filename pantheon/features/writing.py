@@ -4,6 +4,7 @@ from pantheon import files
 from pantheon.features import historical
 from pantheon.features.api import Answer, Problem, Request
 from pantheon.features.contract import Chosen, View, Written
+from pantheon.features.definitions import includes
 from pantheon.features.service import Service
 
 
@@ -13,9 +14,14 @@ def put_views(service: Service, request: Request) -> dict[str, list[str]]:
 
 
 def write_rows(service: Service, request: Request) -> Written:
-    """``POST /views/{view}/parts?run=ID``: store rows, a Parquet file."""
+    """``POST /views/{view}/parts?run=ID``: store rows, a Parquet file; in earlier views of the dataset, too."""
+    view, run = service.definitions.view(request["view"]), request.option("run")
     service.keeper.store_pushes()  # these came before
-    return service.parts.write(service.definitions.view(request["view"]), request.file, request.option("run"))
+    written = service.parts.write(view, request.file, run)
+    for earlier in service.definitions.views():
+        if includes(view, earlier):
+            service.parts.write(earlier, request.file, run, more=True)
+    return written
 
 
 def put_service(service: Service, request: Request) -> dict[str, str]:

@@ -34,9 +34,9 @@ def rows(**columns: list[Any]) -> bytes:
     return parquet(pl.DataFrame({"robot_id": ["7"], "event_timestamp": [START], **columns}))
 
 
-def ask(data: Data, service: str) -> dict[str, Any]:
-    """The features of robot 7, now."""
-    frame = pl.DataFrame({"row_id": [0], "robot_id": ["7"], "event_timestamp": pl.Series([START]).cast(MOMENT)})
+def ask(data: Data, service: str, robot: str = "7") -> dict[str, Any]:
+    """The features of a robot at the start."""
+    frame = pl.DataFrame({"row_id": [0], "robot_id": [robot], "event_timestamp": pl.Series([START]).cast(MOMENT)})
     return pl.read_parquet(BytesIO(data.client.historical(service, parquet(frame)))).drop("row_id").row(0, named=True)
 
 
@@ -59,31 +59,39 @@ def test_old_models_go_on_when_a_field_is_added_retyped_renamed_or_removed(data:
     data.client.choose(Chosen(name="old", set="robots", features=["robots:age", "robots:rust"]))
     assert ask(data, "old") == {"robots:age": 5.0, "robots:rust": 3}
 
-    (added,) = data.client.apply([view("robots", AGE, RUST, LOG)])
-    assert added.name == "robots"
-    assert ask(data, "old") == {"robots:age": 5.0, "robots:rust": 3}
-    data.client.choose(Chosen(name="new", set="robots", features=["robots:age", "robots:log_age"]))
-    assert ask(data, "new") == {"robots:age": 5.0, "robots:log_age": None}
     retyped = msgspec.structs.replace(RUST, type="number")
     renamed = msgspec.structs.replace(RUST, name="rust_level")
-    for fields, name in (((AGE, retyped), "robots_2"), ((AGE, renamed), "robots_3"), ((AGE,), "robots_4")):
+    changes = ((AGE, RUST, LOG), (AGE, retyped), (AGE, renamed), (AGE,))
+    for number, fields in enumerate(changes, 2):
         for _ in range(2):
-            assert data.client.apply([view("robots", *fields)])[0].name == name
+            assert data.client.apply([view("robots", *fields)])[0].name == f"robots_{number}"
     assert ask(data, "old") == {"robots:age": 5.0, "robots:rust": 3}
-    assert data.client.apply([view("robots", AGE, RUST, LOG)])[0].name == "robots"
+    assert data.client.apply([view("robots", AGE, RUST)])[0].name == "robots"
+
+
+def test_an_added_field_is_known_at_the_time_of_its_rows_and_old_models_get_fresh_values(data: Data) -> None:
+    data.client.apply([view("wheels", AGE)])
+    data.client.write("wheels", rows(age=[5.0]))
+    data.client.choose(Chosen(name="wheels_old", set="wheels", features=["wheels:age"]))
+    (added,) = data.client.apply([view("wheels", AGE, RUST)])
+    data.client.choose(Chosen(name="wheels_new", set="wheels", features=[f"{added.name}:rust"]))
+    later = {"robot_id": ["7", "8"], "event_timestamp": [START, START], "age": [5.0, 6.0], "rust": [1, 2]}
+    assert data.client.write(added.name, parquet(pl.DataFrame(later))).new == 2
+    assert ask(data, "wheels_new") == {"wheels_2:rust": 1}
+    assert ask(data, "wheels_old", "8") == {"wheels:age": 6.0}
 
 
 def test_what_users_define_stays(data: Data, tmp_path: Any) -> None:
     path = tmp_path / "mine.parquet"
     pl.DataFrame({"wheel_id": [1], "at": [START], "x": [1.0]}).write_parquet(path)
-    data.do("user", key="wheel_id", view="wheels", service="mine", path=str(path))
-    (ours,) = data.client.apply([view("wheels", AGE, key="wheel_id", entity="wheel-id")])
-    assert ours.name == "wheels_2"
+    data.do("user", key="wheel_id", view="gears", service="mine", path=str(path))
+    (ours,) = data.client.apply([view("gears", AGE, key="wheel_id", entity="wheel-id")])
+    assert ours.name == "gears_2"
     data.client.write(ours.name, parquet(pl.DataFrame({"wheel_id": ["1"], "event_timestamp": [START], "age": [1.0]})))
     with pytest.raises(Refused, match="A user has defined a feature service 'mine'"):
-        data.client.choose(Chosen(name="mine", set="wheels", features=["wheels_2:age"]))
+        data.client.choose(Chosen(name="mine", set="gears", features=["gears_2:age"]))
     found = data.do("names")
-    assert {"wheels", "wheels_2"} <= set(found["views"])
+    assert {"gears", "gears_2"} <= set(found["views"])
     assert "mine" in found["services"]
 
 

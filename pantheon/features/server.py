@@ -58,6 +58,8 @@ def bind(ports: Ports) -> dict[int, socket.socket]:
     for port in (ports.features, ports.ui, ports.api):
         made[port] = socket.socket(socket.AF_INET6 if ":" in ports.host else socket.AF_INET)
         made[port].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. asyncio sets it only for sockets that it made: answers would wait 40 ms for an ACK.
+        made[port].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             made[port].bind((ports.host, port))
         except OSError as error:

@@ -14,7 +14,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(900)  # it starts Feast, which takes minutes on a busy machine
 NOW = 1_795_000_000_000_000
-ENTITIES = 20_000
+ENTITIES = 10_000
 
 
 @pytest.fixture(scope="module")

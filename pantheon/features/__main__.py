@@ -7,6 +7,7 @@ are: see ``pantheon.features.repository``.
 """
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -44,6 +45,10 @@ def main() -> int:
     os.environ.setdefault("FEAST_USAGE", "False")
     try:
         here = Here.from_environment()
+        shutil.rmtree(here.metrics, ignore_errors=True)
+        here.metrics.mkdir(parents=True)
+        # otherwise Feast makes a folder below /tmp at its import, which stays there if the process is killed
+        os.environ["PROMETHEUS_MULTIPROCESS_DIR"] = str(here.metrics)
         from pantheon.features.server import Ports, apps, bind, serve
 
         secrets = here.state / "secrets"

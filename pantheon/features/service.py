@@ -61,6 +61,11 @@ class Here:
         return self.parts / ".incoming"
 
     @property
+    def metrics(self) -> Path:
+        """The folder of Feast's own counters, which begin anew with each start."""
+        return self.parts / ".metrics"
+
+    @property
     def pushed(self) -> Path:
         """The folder of what was pushed and is not in a part yet."""
         return self.parts / ".pushed"

@@ -14,6 +14,10 @@ from pantheon.web.server import Request
 from serving.problems import Problem
 
 WINDOW_SECONDS = 60.0
+CURES: dict[Kind, str] = {
+    "metrics": "`bin/pantheon keys add NAME --metrics` makes one that is.",
+    "push": "`bin/pantheon keys add NAME --push` makes one that is.",
+}
 _CHALLENGE = (("www-authenticate", 'Bearer realm="pantheon"'),)
 _Stamp = tuple[int, int, int] | None
 
@@ -142,8 +146,7 @@ class Keys:
     def _need_kind(self, request: Request, kind: Kind) -> Key:
         key = self.of(request)
         if key.kind != kind:
-            cure = f"`bin/pantheon keys add NAME --{kind}` makes one that is."
-            raise Problem(403, f'The API key "{key.name}" is not for /{kind}. {cure}')
+            raise Problem(403, f'The API key "{key.name}" is not for /{kind}. {CURES[kind]}')
         return key
 
 

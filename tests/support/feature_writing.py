@@ -41,6 +41,7 @@ class Writing:
 
     def start(self) -> None:
         words = [str(self.folder), self.postgres.address, str(self.valkey.port), PASSWORD]
+        environments.make(["feast"])
         program = ROOT / "tests" / "support" / "features_inside" / "writing.py"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -17,7 +17,7 @@ from tests.support.browser import chromium
 from tests.support.climb import BUILT, Climb, checksums, pids, versions
 from tests.support.closed_folders import guarded
 from tests.support.command_line import Pantheon, sockets, text_of
-from tests.support.ports import PORTS
+from tests.support.ports import BUILT_PORTS
 
 LAST = BUILT[-1]
 
@@ -88,7 +88,7 @@ def test_logs_show_one_service_or_all(last: Pantheon) -> None:
 def test_doctor_checks_ports_and_requirements(last: Pantheon) -> None:
     found = last("doctor", LAST, "--json").json
     ports = {int(f["what"].split()[1]) - last.offset for f in found if f["what"].startswith("port")}
-    assert ports == set(PORTS)
+    assert ports == set(BUILT_PORTS)
 
 
 def test_a_second_up_does_nothing(last: Pantheon) -> None:
@@ -103,7 +103,7 @@ def test_no_service_listens_on_other_interfaces(last: Pantheon) -> None:
         for connection in sockets(processes(last))
         if connection.status == psutil.CONN_LISTEN
     }
-    assert {port for _, port in listening} >= {p + last.offset for p in PORTS}
+    assert {port for _, port in listening} >= {p + last.offset for p in BUILT_PORTS}
     assert {ip for ip, _ in listening} == {"127.0.0.1"}
 
 

@@ -160,6 +160,8 @@ def test_compose_moves_ports_but_keeps_paths_in_containers(tmp_path: Path, monke
         "BUTTON_PASSWORD_FILE": "/run/secrets/button/password",
         "BUTTON_DIR": "/home/button",
         "ENDPOINT_URL": "http://endpoint.internal:8585",
+        "FEATURES_KEY_FILE": "/run/secrets/features/key",
+        "FEATURES_URL": "http://feast:7068",
         "PREDICTIONS_URL": "http://predictions:8586",
         "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/button/credentials",
         "AWS_EC2_METADATA_DISABLED": "true",

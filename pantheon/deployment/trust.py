@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pantheon.features
 from pantheon.deployment.deployment import Deployment
 from pantheon.tiers import Tier
+
+TEMPLATE = Path(pantheon.features.__file__).parent / "template"  # of Feast's repository, before anyone changed it
 
 
 def code_of_containers(deployment: Deployment, tier: Tier, engine: str) -> list[str]:
@@ -24,8 +27,18 @@ def code_of_containers(deployment: Deployment, tier: Tier, engine: str) -> list[
     state = deployment.state
     folders = [state / "extensions", state / "notebooks"]
     folders += [folder for name in ("repositories", "volumes") for folder in sorted((state / name).glob("*"))]
+    if _has_files(state / "feast", besides=TEMPLATE):
+        folders.append(state / "feast")
     return [str(folder.relative_to(state)) for folder in folders if _has_files(folder)]
 
 
-def _has_files(folder: Path) -> bool:
-    return any(path.is_file() and not path.is_symlink() for path in folder.rglob("*"))
+def _has_files(folder: Path, besides: Path | None = None) -> bool:
+    """Whether the folder has a file; those that are the same in ``besides`` do not count."""
+    return any(
+        path.is_file() and not path.is_symlink() and not (besides and _same(path, besides / path.relative_to(folder)))
+        for path in folder.rglob("*")
+    )
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()

@@ -8,7 +8,8 @@ from pantheon.durations import seconds
 Inspected = dict[str, Any]
 NANOSECONDS = 1e9
 FOLDERS = {  # mounted as volumes
-    f"/run/secrets/{name}" for name in ("button", "s3", "s3_owner", "endpoint", "endpoint_keys", "frontend", "alerts")
+    f"/run/secrets/{name}"
+    for name in ("button", "s3", "s3_owner", "endpoint", "endpoint_keys", "frontend", "alerts", "features")
 }
 
 

@@ -1,5 +1,6 @@
 """`up` names the folders with code that containers could write before this machine runs it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_moving_out_of_containers_names_the_folders_that_they_wrote(contained: D
     contained.update(engine="local")
     assert trust.code_of_containers(contained, ZEUS, "compose") == []
     assert trust.code_of_containers(contained, ZEUS, "local") == []
+
+
+def test_changed_definitions_of_features_are_code_and_the_template_is_not(contained: Deployment) -> None:
+    shutil.copytree(trust.TEMPLATE, contained.state / "feast", dirs_exist_ok=True)
+    assert "feast" not in trust.code_of_containers(contained, ZEUS, "local")
+    with (contained.state / "feast" / "definitions.py").open("a") as file:
+        file.write("print('planted')")
+    assert "feast" in trust.code_of_containers(contained, ZEUS, "local")
 
 
 def test_up_needs_a_confirmation_for_it(contained: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_airflow_jupyter_and_the_dataflow_reject_requests_without_credentials(la
     assert status_of(f"{api}/api/v2/dags/etl/dagRuns", {"logical_date": None}) == 401
     assert status_of(f"{api}/auth/token", {"username": "admin", "password": "wrong"}) == 401
     assert {dag["dag_id"] for dag in airflow(last, "dags")["dags"]} == {
-        *("etl", "dataflow", "notebooks", "pycaret", "monitor")
+        *("etl", "dataflow", "notebooks", "pycaret", "monitor", "features")
     }
     going = f"http://dataflow:{8070 + last.offset}/runs/none/continue"
     inside = ["exec", f"{last.name}-jupyter-1", "python", "-c", ASK, going, "POST"]

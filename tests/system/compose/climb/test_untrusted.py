@@ -10,6 +10,7 @@ from tests.support.compose_climb import EVERY, LAST
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 OUTPUT = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes", "predictions"}
+OUTPUT |= {"feast"}  # definitions of features, which run in Feast's container
 
 # In each container: the folders that it can really write to, and what it cannot reach. Standard library only.
 WRITABLE = r"""

@@ -49,13 +49,15 @@ def main() -> int:
     password = Path(os.environ["FEAST_DATABASE_PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
     end = time.monotonic() + WAIT_SECONDS
     while not works(password):
+        problem = f"the user {NAME!r} cannot use the database {NAME!r}: does it belong to another user?"
         try:
             create(password)
         except psycopg.OperationalError as error:
-            if time.monotonic() > end:
-                print(f"feast-database: PostgreSQL does not answer: {error}", file=sys.stderr)
-                return 1
-            time.sleep(0.5)
+            problem = f"PostgreSQL does not answer: {error}"
+        if time.monotonic() > end:
+            print(f"feast-database: {problem}", file=sys.stderr)
+            return 1
+        time.sleep(0.1)
     return 0
 
 

@@ -93,7 +93,7 @@ class Keeper:
         """Return what is online of entities in one view, or in all.
 
         Raises:
-            Problem: an id is not one, or there is no such view.
+            Problem: an id is not valid, or there is no such view.
         """
         try:
             asked = [canonical(id) for id in ids]

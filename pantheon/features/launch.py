@@ -27,7 +27,7 @@ SERVERS = ("serve_offline", "serve_registry", "serve_lineage", "serve_transforma
 
 
 def verb_of(arguments: list[str]) -> str:
-    """Return the first argument that is no option of ``feast`` itself."""
+    """Return the first argument that is not an option of ``feast`` itself."""
     left = iter(arguments)
     for argument in left:
         if argument in ("--chdir", "-c", "--log-level", "--feature-store-yaml", "-f"):

@@ -17,6 +17,7 @@ settings.load_profile("pantheon")
 
 # Folders whose tests share one engine or deployment, the longest first.
 SHARED = (
+    "tests/system/compose/climb/",
     "tests/system/compose/",
     "tests/system/faults/",
     "tests/system/climb/",
@@ -34,7 +35,7 @@ def group_of(test: str) -> str:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Two workers, each taking a group at a time (pytest-xdist 3.8's own groups are lost on pytest 9.2)."""
+    """Each worker takes a group at a time (pytest-xdist 3.8's own groups are lost on pytest 9.2)."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc]

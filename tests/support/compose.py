@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -40,6 +41,17 @@ def engine_or_reason() -> DockerEngine | str:
 FOUND = engine_or_reason()
 
 
+def new_name() -> str:
+    """A name for a deployment; it contains the worker of pytest that uses it."""
+    return f"pantheon-test-{os.environ.get('PYTEST_XDIST_WORKER', 'gw0')}-{secrets.token_hex(3)}"
+
+
+def of_other_worker(name: str) -> bool:
+    """Whether a container, network or volume belongs to a test that runs in another worker of pytest."""
+    found = re.search(r"pantheon-test-(gw\d+)-", name)
+    return found is not None and found.group(1) != os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+
+
 def inventory(api: Api) -> set[str]:
     """Containers, networks and volumes, by name."""
     found = {f"container {name}" for each in api.ask("/containers/json?all=1") for name in each["Names"]}
@@ -57,7 +69,7 @@ class Contained(Deployment):
     """A deployment of the engine's fixture in containers."""
 
     def __init__(self, folder: Path, api: Api) -> None:
-        super().__init__(folder, f"pantheon-test-{secrets.token_hex(3)}")
+        super().__init__(folder, new_name())
         self.api = api
 
     def engine(self, file: Path | None = None) -> ComposeEngine:
@@ -136,7 +148,7 @@ def make_composed(home: Path, **settings: str) -> Composed:
         "S3_IMAGE": stand_in_s3.STAND_IN,
         "VALKEY_IMAGE": stand_in_valkey.STAND_IN,
     }  # who needs them has the fixture `stand_in` too
-    return Composed(home, free_port_offset(), given, f"pantheon-test-{secrets.token_hex(3)}")
+    return Composed(home, free_port_offset(), given, new_name())
 
 
 def clear(made: Composed) -> None:

@@ -1,7 +1,6 @@
 """The S3 service in a container: its permissions and who can reach it, in a deployment of this service only."""
 
 import os
-import secrets
 import signal
 import urllib.error
 import urllib.request
@@ -20,7 +19,7 @@ from pantheon.engines.compose.client import Api
 from pantheon.engines.compose.engine import ComposeEngine
 from pantheon.engines.owner import owner_of
 from tests.support import ROOT
-from tests.support.compose import docker_command
+from tests.support.compose import docker_command, new_name
 from tests.support.compose_keys import HONOURED
 from tests.support.ports import free_port_offset
 from tests.support.s3_service import BUCKET, ONE_TRY, PORTS, refusal
@@ -46,7 +45,7 @@ class Stored:
     """The deployment."""
 
     def __init__(self, folder: Path, api: Api) -> None:
-        self.name, self.state, self.api = f"pantheon-test-{secrets.token_hex(3)}", folder / "s3", api
+        self.name, self.state, self.api = new_name(), folder / "s3", api
         self.offset = free_port_offset()
         deployment_secrets.make(self.state / "secrets", components.read(ROOT / "compose" / "s3.yaml").secrets)
 

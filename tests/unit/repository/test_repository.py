@@ -41,9 +41,9 @@ def test_all_environments_agree_on_every_version() -> None:
     }
     shared = {package for package, _ in found["dev"]}
     # Airflow needs another protobuf, DVC's S3 another botocore, PyCaret another IPython, KServe another psutil,
-    # Evidently and Feast another pandas. The first two and Evidently's import light modules of ours alone, a model of
-    # PyCaret's leaves it as ONNX, and Feast's writes the files that the workflow reads with the same versions.
-    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve", "evidently", "feast"}
+    # Evidently and Feast another pandas, kfp another requests. The first two and Evidently's import light modules of
+    # ours alone, a model of PyCaret's leaves it as ONNX; for Feast's and kfp's see below.
+    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve", "evidently", "feast", "kubeflow"}
     for name, versions in found.items():
         known = {(package, version) for package, version in versions if package in shared}
         assert name in of_its_own or known <= found["dev"], name
@@ -52,8 +52,9 @@ def test_all_environments_agree_on_every_version() -> None:
     same = {(package, version) for package, version in found["kserve"] if package in served}
     assert same <= found["serving"], "KServe answers as the endpoint does"
     worked = {package for package, _ in found["workflow"]}
-    same = {(package, version) for package, version in found["feast"] if package in worked}
-    assert same <= found["workflow"], "Feast's service and the workflow write and read the same files"
+    for name in ("feast", "kubeflow"):
+        same = {(package, version) for package, version in found[name] if package in worked}
+        assert same <= found["workflow"], "they and the workflow write and read the same files, and search alike"
 
 
 def test_every_setting_of_the_readme_reaches_the_command_line() -> None:

@@ -1,0 +1,1 @@
+"""JupyterHub: users, profiles, roles, and the login of the tier's other services."""

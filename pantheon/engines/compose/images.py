@@ -29,7 +29,7 @@ LEFT_OUT = {"__pycache__", ".ipynb_checkpoints", ".env"}  # by .dockerignore too
 SECRETS = "--mount=type=secret,id=ca --mount=type=secret,id=installer"
 INSTALLER = (  # settings of the installer on this machine that are passed to the build
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_HTTP_TIMEOUT"),
-    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST"),
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "NPM_CONFIG_REGISTRY"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
 
@@ -91,6 +91,7 @@ def dockerfile(name: str) -> str:
         stages += [
             f"FROM installer AS environment-{environment}",
             f"COPY requirements/{environment}.txt /installer/{environment}.txt",
+            *npm_of(environment),
             f"RUN {SECRETS} --mount=type=cache,target=/cache \\\n"
             f"    /installer/environment /installer/{environment}.txt /opt/{environment}\n",
         ]
@@ -109,6 +110,15 @@ def dockerfile(name: str) -> str:
     contents += [f"COPY {folder} /app/{folder}" for folder in image.folders]
     text = (ROOT / TEMPLATE).read_text(encoding="utf-8")
     return text.replace("# @environments\n", "\n".join(stages)).replace("# @contents\n", "\n".join([*contents, ""]))
+
+
+def npm_of(environment: str) -> list[str]:
+    """Return the line of a Dockerfile that adds an environment's packages of npm, if it has any.
+
+    The environment's lock ends with their hash, so that it covers them too.
+    """
+    has = (ROOT / "requirements" / f"{environment}.npm").is_dir()
+    return [f"COPY requirements/{environment}.npm /installer/{environment}.npm"] if has else []
 
 
 def ca_file(environment: Mapping[str, str]) -> Path | None:

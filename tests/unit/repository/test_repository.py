@@ -1,5 +1,7 @@
 """The house keeps its own rules: no package host in git, pinned requirements, ports that do not clash, true READMEs."""
 
+import hashlib
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -31,6 +33,19 @@ def test_every_requirement_is_pinned_with_a_hash() -> None:
         for block in pinned:
             assert re.match(r"[a-z0-9._-]+(\[[a-z0-9,_-]+\])?==\S+", block), block
             assert "--hash=sha256:" in block, block
+
+
+def test_packages_of_npm_are_pinned_with_hashes_and_belong_to_the_lock_of_their_environment() -> None:
+    folders = sorted((ROOT / "requirements").glob("*.npm"))
+    assert folders
+    for folder in folders:
+        package, lock = (folder / name for name in ("package.json", "package-lock.json"))
+        packages = {name: entry for name, entry in json.loads(lock.read_text())["packages"].items() if name}
+        assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+        assert not any("resolved" in entry for entry in packages.values()), "an address of a registry"
+        digest = hashlib.sha256(package.read_bytes() + lock.read_bytes()).hexdigest()
+        last = folder.with_suffix(".txt").read_text().splitlines()[-1]
+        assert last == f"# {folder.name}: {digest}", f"run bin/lock {folder.stem}"
 
 
 def test_all_environments_agree_on_every_version() -> None:

@@ -155,7 +155,8 @@ class Job(Protocol):
 
         Args:
             log: its output is appended there; below ``logs``.
-            environment: all its variables; ``PATH`` and the deployment's tag are added.
+            environment: its variables, besides ``PATH``, ``PYTHONPATH``, the locale, the time zone and the
+                deployment's tag; for a stage of the workflow, pass ``os.environ``.
             folder: its working directory; default: ``folder``.
 
         Raises:

@@ -1,0 +1,111 @@
+"""What a controller gets for one object; see ``contract.Job``."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from pantheon.kubeflow.contract import BY, Controller, Object, Process
+from pantheon.kubeflow.contract import Objects as Neighbouring
+from pantheon.kubeflow.objects import Key, Store, condition, set_condition
+from pantheon.kubeflow.running import Running
+
+
+class Host(Protocol):
+    """What runs the controllers: ``controllers.Manager``."""
+
+    store: Store
+    state: Path
+
+    def controller(self, plural: str) -> Controller: ...
+
+    def apply(self, given: Object, namespace: str = "", by: str = "") -> tuple[Object, str]: ...
+
+    def delete(self, key: Key, uid: str = "") -> Object: ...
+
+
+class Neighbours:
+    """The other objects of a namespace; see ``contract.Objects``."""
+
+    def __init__(self, manager: Host, namespace: str, by: str) -> None:
+        self._manager, self._namespace, self._by = manager, namespace, by
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self._manager.store.get(self._key(kind, name))
+
+    def delete(self, kind: str, name: str) -> None:
+        key = self._key(kind, name)
+        if self._manager.store.get(key):
+            self._manager.delete(key)
+
+    def apply(self, manifest: Object) -> Object:
+        return self._manager.apply(manifest, self._namespace, self._by)[0]
+
+    def list(self, kind: str) -> list[Object]:
+        return self._manager.store.list(self._namespace, self._manager.controller(kind).kind.plural)
+
+    def _key(self, kind: str, name: str) -> Key:
+        return Key(self._namespace, self._manager.controller(kind).kind.plural, name)
+
+
+class OwnJob:
+    """One object; see ``contract.Job``. Processes that were not stopped are, when the run ends."""
+
+    def __init__(self, manager: Host, key: Key, found: Object, stopping: threading.Event) -> None:
+        self._manager, self._key = manager, key
+        self.object = found
+        self.uid: str = found["metadata"]["uid"]
+        self.state = manager.state
+        self.folder = manager.store.folder(key, self.uid)
+        self.logs = self.folder / "logs"
+        self.tensorboard = manager.store.tensorboard(key)
+        self.stopping = stopping
+        by = (found["metadata"].get("annotations") or {}).get(BY, "")
+        self.objects: Neighbouring = Neighbours(manager, key.namespace, by)
+        self._lock = threading.Lock()
+        self._processes: list[Running] = []
+
+    def begin(self, finished: Sequence[str]) -> None:
+        """Record that this generation is being worked on; conditions that ended an earlier one are false again."""
+
+        def change(found: Object) -> None:
+            found["status"]["observedGeneration"] = self.object["metadata"]["generation"]
+            for type in {*finished, "Failed"}:
+                old = condition(found, type)
+                if old and old["status"] == "True":
+                    set_condition(found, type, False, "Restarted", "It is worked on again.")
+
+        self._change(change, fsync=True)
+
+    def end(self) -> None:
+        """Stop the processes that are left."""
+        with self._lock:
+            left, self._processes = self._processes, []
+        for process in left:
+            process.stop()
+
+    def status(self, **fields: Any) -> None:
+        def change(found: Object) -> None:
+            found["status"].update({key: value for key, value in fields.items() if value is not None})
+            for key in [key for key, value in fields.items() if value is None]:
+                found["status"].pop(key, None)
+
+        self._change(change)
+
+    def condition(self, type: str, status: bool, reason: str, message: str) -> None:
+        self._change(lambda found: set_condition(found, type, status, reason, message), fsync=True)
+
+    def process(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str], folder: Path | None = None
+    ) -> Process:
+        started = Running(command, log, environment, folder or self.folder, self.folder)
+        with self._lock:
+            self._processes = [each for each in self._processes if each.wait(0) is None]
+            self._processes.append(started)
+        return started
+
+    def _change(self, change: Any, fsync: bool = False) -> None:
+        changed = self._manager.store.update(self._key, self.uid, change, fsync)
+        if changed is not None:
+            with self._lock:
+                self.object = {**self.object, "status": changed["status"]}

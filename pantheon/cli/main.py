@@ -21,10 +21,12 @@ from pantheon.cli import (
     monitor,
     predict_file,
     predictions,
+    profiles,
     route,
     run,
     stop,
     up,
+    users,
 )
 from pantheon.cli.options import completed
 from pantheon.errors import PantheonError, describe
@@ -45,7 +47,7 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (keys.app, route.app, feedback.app, alerts.app, features.app):
+for group in (keys.app, route.app, feedback.app, alerts.app, features.app, users.app, profiles.app):
     app.add_typer(group)
 app.command()(predictions.predictions)
 app.command()(predictions.forget)

@@ -35,6 +35,8 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
 GROUPS = {  # commands with a second verb
     "models": {"list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout"},
     "keys": {"add", "list", "revoke"},
+    "users": {"add", "list", "remove", "password"},
+    "profiles": {"add", "list", "remove", "grant", "revoke"},
     "feedback": {"import"},
     "features": {"list", "show", "get", "at", "backfill", "materialize", "forget"},
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},

@@ -1,1 +1,1 @@
-"""JupyterHub: users, profiles, roles, and the login of the tier's other services."""
+"""JupyterHub: users, profiles, roles, servers, and the login of the deployment's other services."""

@@ -79,6 +79,7 @@ class Settings(msgspec.Struct):
         monitor_report: another report that the monitor makes: ``evidently``; empty: none.
         retrain: the shortest time between two retrainings, such as ``24h``; empty: 24 hours; ``off``: none starts.
         alerts_leave: whether alerts go to other machines, by a webhook or e-mail.
+        owner: who brought the deployment up first: the owner of features whose spec names nobody else.
     """
 
     name: str = "pantheon"
@@ -103,6 +104,7 @@ class Settings(msgspec.Struct):
     monitor_report: str = ""
     retrain: str = ""
     alerts_leave: bool = False
+    owner: str = ""
     version: int = VERSION
 
 

@@ -54,6 +54,7 @@ def show_view(view: dict[str, Any]) -> None:
     for field in view["fields"]:
         missing = words.percent(field["missing"]) if field["missing"] is not None else ""
         described = field["expression"] or field["description"]
+        described += f" (owner: {field['owner']})" if field["owner"] else ""
         shape, expected = distribution(field["distribution"]), words.expectations(field)
         shown.add_row(field["name"], field["type"], shape, missing, expected, _passed(field["checks"]), described)
     terminal.out.print(shown)

@@ -4,6 +4,8 @@ Runs two lists of steps in order: ``CHECKS`` change nothing, and any of them may
 at any point, and the next ``up`` completes them. Progress goes to standard error (``pantheon.terminal``).
 """
 
+import getpass
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -238,9 +240,17 @@ def move_models_out(this: Up) -> None:
 def record_tier(this: Up) -> None:
     """Save the tier and the settings. New components take over later, in ``record_route``, when they are healthy."""
     deployment = this.deployment
-    deployment.update(tier=this.tier.name, engine=this.engine.name)
+    deployment.update(tier=this.tier.name, engine=this.engine.name, owner=deployment.settings.owner or whoami())
     if (leaving := narrowed(this.old_route, this.route)) != this.old_route:
         deployment.update(route=leaving)
+
+
+def whoami() -> str:
+    """Return the user's name; of a user that has none, the number."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
 
 
 def start_services(this: Up) -> None:

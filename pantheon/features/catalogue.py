@@ -41,10 +41,11 @@ class Catalogue:
         """Return the summary of a view.
 
         Returns:
-            The view's definition without its fields, and ``columns`` (those of the fields), ``rows``, ``entities``,
-            ``parts_count``, ``newest`` (the newest event time, ISO 8601, or None), ``age_seconds``, ``fresh`` (None:
-            nothing is expected), ``failed`` (the checks of the newest part that failed), ``services`` (``[{"name",
-            "set", "run", "features"}]``) and ``example`` (``{"entity", "time"}`` of the newest row, or None).
+            The view's definition without its fields and code, and ``columns`` (those of the fields), ``rows``,
+            ``entities``, ``parts_count``, ``newest`` (the newest event time, ISO 8601, or None), ``age_seconds``,
+            ``fresh`` (None: nothing is expected), ``failed`` (the checks of the newest part that failed), ``services``
+            (``[{"name", "set", "run", "features"}]``) and ``example`` (``{"entity", "time"}`` of the newest row, or
+            None).
         """
         figures = self._known(self._figures, view, paths, _figures)
         newest = figures["newest"]
@@ -52,7 +53,7 @@ class Catalogue:
         fresh = None if not view.freshness_seconds or age is None else age <= view.freshness_seconds
         failed = [msgspec.to_builtins(check) for check in figures["checks"] if not check.ok]
         defined = msgspec.to_builtins(view)
-        fields = defined.pop("fields")
+        fields, _ = defined.pop("fields"), defined.pop("code")
         return {
             **defined,
             "columns": [field["column"] for field in fields],
@@ -78,9 +79,9 @@ class Catalogue:
         """Return all about a view.
 
         Returns:
-            The summary, and ``fields`` (their definition, ``missing``, ``distribution``, ``checks``), ``lineage``
-            (``{"of", "feeds"}``, names of views) and ``parts`` (``[{"name", "rows", "bytes", "at", "run", "failed"}]``,
-            newest first, where ``failed`` counts checks; None: unknown).
+            The summary, ``code``, and ``fields`` (their definition, ``missing``, ``distribution``, ``checks``),
+            ``lineage`` (``{"of", "feeds"}``, names of views) and ``parts`` (``[{"name", "rows", "bytes", "at", "run",
+            "failed"}]``, newest first, where ``failed`` counts checks; None: unknown).
         """
         found = self.summary(view, services, paths, now)
         figures, known = (
@@ -97,7 +98,7 @@ class Catalogue:
             "feeds": sorted(other.name for other in known if computed_from(other, view)),
         }
         parts = [part(path) for path in reversed(paths[-PARTS:])]
-        return {**found, "fields": fields, "lineage": lineage, "parts": parts}
+        return {**found, "code": msgspec.to_builtins(view.code), "fields": fields, "lineage": lineage, "parts": parts}
 
     def _known(self, cache: dict[str, Any], view: View, paths: Sequence[Path], compute: Any) -> dict[str, Any]:
         stamp = *((field.name, field.type) for field in view.fields), *(path.name for path in paths)

@@ -36,6 +36,7 @@ class Field(msgspec.Struct, kw_only=True):
         minimum, maximum, max_missing: expectations: the range, and the share of missing values, 0 to 1.
         expression: of an engineered feature, as readable text.
         of: columns that it is computed from.
+        owner: who made it, if this is not the owner of the view.
     """
 
     name: str
@@ -47,6 +48,33 @@ class Field(msgspec.Struct, kw_only=True):
     max_missing: float | None = None
     expression: str = ""
     of: list[str] = []
+    owner: str = ""
+
+
+class Coded(msgspec.Struct, kw_only=True):
+    """How a column that formulas read becomes a number: see ``pantheon.workflow.training.encoding``.
+
+    Attributes:
+        type: number, integer, boolean, category or date.
+        origin: is subtracted; None: nothing.
+    """
+
+    name: str
+    type: str
+    categories: list[str] = []
+    origin: float | None = None
+
+
+class Code(msgspec.Struct, kw_only=True):
+    """How an engineered view is computed from a row of the raw view.
+
+    Attributes:
+        inputs: the columns that are read.
+        formulas: by the column of each field: an expression, see ``pantheon.workflow.expressions``.
+    """
+
+    inputs: list[Coded]
+    formulas: dict[str, list[Any]]
 
 
 class View(msgspec.Struct, kw_only=True):
@@ -63,6 +91,7 @@ class View(msgspec.Struct, kw_only=True):
         freshness_seconds: an expectation: the newest value is not older; 0: none.
         owner: who made it.
         run: the run that wrote it first.
+        code: of an engineered view that is computed row by row; None: only a run can compute it.
     """
 
     name: str
@@ -77,6 +106,7 @@ class View(msgspec.Struct, kw_only=True):
     owner: str = ""
     description: str = ""
     run: str = ""
+    code: Code | None = None
 
 
 class Chosen(msgspec.Struct, kw_only=True):
@@ -170,11 +200,20 @@ class Materialized(msgspec.Struct, kw_only=True):
     rebuilt: bool = False
 
 
-class Pushed(msgspec.Struct, kw_only=True):
-    """What became of rows that were pushed."""
+class Pushed(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What became of rows that were pushed.
+
+    Attributes:
+        written: rows that are online now.
+        older: rows that are not: newer ones are online.
+        computed: engineered views that were computed from these rows, and have them, too.
+        stale: engineered views that use these columns and were not computed, because they use others, too.
+    """
 
     written: int
     older: int
+    computed: list[str] = []
+    stale: list[str] = []
 
 
 class Known(msgspec.Struct, kw_only=True):

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from pantheon.features.api import Problem
-from pantheon.features.contract import CREATED, EVENT, RESERVED, TYPES, Chosen, Field, View, is_reserved, slug
+from pantheon.features.contract import CREATED, EVENT, RESERVED, TYPES, Chosen, Code, Field, View, is_reserved, slug
 from pantheon.files import Busy
 
 TURN_SECONDS = 60.0
@@ -259,6 +259,7 @@ class Definitions:
             for field in view.fields
         ]
         rest = {"ttl_seconds": view.ttl_seconds, "freshness_seconds": view.freshness_seconds}
+        rest |= {"code": msgspec.to_builtins(view.code)} if view.code else {}
         tags = {name: getattr(view, name) for name in _SAID if getattr(view, name)}
         return FeatureView(
             name=view.name,
@@ -334,6 +335,7 @@ def _tags(field: Field) -> dict[str, str]:
         "max_missing": field.max_missing,
         "expression": field.expression,
         "of": json.dumps(field.of) if field.of else "",
+        "owner": field.owner,
     }
     return {name: str(value) for name, value in given.items() if value is not None and value != ""}
 
@@ -348,6 +350,7 @@ def _field_of(found: Any) -> Field:
         description=found.description,
         expression=tags.get("expression", ""),
         of=json.loads(tags.get("of", "[]")),
+        owner=tags.get("owner", ""),
         **numbers,
     )
 
@@ -358,6 +361,7 @@ def _view_of(found: Any) -> View | None:
     if _TAG not in tags or not found.features or not found.entity_columns:
         return None
     rest = json.loads(tags[_TAG])
+    rest |= {"code": msgspec.convert(rest["code"], Code)} if rest.get("code") else {}
     return View(
         name=found.name,
         key=found.entity_columns[0].name,

@@ -5,13 +5,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from pantheon.errors import PantheonError
 from pantheon.features.api import Problem
 from pantheon.features.catalogue import iso
+from pantheon.features.computing import reads, row_by_row
 from pantheon.features.contract import Known, Materialized, Pushed, View, canonical
 from pantheon.features.forgetting import remove
 from pantheon.features.history import ENTITIES, EXPIRED, KNOWN, UNKNOWN, expired, plain
@@ -33,6 +37,19 @@ class Views(Protocol):
 
     def view(self, name: str) -> View:
         """Return a view; raises PantheonError if there is none."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """A view to which rows are pushed, the views that are computed from them, and those that would have to be."""
+
+    view: View
+    engineered: list[View]
+    stale: list[str]
+
+    def __call__(self, pusher: Pusher, rows: Any) -> Pushed:
+        done = pusher.push(self.view, rows, self.engineered)
+        return msgspec.structs.replace(done, stale=self.stale)
 
 
 class Keeper:
@@ -58,7 +75,7 @@ class Keeper:
         self._pusher = Pusher(spool, online, parts, views.view)
         self._materialiser = Materialiser(online, parts, intervals)
         self._away, self._seconds, self._end = away, seconds, threading.Event()
-        self._known: dict[str, tuple[View, float]] = {}
+        self._known: dict[str, tuple[Push, float]] = {}
         self._thread = threading.Thread(target=self._watch, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -78,16 +95,23 @@ class Keeper:
         return self._materialiser.run(views, everything=everything)
 
     def push(self, name: str, rows: Any) -> Pushed:
-        """Take fresh values of a view; see ``Pusher.push``."""
-        view, since = self._known.get(name) or (None, 0.0)
-        if view and time.monotonic() - since < KNOWN_SECONDS:
+        """Take fresh values of a view, and compute the engineered views that need nothing else; see ``Pusher.push``."""
+        known, since = self._known.get(name) or (None, 0.0)
+        if known and time.monotonic() - since < KNOWN_SECONDS:
             try:
-                return self._pusher.push(view, rows)
+                return known(self._pusher, rows)
             except Problem:
                 pass  # perhaps it has more fields now
-        view = self._views.view(name)
-        self._known[name] = view, time.monotonic()
-        return self._pusher.push(view, rows)
+        view, others = self._views.view(name), self._views.views()
+        engineered = [each for each in others if row_by_row(each, view)]
+        stale = [each.name for each in others if reads(each, view) and each not in engineered]
+        known = Push(view, engineered, stale)
+        self._known[name] = known, time.monotonic()
+        return known(self._pusher, rows)
+
+    def definitions_changed(self) -> None:
+        """Have the next push ask for the views again."""
+        self._known.clear()
 
     def online(self, ids: Sequence[Any], name: str = "") -> list[Known]:
         """Return what is online of entities in one view, or in all.

@@ -63,7 +63,7 @@ def backfill(state: Path, view: str, since: str = "") -> dict[str, Any]:
     """Compute an engineered view for stored rows that it lacks; see ``pantheon.features.backfill``."""
     from pantheon.features import backfill
 
-    return backfill.fill(state, _store(), view, since)
+    return backfill.fill(_store(), view, since)
 
 
 def materialize(state: Path, views: list[str], everything: bool) -> dict[str, Any]:

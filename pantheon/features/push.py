@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
 from pantheon.errors import PantheonError
 from pantheon.features import contract, spool
 from pantheon.features.api import Problem
+from pantheon.features.computing import computed
 from pantheon.features.contract import CREATED, EVENT, View
 from pantheon.features.online import MICROSECONDS, Online, Row
 from pantheon.features.parts import Parts
@@ -37,8 +39,11 @@ class Pusher:
         self._lock, self._flushing = threading.Lock(), threading.Lock()
         self._last = 0
 
-    def push(self, view: View, rows: Any) -> contract.Pushed:
+    def push(self, view: View, rows: Any, engineered: Sequence[View] = ()) -> contract.Pushed:
         """Check rows as users send them, and write them; of two with the same entity and time, the later one counts.
+
+        Args:
+            engineered: views that are computed from these rows, and get theirs.
 
         Raises:
             PantheonError: something is wrong with a row, and none is written; or they are stored, but Valkey does not
@@ -47,13 +52,16 @@ class Pusher:
         checked = check(view, rows, datetime.now(UTC))
         with self._lock:
             stamped = [self._stamped(row) for row in checked]
-            self._spool.append(view.name, stamped)
+            made = {each.name: _computed(each, view, stamped) for each in engineered}
+            self._spool.append(*(spool.Pushes(name, rows) for name, rows in {view.name: stamped, **made}.items()))
             try:
                 counts = self._online.write(view, [_row(view, row) for row in stamped])
+                for each in engineered:
+                    self._online.write(each, [_row(each, row) for row in made[each.name]])
             except PantheonError as error:
                 cause = f"the rows are stored, but they are not online yet: {error.cause}"
                 raise PantheonError(cause, error.cure, 1) from None
-        return contract.Pushed(written=counts.written, older=counts.older)
+        return contract.Pushed(written=counts.written, older=counts.older, computed=sorted(made))
 
     @property
     def waiting(self) -> bool:
@@ -135,11 +143,24 @@ def rounds(rows: Sequence[Pushed]) -> Iterator[list[Pushed]]:
 
 def write_parquet(view: View, rows: Sequence[Pushed], path: Path) -> None:
     """Write rows with the key, ``event_timestamp``, ``created`` and all fields of the view."""
+    parquet.write_table(_table(view, rows), path)
+
+
+def _table(view: View, rows: Sequence[Pushed]) -> pa.Table:
     columns: dict[str, tuple[str, list[Any]]] = {view.key: ("text", [row.id for row in rows])}
     columns |= {EVENT: ("date", [row.event for row in rows]), CREATED: ("date", [row.created for row in rows])}
     columns |= {field.name: (field.type, [row.values.get(field.name) for row in rows]) for field in view.fields}
-    table = pa.table({name: pa.array(values, ARROW[kind]) for name, (kind, values) in columns.items()})
-    parquet.write_table(table, path)
+    return pa.table({name: pa.array(values, ARROW[kind]) for name, (kind, values) in columns.items()})
+
+
+def _computed(view: View, raw: View, rows: Sequence[Pushed]) -> list[Pushed]:
+    """Return the rows of an engineered view, of the same entities and times."""
+    if view.code is None:
+        raise ValueError(f"{view.name} has no code")
+    stored = pl.from_arrow(_table(raw, rows))
+    assert isinstance(stored, pl.DataFrame)
+    values = computed(view, view.code, raw, stored).select(field.name for field in view.fields).to_dicts()
+    return [msgspec.structs.replace(row, values=each) for row, each in zip(rows, values, strict=True)]
 
 
 def _row(view: View, row: Pushed) -> Row:

@@ -52,29 +52,29 @@ class Spool:
         self._lock = threading.Lock()
         self._file, self._size, self._others = -1, 0, total_bytes(folder)
 
-    def append(self, view: str, rows: list[Pushed]) -> None:
-        """Write a push; when this returns, it survives a kill and a power cut.
+    def append(self, *pushes: Pushes) -> None:
+        """Write pushes; when this returns, they survive a kill and a power cut.
 
         Raises:
-            PantheonError: it was not written: the spool or its disk is full, or it cannot be written.
+            PantheonError: nothing was written: the spool or its disk is full, or it cannot be written.
         """
-        text = _encode(Pushes(view, rows))
-        line = b"%08x %s\n" % (zlib.crc32(text), text)
+        texts = [_encode(each) for each in pushes]
+        lines = b"".join(b"%08x %s\n" % (zlib.crc32(text), text) for text in texts)
         with self._lock:
-            if self._others + self._size + len(line) > self._most:
+            if self._others + self._size + len(lines) > self._most:
                 cause = f"the spool {self.folder} is full: pushes wait to be stored as parts."
                 raise PantheonError(cause, "`bin/pantheon logs --service feast` says why they are not stored.", 1)
             try:
                 if self._file < 0:
                     self._file, _ = create(self.folder)
                     self._size = 0
-                if os.write(self._file, line) < len(line):
+                if os.write(self._file, lines) < len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fdatasync(self._file)
             except OSError as error:
                 self._undo()
                 raise self._refused(error) from None
-            self._size += len(line)
+            self._size += len(lines)
             if self._size >= SEGMENT_BYTES:
                 self._end()
 

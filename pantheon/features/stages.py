@@ -25,11 +25,13 @@ import polars as pl
 from pantheon.errors import PantheonError
 from pantheon.features import rows, training
 from pantheon.features.client import Features
+from pantheon.features.computing import code_of
 from pantheon.features.contract import Chosen, ModelFeatures, Source, View, Written, slug
 from pantheon.features.rows import Shape
 from pantheon.features.stored import join_stored, source_of
 from pantheon.features.views import references, views
 from pantheon.files import write_json
+from pantheon.state import read_settings
 from pantheon.workflow import cancellation, graph
 from pantheon.workflow.bundle.records import STORED
 from pantheon.workflow.data.spec import Spec
@@ -38,7 +40,8 @@ from pantheon.workflow.model_store import ModelStore
 from pantheon.workflow.outputs import Engineered, Feature, Input, Preprocessed, Selected, Summary
 from pantheon.workflow.run import Run, read_as
 from pantheon.workflow.stages.preprocess import described
-from pantheon.workflow.training.matrix import Table, load_spec, matrix
+from pantheon.workflow.training.encoding import matrix
+from pantheon.workflow.training.matrix import Table, load_spec
 from pantheon.workflow.training.origins import origins_of
 
 VIEWS = "features/views.json"
@@ -99,7 +102,7 @@ class Stages:
         cancellation.check()
         with continuing(run):
             store = self.store()
-            applied = store.apply(planned(spec, shape, without_origins(features, inputs), run))
+            applied = store.apply(planned(spec, shape, features, inputs, run))
             notes, new = [shape.line], 0
             for view in applied:
                 if view.kind == "raw":
@@ -135,7 +138,7 @@ class Stages:
             set=spec.name,
             features=list(dict.fromkeys(wanted.values())),
             run=run.id,
-            owner=spec.store.owner,
+            owner=owner(spec, run),
             description=f"What the model of run {run.id} reads",
         )
         with continuing(run):
@@ -209,11 +212,20 @@ def loaded(run: Run, shape: Shape) -> datetime:
     return datetime.fromisoformat(run.record.created) if shape.entity else EPOCH
 
 
-def planned(spec: Spec, shape: Shape, features: Sequence[Feature], run: Run) -> list[View]:
+def owner(spec: Spec, run: Run) -> str:
+    """Return who answers questions about the features: as the spec says, else who brought the deployment up."""
+    settings = read_settings(run.state)
+    return spec.store.owner or (settings.owner if settings else "")
+
+
+def planned(spec: Spec, shape: Shape, features: Sequence[Feature], inputs: Sequence[Input], run: Run) -> list[View]:
     """Return the views of a run's dataset."""
-    store = spec.store
-    found = views(spec, shape, features, owner=store.owner, run=run.id, ttl_seconds=store.ttl_days * DAY)
-    return [msgspec.structs.replace(view, freshness_seconds=store.freshness_days * DAY) for view in found]
+    store, named = spec.store, without_origins(features, inputs)
+    found = views(spec, shape, named, owner=owner(spec, run), run=run.id, ttl_seconds=store.ttl_days * DAY)
+    for view in found:
+        view.freshness_seconds = store.freshness_days * DAY
+        view.code = code_of(features, inputs) if view.kind == "engineered" else None
+    return found
 
 
 def without_origins(features: Sequence[Feature], inputs: Sequence[Input]) -> list[Feature]:

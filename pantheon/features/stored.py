@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from pantheon.errors import PantheonError
-from pantheon.features import rows, training
+from pantheon.features import computing, rows, training
 from pantheon.features.client import Features
 from pantheon.features.contract import Chosen, Source
 from pantheon.features.views import TYPES
@@ -47,7 +47,7 @@ def join_stored(store: Features, run: Run, spec: Spec, service: str) -> list[str
     service = store.choose(chosen)
     asked = rows.asked(rows.keys(shape, about, datetime.fromisoformat(run.record.created)))
     found = training.answered(store.historical(service, rows.parquet(asked)), about.height, wanted)
-    found = found.select(training.as_cleaned(found[c.name], DTYPES[TYPES[c.type]]) for c in spec.stored)
+    found = found.select(computing.as_cleaned(found[c.name], DTYPES[TYPES[c.type]]) for c in spec.stored)
     add(run, spec, found)
     when = f"each row's {shape.time!r}" if shape.time else "the time of loading"
     return [

@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 
 from pantheon.errors import PantheonError
+from pantheon.features.computing import as_cleaned
 from pantheon.features.contract import ROW
 from pantheon.workflow.data.spec import Column, Spec
 from pantheon.workflow.expressions import evaluate
 from pantheon.workflow.outputs import Feature, Input
-from pantheon.workflow.training.matrix import Floats, matrix
+from pantheon.workflow.training.encoding import Floats, matrix
 from pantheon.workflow.training.origins import origins_of
 
 COLUMNS = 3  # that are named in a sentence, at most
@@ -81,24 +82,6 @@ def answered(content: bytes, rows: int, references: Mapping[str, str]) -> pl.Dat
             )
         columns.append(frame[name].alias(column))
     return pl.DataFrame(columns) if columns else pl.DataFrame()
-
-
-def as_cleaned(values: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Return a column of the store with the type that ``clean_data`` gave it.
-
-    Raises:
-        PantheonError: it has another type in the store.
-    """
-    try:
-        if isinstance(values.dtype, pl.Datetime):
-            if values.dtype.time_zone:
-                values = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        elif values.dtype.is_float():
-            values = values.fill_nan(None)
-        return values.cast(dtype)
-    except pl.exceptions.PolarsError:
-        what = f"the feature store has {values.name!r} as {values.dtype}, and the data as {dtype}."
-        raise PantheonError(what, "Give the column in the spec the type that it had, or another name.") from None
 
 
 def known(

@@ -3,17 +3,20 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pantheon.features.contract import Field, View, is_reserved, slug
 from pantheon.features.rows import Shape
 from pantheon.workflow.data.spec import Column, Spec
+from pantheon.workflow.expressions import COMPARISONS
 from pantheon.workflow.outputs import Feature, Tree
 
 TYPES = {"number": "number", "integer": "integer", "boolean": "boolean", "category": "text", "date": "date"}
 SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "less_equal": "<=", "greater": ">"}
 SIGNS |= {"greater_equal": ">=", "equal": "==", "not_equal": "!="}
+NONE: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 def views(
@@ -113,14 +116,16 @@ def _bound(column: Column, value: float | str | None) -> float | None:
 
 def _engineered_fields(spec: Spec, shape: Shape, features: Sequence[Feature]) -> list[Field]:
     names = field_names([feature["name"] for feature in features], shape.key)
+    categories = {column.name: column.categories for column in spec.features if column.type == "category"}
     return [
         Field(
             name=names[feature["name"]],
             column=feature["name"],
             type="number",
             description=feature["why"],
-            expression=readable(feature["expression"]),
+            expression=readable(feature["expression"], categories),
             of=list(feature["of"]),
+            owner=feature.get("owner", ""),
         )
         for feature in features
     ]
@@ -140,19 +145,36 @@ def field_names(columns: Iterable[str], key: str) -> dict[str, str]:
     return found
 
 
-def readable(tree: Tree) -> str:
-    """Return an expression as text, such as ``log1p(maximum("robot-age", 0))``."""
-    text = _readable(tree)
+def readable(tree: Tree, categories: Mapping[str, Sequence[str]] = NONE) -> str:
+    """Return an expression as text, such as ``log1p(maximum("robot-age", 0))`` or ``"battery" == 'low'``.
+
+    Args:
+        categories: of the columns that have some; in a tree, their places stand for them.
+    """
+    text = _readable(tree, categories)
     return text[1:-1] if tree[0] in SIGNS else text
 
 
-def _readable(tree: Tree) -> str:
+def _readable(tree: Tree, categories: Mapping[str, Sequence[str]]) -> str:
     op, *parts = tree
     if op == "column":
         return json.dumps(parts[0], ensure_ascii=False)
     if op == "number":
         return f"{parts[0]:.15g}"
-    texts = [_readable(part) for part in parts]
+    texts = [_category(part, other, categories) or _readable(part, categories) for part, other in _beside(op, parts)]
     if op in SIGNS:
         return f"({texts[0]} {SIGNS[op]} {texts[1]})"
     return f"-{texts[0]}" if op == "neg" else f"{op}({', '.join(texts)})"
+
+
+def _beside(op: str, parts: Sequence[Tree]) -> list[tuple[Tree, Tree]]:
+    """Return each part with the one that it is compared with; empty: with none."""
+    return list(zip(parts, reversed(parts), strict=True)) if op in COMPARISONS else [(part, []) for part in parts]
+
+
+def _category(part: Tree, other: Tree, categories: Mapping[str, Sequence[str]]) -> str:
+    """Return the category that a number stands for beside a column; empty: it is only a number."""
+    if part[0] != "number" or other[:1] != ["column"]:
+        return ""
+    names, place = categories.get(other[1], ()), part[1]
+    return repr(names[int(place)]) if place in range(len(names)) else ""

@@ -10,7 +10,9 @@ from pantheon.features.service import Service
 
 def put_views(service: Service, request: Request) -> dict[str, list[str]]:
     """``PUT /views``: define views; answer with the names that they have, in the same order."""
-    return {"applied": [view.name for view in service.definitions.apply(request.json(list[View]))]}
+    applied = service.definitions.apply(request.json(list[View]))
+    service.keeper.definitions_changed()
+    return {"applied": [view.name for view in applied]}
 
 
 def write_rows(service: Service, request: Request) -> Written:

@@ -127,7 +127,8 @@ def rows(run: Run, part: str = "train", engineered: bool = True) -> "pl.DataFram
     import polars as pl
 
     from pantheon.workflow.expressions import evaluate
-    from pantheon.workflow.training.matrix import DAY_MS, Table, load_spec
+    from pantheon.workflow.training.encoding import DAY_MS
+    from pantheon.workflow.training.matrix import Table, load_spec
     from pantheon.workflow.training.origins import original
 
     _format_tables()

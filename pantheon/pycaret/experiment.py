@@ -21,8 +21,9 @@ from pantheon.workflow import cancellation
 from pantheon.workflow.expressions import evaluate
 from pantheon.workflow.outputs import ModelParams
 from pantheon.workflow.run import Run
+from pantheon.workflow.training.encoding import Floats
 from pantheon.workflow.training.folds import sample, splits
-from pantheon.workflow.training.matrix import Floats, Table, load_spec
+from pantheon.workflow.training.matrix import Table, load_spec
 from pantheon.workflow.training.metrics import Doubles, primary, score
 from pantheon.workflow.training.parallel import one_thread
 from pantheon.workflow.training.preparation import Design

@@ -14,7 +14,7 @@ from pantheon.errors import PantheonError
 from pantheon.pycaret.experiment import Lab
 from pantheon.workflow.bundle.agreement import Agreement, agreement, enforce
 from pantheon.workflow.bundle.onnx_export import INPUT, Graph, assemble
-from pantheon.workflow.training.matrix import Floats
+from pantheon.workflow.training.encoding import Floats
 from pantheon.workflow.training.preparation import Design
 
 

@@ -58,6 +58,7 @@ class OwnFeature:
     name: str
     compute: Callable[[Columns], Column]
     file: Path
+    owner: str = ""
 
 
 @dataclass
@@ -116,12 +117,18 @@ def candidate(
     return decorate
 
 
-def feature(name: str) -> Callable[[F], F]:
-    """Register a feature: a function that computes a column from the dataset's columns; see the module's docstring."""
+def feature(name: str, *, owner: str = "") -> Callable[[F], F]:
+    """Register a feature: a function that computes a column from the dataset's columns; see the module's docstring.
+
+    Args:
+        owner: who answers questions about it, for the catalogue of the feature store; empty: who owns the dataset.
+    """
     _check(name)
+    if not isinstance(owner, str):
+        raise ValueError(f"the owner of {name!r} is not a text: {owner!r}")
 
     def decorate(compute: F) -> F:
-        _register("features", name, lambda file: OwnFeature(name, compute, file))
+        _register("features", name, lambda file: OwnFeature(name, compute, file, owner))
         return compute
 
     return decorate

@@ -102,12 +102,13 @@ class Dropped(TypedDict):
 
 
 class Feature(TypedDict):
-    """An engineered feature; ``of`` names the columns that it is computed from."""
+    """An engineered feature; ``of`` names the columns that it is computed from, ``owner`` who made it, if known."""
 
     name: str
     expression: Tree
     of: list[str]
     why: str
+    owner: NotRequired[str]
 
 
 class Engineered(TypedDict):

@@ -131,9 +131,12 @@ def _push() -> dict[str, Any]:
     row = {"type": "object", "description": "the entity, values by column, and possibly event_timestamp (ISO 8601)"}
     properties = {"view": {"type": "string"}, "rows": {"type": "array", "minItems": 1, "items": row}}
     schema = {"type": "object", "required": ["view", "rows"], "properties": properties, "additionalProperties": False}
-    counts = {name: {"type": "integer"} for name in ("written", "older")}
+    answer: dict[str, Any] = {name: {"type": "integer"} for name in ("written", "older")}
+    views = {"type": "array", "items": {"type": "string"}}
+    answer |= {"computed": views | {"description": "engineered views that have their values of these rows, too"}}
+    answer |= {"stale": views | {"description": "engineered views that have not: they need other columns, too"}}
     operation = _post(
-        "Bring values of features; needs a key for this", schema, {"type": "object", "properties": counts}
+        "Bring values of features; needs a key for this", schema, {"type": "object", "properties": answer}
     )
     operation["responses"] |= errors(404, 409)
     operation["requestBody"]["description"] = push.EXPECTED

@@ -112,6 +112,7 @@ def field(given: dict[str, Any]) -> dict[str, Any]:
         "type": given["type"],
         "description": given["description"],
         "expression": given["expression"],
+        "owner": given["owner"],
         "of": ", ".join(given["of"]),
         "expected": words.expectations(given),
         "missing": words.percent(given["missing"]) if given["missing"] is not None else "",

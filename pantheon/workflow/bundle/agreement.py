@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pantheon.errors import PantheonError
 from pantheon.workflow.outputs import Agreed
 from pantheon.workflow.training.candidates import FLOAT32
-from pantheon.workflow.training.matrix import Floats
+from pantheon.workflow.training.encoding import Floats
 
 TIE = 1e-3  # labels may differ where the two most likely classes are this close
 OFF = 1e-4  # difference above which a row is off: in probability, or in standard deviations of the predictions

@@ -32,7 +32,8 @@ from pantheon.workflow.outputs import (
 )
 from pantheon.workflow.run import Run
 from pantheon.workflow.training.candidates import Fitted, candidates
-from pantheon.workflow.training.matrix import Floats, Table, load_spec
+from pantheon.workflow.training.encoding import Floats
+from pantheon.workflow.training.matrix import Table, load_spec
 from pantheon.workflow.training.origins import origins_of
 from pantheon.workflow.training.signature import texts
 

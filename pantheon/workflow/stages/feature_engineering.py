@@ -9,7 +9,8 @@ from pantheon.workflow import cancellation, extensions
 from pantheon.workflow.expressions import columns_of, evaluate
 from pantheon.workflow.outputs import Dropped, Engineered, Feature, Input, Preprocessed, Summary, Tree
 from pantheon.workflow.run import Run
-from pantheon.workflow.training.matrix import Floats, Table
+from pantheon.workflow.training.encoding import Floats
+from pantheon.workflow.training.matrix import Table
 from pantheon.workflow.training.origins import in_originals, origins_of
 
 YEAR = 365.2425  # days
@@ -30,8 +31,9 @@ def feature_engineering(run: Run) -> Summary:
     inputs = run.read("features/preprocess.json", "preprocess", Preprocessed)["inputs"]
     X = Table.load(run.need("features/train.npz", "preprocess")).X
     X = X[:: max(1, len(X) // SAMPLE)]
-    proposed = [*_dates(inputs), *_skewed(inputs, X)]
+    proposed, owners = [*_dates(inputs), *_skewed(inputs, X)], dict[str, str]()
     for own in extensions.load(run.extensions).features.values():
+        owners[own.name] = own.owner
         proposed.append((own.name, extensions.trace(own, inputs), f"user-defined ({own.file.name})"))
     given = origins_of(inputs)
     columns = {entry["name"]: X[:, place] for place, entry in enumerate(inputs)}
@@ -47,7 +49,8 @@ def feature_engineering(run: Run) -> Summary:
                 {"name": name, "why": "is always missing" if not len(seen) else "has the same value in every row"}
             )
         else:
-            kept.append({"name": name, "expression": tree, "of": sorted(columns_of(tree)), "why": why})
+            made: Feature = {"name": name, "expression": tree, "of": sorted(columns_of(tree)), "why": why}
+            kept.append({**made, "owner": owner} if (owner := owners.get(name)) else made)
     result: Engineered = {"features": kept, "dropped": dropped}
     write_json(run.path("features/engineered.json"), result)
     return {"features": len(kept), "names": [feature["name"] for feature in kept][:8]}

@@ -11,7 +11,8 @@ from pantheon.files import write_json
 from pantheon.workflow import cancellation
 from pantheon.workflow.outputs import Dropped, Input, Preprocessed, Selected, Summary
 from pantheon.workflow.run import Run
-from pantheon.workflow.training.matrix import Floats, Table
+from pantheon.workflow.training.encoding import Floats
+from pantheon.workflow.training.matrix import Table
 
 SAMPLE = 200_000  # rows that are examined, at most, evenly spaced
 SAME = 0.99999  # correlation from which two numbers are duplicates

@@ -18,8 +18,9 @@ from pantheon.workflow.outputs import CHOSEN, CHOSEN_ONNX, Comparison, Deployed,
 from pantheon.workflow.run import Run, read_as
 from pantheon.workflow.stages.evaluate import chosen_model
 from pantheon.workflow.training.candidates import BASELINE
+from pantheon.workflow.training.encoding import Floats, matrix
 from pantheon.workflow.training.gate import RESAMPLES, chance, difference, judge
-from pantheon.workflow.training.matrix import Floats, Table, load_spec, matrix
+from pantheon.workflow.training.matrix import Table, load_spec
 from pantheon.workflow.training.metrics import Doubles, primary
 from pantheon.workflow.training.origins import origins_of
 

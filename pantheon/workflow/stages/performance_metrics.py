@@ -25,9 +25,10 @@ from pantheon.workflow.outputs import (
 )
 from pantheon.workflow.run import Run
 from pantheon.workflow.stages.evaluate import chosen_model
+from pantheon.workflow.training.encoding import Floats
 from pantheon.workflow.training.honesty import reasons
 from pantheon.workflow.training.importance import Shuffler, WholeRows, permutation_importance, rows_to_shuffle
-from pantheon.workflow.training.matrix import Floats, Table, iso, load_spec
+from pantheon.workflow.training.matrix import Table, iso, load_spec
 from pantheon.workflow.training.metrics import Doubles, better, calibration, primary, scores
 from pantheon.workflow.training.origins import original
 from pantheon.workflow.training.parallel import one_thread

@@ -27,8 +27,9 @@ from pantheon.workflow import extensions
 from pantheon.workflow.extensions import extension_error
 from pantheon.workflow.outputs import ModelParams, Preprocessed
 from pantheon.workflow.run import Run, read_as
+from pantheon.workflow.training.encoding import Floats
 from pantheon.workflow.training.log_target import LogTarget
-from pantheon.workflow.training.matrix import Floats, Table
+from pantheon.workflow.training.matrix import Table
 from pantheon.workflow.training.preparation import Design, Preparation
 
 # The score shows how good a linear model is; a warning that lbfgs stopped early would not help the user.

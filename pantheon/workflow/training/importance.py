@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pantheon.workflow import cancellation
 from pantheon.workflow.expressions import columns_of
 from pantheon.workflow.outputs import Importance
-from pantheon.workflow.training.matrix import Floats, Table
+from pantheon.workflow.training.encoding import Floats
+from pantheon.workflow.training.matrix import Table
 from pantheon.workflow.training.metrics import Doubles, better, score
 from pantheon.workflow.training.preparation import Design
 

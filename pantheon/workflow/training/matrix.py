@@ -1,10 +1,6 @@
-"""The matrix of inputs: one float32 column per input, in the order of the signature.
+"""The tables that models learn from and are tested on: matrix (see ``encoding.py``), target, groups, times."""
 
-number, integer: unchanged · boolean: 0, 1 · category: its position in the spec's list · date: days since 1970-01-01
-· missing, or an unlisted category: NaN. Of a few numbers and dates, the distance from an origin: see ``origins.py``.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,12 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pantheon.workflow.data.copies import first_equal, joined
-from pantheon.workflow.data.spec import Column, Spec
+from pantheon.workflow.data.spec import Spec
 from pantheon.workflow.data.spec_file import read_spec
 from pantheon.workflow.run import Run
+from pantheon.workflow.training.encoding import Floats, days, matrix
 
-Floats = NDArray[np.float32]
-DAY_MS = 86_400_000
 NO_ORIGINS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -80,34 +75,10 @@ def load_spec(run: Run) -> Spec:
     return read_spec(run.need("spec.toml", "load_data"))
 
 
-def days(column: pl.Expr) -> pl.Expr:
-    """Convert a Date or Datetime to days since 1970-01-01, with a fraction."""
-    return column.cast(pl.Datetime("ms")).cast(pl.Int64) / DAY_MS
-
-
 def iso(day: float, has_time: bool = False) -> str:
     """Convert days since 1970-01-01 to an ISO date, with minutes if the column has a time of day."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=float(day))
     return moment.strftime("%Y-%m-%dT%H:%M" if has_time else "%Y-%m-%d")
-
-
-def _expression(column: Column, origin: float | None) -> pl.Expr:
-    value = pl.col(column.name)
-    if column.type == "category":
-        categories = pl.Series(column.categories, dtype=pl.String)
-        places = pl.Series(range(len(categories)), dtype=pl.Float32)
-        value = value.cast(pl.String).replace_strict(categories, places, default=None, return_dtype=pl.Float32)
-    elif column.type == "date":
-        value = days(value)
-    if origin is not None:
-        value = value.cast(pl.Float64) - origin
-    return value.cast(pl.Float32).fill_null(float("nan"))
-
-
-def matrix(frame: pl.DataFrame, columns: Sequence[Column], origins: Mapping[str, float]) -> Floats:
-    """Convert the columns of a frame that ``clean_data`` wrote to a matrix."""
-    X = frame.select(_expression(column, origins.get(column.name)) for column in columns).to_numpy(order="c")
-    return np.where(np.isfinite(X), X, np.float32("nan")).astype(np.float32, copy=False)
 
 
 def to_table(frame: pl.DataFrame, spec: Spec, copies: bool = False, origins: Mapping[str, float] = NO_ORIGINS) -> Table:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pantheon.workflow.data.spec import Column, Spec
 from pantheon.workflow.outputs import Input, Tree
-from pantheon.workflow.training.matrix import days
+from pantheon.workflow.training.encoding import days
 from pantheon.workflow.training.metrics import Doubles
 
 GAIN = 4  # an origin must make the usual size of the numbers smaller by this factor

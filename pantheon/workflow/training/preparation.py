@@ -19,8 +19,8 @@ from sklearn.preprocessing import TargetEncoder
 from pantheon.workflow.expressions import columns_of, evaluate
 from pantheon.workflow.outputs import DesignFile, Input, Preprocessed, Tree
 from pantheon.workflow.run import Run
+from pantheon.workflow.training.encoding import Floats
 from pantheon.workflow.training.folds import assign
-from pantheon.workflow.training.matrix import Floats
 
 ONE_HOT = 16  # maximum number of categories for one-hot columns; with more, target means are used
 

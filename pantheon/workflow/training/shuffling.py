@@ -20,9 +20,9 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from pantheon.workflow.training.candidates import Fitted
+from pantheon.workflow.training.encoding import Floats
 from pantheon.workflow.training.importance import Job
 from pantheon.workflow.training.log_target import LogTarget
-from pantheon.workflow.training.matrix import Floats
 from pantheon.workflow.training.metrics import Doubles
 
 BATCH_ROWS = 4000  # rows that trees predict at once, at most: a call takes as long as hundreds of rows

@@ -72,6 +72,7 @@ class Service:
     def define(self, view: View) -> None:
         """Define a view here and in Feast's registry."""
         self.known[view.name] = view
+        self.keeper.definitions_changed()
         self.parts.prepare(view)
         entity = Entity(name=view.key, join_keys=[view.key], value_type=ValueType.STRING)
         source = FileSource(

@@ -68,12 +68,12 @@ def test_rows_of_earlier_loads_are_computed_with_the_code_of_the_view(deployment
     run, view = computed(deployment, "+ 1", observations(1).with_columns(pl.col("seen").dt.offset_by("1y")))
     rust = values(deployment, "robots", "rust")
     assert len(values(deployment, view, "own")) < len(rust)
-    done = backfill.fill(deployment.state, deployment.features, view)
+    done = backfill.fill(deployment.features, view)
     assert (done["run"], done["view"]) == (run.id, view)
     own = values(deployment, view, "own")
     assert own.keys() == rust.keys() and done["new"] == ROWS
     assert all(value == pytest.approx(rust[place] + 1, abs=1e-6) for place, value in own.items())
-    assert backfill.fill(deployment.state, deployment.features, view)["new"] == 0
+    assert backfill.fill(deployment.features, view)["new"] == 0
     count = len(deployment.features.rows[view])
     deployment.run(observations())
     assert len(deployment.features.rows[view]) == count, (
@@ -87,16 +87,19 @@ def test_a_correction_is_computed_as_one(deployment: Deployment) -> None:
     first = store.rows["robots"][0]
     deployment.features.rows[view] = [row for row in store.rows[view] if row["robot_id"] != first["robot_id"]]
     store.rows["robots"].append({**first, "rust": 1.5, CREATED: store.now})
-    backfill.fill(deployment.state, store, view)
+    backfill.fill(store, view)
     found = [row for row in store.rows[view] if (row["robot_id"], row[EVENT]) == (first["robot_id"], first[EVENT])]
     assert [row["own"] for row in found] == [pytest.approx(2 * first["rust"], abs=1e-5), 3.0]
     assert found[0][CREATED] == first[EVENT] and found[1][CREATED] == store.now, "known only from then on"
 
 
-def test_without_its_run_a_view_cannot_be_computed(deployment: Deployment) -> None:
+def test_a_view_is_computed_without_its_run_but_not_without_its_code(deployment: Deployment) -> None:
     run, view = computed(deployment, "* 2", observations())
     with pytest.raises(PantheonError, match="nothing is computed in it"):
-        backfill.fill(deployment.state, deployment.features, "robots")
+        backfill.fill(deployment.features, "robots")
     shutil.rmtree(run.folder)
-    with pytest.raises(PantheonError, match="the code of its features"):
-        backfill.fill(deployment.state, deployment.features, view)
+    deployment.features.rows[view].clear()
+    assert backfill.fill(deployment.features, view)["new"] == ROWS
+    deployment.features.views[view].code = None
+    with pytest.raises(PantheonError, match="the code of"):
+        backfill.fill(deployment.features, view)

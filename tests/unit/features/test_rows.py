@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pantheon.features import rows
 from pantheon.features.contract import canonical
-from pantheon.features.views import views
+from pantheon.features.views import readable, views
 from pantheon.workflow.data.spec import Column, Source, Spec, Split, Target
 from pantheon.workflow.outputs import Feature, Input
 
@@ -179,6 +180,22 @@ def test_raw_and_engineered_rows_have_the_fields_of_their_views() -> None:
     assert engineered.name.startswith("robots_engineered_")
     other: list[Feature] = [{**features[0], "expression": ["neg", ["column", "rust-level"]]}]
     assert views(about, found, other)[1].name != engineered.name
+
+
+def test_formulas_are_shown_with_the_names_of_categories() -> None:
+    battery: list[Any] = ["column", "battery"]
+    known = {"battery": ("low", "it's full")}
+    shown = {
+        "\"battery\" == 'low'": ["equal", battery, ["number", 0.0]],
+        '"it\'s full" != "battery"': ["not_equal", ["number", 1.0], battery],
+        '("age" > 1) * ("battery" == 7)': [
+            "mul",
+            ["greater", ["column", "age"], ["number", 1.0]],
+            ["equal", battery, ["number", 7.0]],
+        ],
+        '"battery" + 1': ["add", battery, ["number", 1.0]],
+    }
+    assert {readable(tree, known): tree for tree in shown.values()} == shown
 
 
 def test_the_only_date_is_the_time_if_it_differs_between_rows_of_an_entity() -> None:

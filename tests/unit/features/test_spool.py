@@ -9,7 +9,7 @@ import pytest
 
 from pantheon.errors import PantheonError
 from pantheon.features.pushed import Pushed
-from pantheon.features.spool import Spool, read
+from pantheon.features.spool import Pushes, Spool, read
 
 ROWS = [Pushed("7", -1, {"age": 1 / 3, "bolts": 2**63 - 1, "text": "ä\n", "none": None}, 5)]
 
@@ -17,19 +17,19 @@ ROWS = [Pushed("7", -1, {"age": 1 / 3, "bolts": 2**63 - 1, "text": "ä\n", "none
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "new")
     assert spool.empty
-    spool.append("robots", ROWS)
-    spool.append("wine", ROWS * 2)
+    spool.append(Pushes("robots", ROWS))
+    spool.append(Pushes("wine", ROWS * 2))
     assert not spool.empty
     (segment,) = spool.closed()
     assert [(each.view, each.rows) for each in read(segment)] == [("robots", ROWS), ("wine", ROWS * 2)]
-    spool.append("robots", ROWS)
+    spool.append(Pushes("robots", ROWS))
     assert len(spool.closed()) == 2
     spool.remove(segment)
     assert len(spool.closed()) == 1
 
 
 def test_what_a_killed_process_left_is_read_up_to_an_unfinished_line(tmp_path: Path) -> None:
-    Spool(tmp_path).append("robots", ROWS)  # not closed
+    Spool(tmp_path).append(Pushes("robots", ROWS))  # not closed
     (segment,) = Spool(tmp_path).closed() or tmp_path.iterdir()
     whole = segment.read_bytes()
     for length in range(len(whole) - 1):
@@ -39,8 +39,8 @@ def test_what_a_killed_process_left_is_read_up_to_an_unfinished_line(tmp_path: P
 
 def test_damage_is_not_passed_over(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append("robots", ROWS)
-    spool.append("robots", ROWS)
+    spool.append(Pushes("robots", ROWS))
+    spool.append(Pushes("robots", ROWS))
     (segment,) = spool.closed()
     content = segment.read_bytes()
     segment.write_bytes(content.replace(b'"7"', b'"8"', 1))
@@ -50,9 +50,9 @@ def test_damage_is_not_passed_over(tmp_path: Path) -> None:
 
 def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
     spool = Spool(tmp_path, most_bytes=300)
-    spool.append("robots", ROWS)
+    spool.append(Pushes("robots", ROWS))
     with pytest.raises(PantheonError, match=r"the spool .* is full"):
-        spool.append("robots", ROWS * 3)
+        spool.append(Pushes("robots", ROWS * 3))
     assert sum(len(list(read(segment))) for segment in spool.closed()) == 1
 
 
@@ -69,13 +69,13 @@ def files_up_to(size: int) -> Iterator[None]:
 
 def test_nothing_is_left_of_a_push_that_did_not_fit_on_the_disk(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append("robots", ROWS)
+    spool.append(Pushes("robots", ROWS))
     (segment,) = tmp_path.iterdir()
     size = segment.stat().st_size
     with files_up_to(2 * size + 10):
         with pytest.raises(PantheonError, match="is full"):
-            spool.append("robots", ROWS * 3)
+            spool.append(Pushes("robots", ROWS * 3))
         assert segment.stat().st_size == size
-        spool.append("robots", ROWS)
+        spool.append(Pushes("robots", ROWS))
     (segment,) = spool.closed()
     assert len(list(read(segment))) == 2

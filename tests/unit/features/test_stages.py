@@ -11,10 +11,11 @@ import pytest
 
 from pantheon import files
 from pantheon.errors import PantheonError
-from pantheon.features import training
+from pantheon.features import computing, training
 from pantheon.features.contract import ModelFeatures
 from pantheon.features.stages import Stages
 from pantheon.files import read_json
+from pantheon.state import Settings, write_settings
 from pantheon.versioning import contents
 from pantheon.versioning.pipeline import Workspace
 from pantheon.workflow import graph
@@ -149,6 +150,17 @@ def test_a_column_that_was_not_chosen_is_not_in_the_service(deployment: Deployme
     model = read_json(run.path("features/store.json"))
     assert set(model["inputs"]) == {"rust", "battery", "always"}  # a request needs all inputs of the signature
     assert (model["entity"], model["key"], model["views"]) == ("robot-id", "robot_id", ["robots"])
+
+
+def test_without_an_owner_in_the_spec_it_is_the_deployments_and_a_feature_may_name_one(deployment: Deployment) -> None:
+    write_settings(deployment.state, Settings(owner="zoe"))
+    extension(deployment, "half_rust", "/ 2")
+    own = deployment.state / "extensions" / "half_rust.py"
+    own.write_text(own.read_text().replace('("half_rust")', '("half_rust", owner="ben")'))
+    deployment.run(observations())
+    (engineered,) = (view for view in deployment.features.views.values() if view.kind == "engineered")
+    assert (engineered.owner, [field.owner for field in engineered.fields]) == ("zoe", ["ben"])
+    assert {each.owner for each in deployment.features.services.values()} == {"zoe"}
 
 
 def test_the_spec_names_owner_age_and_freshness(deployment: Deployment) -> None:
@@ -333,4 +345,4 @@ def test_an_answer_that_is_not_complete_is_an_error() -> None:
     with pytest.raises(PantheonError, match="returned no robots:rust"):
         training.answered(answer(row_id=[0], other=[1.0]), 1, {"Rust": "robots:rust"})
     with pytest.raises(PantheonError, match="has 'rust' as String, and the data as Float64"):
-        training.as_cleaned(pl.Series("rust", ["much"]), pl.Float64())
+        computing.as_cleaned(pl.Series("rust", ["much"]), pl.Float64())

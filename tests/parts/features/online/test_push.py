@@ -126,3 +126,40 @@ def test_a_push_without_valkey_is_stored_and_online_when_it_is_back(writing: Wri
         writing.valkey.start()
     writing.do("look")
     assert online(writing)[1] == 42
+
+
+def engineered(number: int, *others: str) -> dict[str, Any]:
+    """A view that is computed from those columns of the smiths, and perhaps from others, which they do not have."""
+    inputs = [{"name": "bolts", "type": "integer", "origin": 5.0}, {"name": "built", "type": "date"}]
+    inputs += [{"name": "battery", "type": "category", "categories": ["high", "low"]}]
+    is_low = ["equal", ["column", "battery"], ["number", 1.0]]
+    bolts = ["add", ["column", "bolts"], ["number", 5.0]]
+    formulas = {"low-bolts": ["mul", bolts, is_low], "days": ["column", "built"]}
+    inputs += [{"name": name, "type": "number"} for name in others]
+    of = ["bolts", "battery", "built", *others]
+    fields = [{"name": name.replace("-", "_"), "column": name, "type": "number", "of": of} for name in formulas]
+    code = {"inputs": inputs, "formulas": formulas}
+    return {"name": f"smiths_engineered_{number}", "kind": "engineered", "fields": fields, "code": code}
+
+
+def test_engineered_features_are_computed_from_what_is_pushed(writing: Writing) -> None:
+    smiths = {"set": "smiths"}
+    writing.define(name="smiths", **smiths)
+    for view in (engineered(1), engineered(2, "hammers")):
+        writing.define(**smiths, **view)
+    rows = [{"robot-id": id, "event_timestamp": TIME} | FULL | more for id, more in ((7, {}), (8, {"battery": None}))]
+    done = writing.do("push", view="smiths", rows=rows)
+    assert done == {"written": 2, "older": 0, "computed": ["smiths_engineered_1"], "stale": ["smiths_engineered_2"]}
+    name = "smiths_engineered_1"
+    days = datetime(2020, 2, 29, 10, tzinfo=UTC).timestamp() / 86_400
+    expected = [[7.0, pytest.approx(days, abs=1e-3)], [None, pytest.approx(days, abs=1e-3)]]
+    found = writing.do("sdk", view=name, ids=["7", "8"])
+    assert [list(each) for each in zip(found["low_bolts"], found["days"], strict=True)] == expected
+    older = rows[0] | {"event_timestamp": "2026-11-20T09:00:00Z", "bolts": 1}
+    assert writing.do("push", view="smiths", rows=[older])["older"] == 1
+    assert writing.do("sdk", view=name, ids=["7"])["low_bolts"] == [7.0]
+    writing.do("flush")
+    assert writing.do("offline", view=name, ids=["7", "8"], time=datetime.now(UTC).isoformat()) == expected
+    assert writing.do("offline", view=name, ids=["7"], time="2026-11-20T09:30:00Z")[0][0] is None, "not known then"
+    with pytest.raises(PantheonError, match="is an integer"):
+        writing.do("push", view="smiths", rows=[rows[0] | {"bolts": "many"}])

@@ -1,6 +1,7 @@
 """From an entity to a prediction: the endpoint beside Feast's own feature server, which only returns features.
 
 Both read the same Valkey, in turns, for a thousand entities. Then pushes: the time until an answer has the new value.
+Last, a deployment that grows from epimetheus to hephaestus: how long that takes, and how much memory it adds.
 """
 
 import base64
@@ -24,6 +25,8 @@ import polars as pl
 from benchmarks.endpoint import answers
 from benchmarks.peers.servers import ROOT, Server, endpoint, free_port, pss, running
 from benchmarks.serving import train
+from benchmarks.startup import fresh_clone
+from benchmarks.zeus import settled
 from pantheon import keys
 from pantheon.engines.local import environments
 from pantheon.features.client import Features
@@ -32,6 +35,7 @@ from pantheon.files import write_json
 from pantheon.store import FolderStore
 from pantheon.typed import VERSION
 from tests.support.feature_servers import PASSWORD, Postgres, Valkey
+from tests.support.ports import PORTS
 
 ENTITIES, REQUESTS, ROUNDS, PUSHES = 1_000, 3_000, 3, 100
 ENTITY, KEY, SET = "robot-id", "robot_id", "robots"
@@ -64,7 +68,27 @@ def bench() -> dict[str, Any]:
         found = figures(taken, pushed)
         found["memory (PSS), endpoint, MB"] = {"value": server.memory()}
         found["memory (PSS), the feature store's service, MB"] = {"value": pss(store.pid)}
-    return found
+    return found | grown()
+
+
+def grown(repeats: int = 3) -> dict[str, Any]:
+    """Measure `up` from epimetheus in a clone that has the environments, and the memory of idle services before and after."""
+    with fresh_clone(PORTS) as clone:
+        (clone.folder / ".pantheon").mkdir()
+        for shared in ("envs", "uv"):
+            (clone.folder / ".pantheon" / shared).symlink_to(ROOT / ".pantheon" / shared)
+        clone.make("epimetheus", "up")
+        before = settled(clone.folder)
+        took = []
+        for number in range(repeats):
+            if number:
+                clone.make("epimetheus", "up")
+            took.append(clone.make("hephaestus", "up"))
+        after = settled(clone.folder)
+    return {
+        "up from epimetheus, s": {"value": statistics.median(took), "bar": 60.0},
+        "memory (PSS) that hephaestus adds to epimetheus, MB": {"value": after - before, "bar": 600.0},
+    }
 
 
 def figures(taken: dict[str, list[list[float]]], pushed: list[float]) -> dict[str, Any]:

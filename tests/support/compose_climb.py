@@ -22,10 +22,21 @@ LAST = BUILT[-1]
 AIRFLOW = {"postgres", "airflow", "airflow-scheduler", "airflow-dag-processor"}
 
 
-EVERY = AIRFLOW | {"button", "dataflow", "jupyter", "s3", "endpoint", "predictions", "frontend", "monitor"}
+EVERY = AIRFLOW | {
+    "button",
+    "dataflow",
+    "jupyter",
+    "s3",
+    "endpoint",
+    "predictions",
+    "frontend",
+    "monitor",
+    "feast",
+    "valkey",
+}
 
 
-DONE = {"airflow-migrate", "s3-buckets"}
+DONE = {"airflow-migrate", "s3-buckets", "feast-database"}
 
 
 @dataclass

@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from pantheon.engines.ports import is_free
 
 # No two of them end alike, but for 8000 and 9000: offsets of whole hundreds meet only where they differ by 1,000.
-FEATURE_PORTS = (6566, 6567, 6568, 6569)  # of the feature store, which no tier that is built has yet
-BUILT_PORTS = (8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017), 8000, 8072, 8085, 8086)
-PORTS = (*BUILT_PORTS, *FEATURE_PORTS)
+PORTS = (8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017), 8000, 8072, 8085, 8086, *range(6566, 6570))
 
 
 def worker() -> tuple[int, int]:

@@ -71,10 +71,10 @@ def test_a_tier_without_a_verb_is_described(nothing: Pantheon) -> None:
 
 
 def test_a_tier_that_is_not_implemented_names_the_highest_that_is(nothing: Pantheon) -> None:
-    answer = nothing.command(["make", "-s", "tier-hephaestus", "up"], check=False)
+    answer = nothing.command(["make", "-s", "tier-kraken", "up"], check=False)
     assert answer.status == 2
     assert answer.message == (
-        "the Hephaestus Hold (Feast) is not built yet. The highest tier so far: `make tier-epimetheus up`"
+        "the Kubeflow Kraken (Kubeflow) is not built yet. The highest tier so far: `make tier-hephaestus up`"
     )
 
 

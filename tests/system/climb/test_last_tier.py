@@ -17,7 +17,7 @@ from tests.support.browser import chromium
 from tests.support.climb import BUILT, Climb, checksums, pids, versions
 from tests.support.closed_folders import guarded
 from tests.support.command_line import Pantheon, sockets, text_of
-from tests.support.ports import BUILT_PORTS
+from tests.support.ports import PORTS
 
 LAST = BUILT[-1]
 
@@ -71,11 +71,14 @@ def test_status_shows_services_addresses_and_logins(last: Pantheon) -> None:
         "predictions",
         "frontend",
         "monitor",
+        "feast",
+        "valkey",
     ):
         assert re.search(rf"^{service} +✓ healthy .* MB", text, flags=re.M), text
     assert f"http://127.0.0.1:{8081 + last.offset}  (user admin, password: cat " in text
     assert f"http://127.0.0.1:{8888 + last.offset}  (token: cat " in text
     assert f"http://127.0.0.1:{9000 + last.offset}  (keys: cat " in text
+    assert f"http://127.0.0.1:{6567 + last.offset}  (user feast, password: cat " in text
     for port in (8000, 8085):
         assert f"http://127.0.0.1:{port + last.offset}" in text
 
@@ -88,7 +91,7 @@ def test_logs_show_one_service_or_all(last: Pantheon) -> None:
 def test_doctor_checks_ports_and_requirements(last: Pantheon) -> None:
     found = last("doctor", LAST, "--json").json
     ports = {int(f["what"].split()[1]) - last.offset for f in found if f["what"].startswith("port")}
-    assert ports == set(BUILT_PORTS)
+    assert ports == set(PORTS)
 
 
 def test_a_second_up_does_nothing(last: Pantheon) -> None:
@@ -103,7 +106,7 @@ def test_no_service_listens_on_other_interfaces(last: Pantheon) -> None:
         for connection in sockets(processes(last))
         if connection.status == psutil.CONN_LISTEN
     }
-    assert {port for _, port in listening} >= {p + last.offset for p in BUILT_PORTS}
+    assert {port for _, port in listening} >= {p + last.offset for p in PORTS}
     assert {ip for ip, _ in listening} == {"127.0.0.1"}
 
 
@@ -123,6 +126,9 @@ S3_REFUSALS = {403, 501}  # S3 has no bearer tokens
         (8085, "/v1/models", HTTP_REFUSALS),
         (8085, "/metrics", HTTP_REFUSALS),
         (8086, "/predictions", HTTP_REFUSALS),
+        (6566, "/health", HTTP_REFUSALS),
+        (6567, "/", HTTP_REFUSALS),
+        (6568, "/catalogue", HTTP_REFUSALS),
     ],
 )
 @pytest.mark.parametrize(
@@ -242,6 +248,9 @@ class TestAFailedTask:
             "predictions",
             "frontend",
             "monitor",
+            "feast",
+            "postgres",
+            "valkey",
         }
         outcome = last("run", "--resume", run[1], "--json", check=False, timeout=300).json
         assert outcome["run"] == run[1]
@@ -252,7 +261,7 @@ class TestAFailedTask:
 
 def test_the_optional_components_are_listed(last: Pantheon) -> None:
     refused = last("up", LAST, "--without", "kafka", check=False)
-    assert "airflow, jupyter, s3, dvc, endpoint, frontend, monitoring" in refused.message
+    assert "airflow, jupyter, s3, dvc, endpoint, frontend, monitoring, feast" in refused.message
 
 
 def test_going_back_stops_extra_services_and_keeps_their_data(last: Pantheon) -> None:
@@ -261,7 +270,7 @@ def test_going_back_stops_extra_services_and_keeps_their_data(last: Pantheon) ->
     said = last("up", "daedalus").err
     assert f"going back in place: {LAST} → daedalus" in said
     (stops,) = [line for line in said.splitlines() if line.startswith("  stops")]
-    assert all(name in stops for name in ("jupyter", "s3", "endpoint", "frontend", "monitor"))
+    assert all(name in stops for name in ("jupyter", "s3", "endpoint", "frontend", "monitor", "feast", "valkey"))
     assert set(pids(last)) == {"button"}
     assert pids(last)["button"] == button
     assert before.items() <= checksums(last.state).items()

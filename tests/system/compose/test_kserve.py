@@ -39,7 +39,7 @@ def asked(client: Client) -> Iterator["Counter[tuple[int, bytes]]"]:
 @pytest.mark.docker
 @pytest.mark.timeout(900)
 def test_kserve_predicts_in_a_container_of_its_own(composed: Composed, docker: Api) -> None:
-    composed("up", "epimetheus", "--without", WITHOUT, "--variant", "kserve", timeout=700)
+    composed("up", "hephaestus", "--without", f"{WITHOUT},feast", "--variant", "kserve", timeout=700)
     token = composed("keys", "add", "shop").out.strip()
     client = Client(8085 + composed.offset, {"Authorization": f"Bearer {token}"})
     until(lambda: client.predict(ROW).status == 200)
@@ -57,9 +57,9 @@ def test_kserve_predicts_in_a_container_of_its_own(composed: Composed, docker: A
     button = Client(8080 + composed.offset)
     with asked(client) as direct, asked(button) as by_button:
         for variant in ("none", "kserve"):
-            composed("up", "epimetheus", "--variant", variant, "--no-run", timeout=300)
+            composed("up", "hephaestus", "--variant", variant, "--no-run", timeout=300)
             assert ("kserve" in client.get("/healthz").json) == (variant == "kserve")
     assert set(direct) == set(by_button) == {(200, b'{"prediction":[0]}')}, "nothing is lost"
-    composed("up", "epimetheus", "--variant", "none", "--no-run", timeout=300)
+    composed("up", "hephaestus", "--variant", "none", "--no-run", timeout=300)
     with pytest.raises(subprocess.CalledProcessError):
         subprocess.run(["docker", "inspect", f"{composed.name}-kserve-1"], capture_output=True, check=True)

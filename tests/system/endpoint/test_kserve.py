@@ -1,5 +1,5 @@
-"""VARIANT=kserve by the command line, with models in S3: KServe's ModelServer behind the endpoint, and back, without a
-lost request."""
+"""VARIANT=kserve by the command line, with models in S3 and features: KServe's ModelServer behind the endpoint, and back,
+without a lost request."""
 
 import threading
 from collections import Counter
@@ -22,7 +22,7 @@ from tests.system.endpoint.test_endpoint import ROW, service
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pantheon]:
     environments.make(["kserve"])
     made = make_pantheon(tmp_path_factory.mktemp("kserve") / "home", TRIALS="1")
-    made("up", "epimetheus", "--without", "airflow,jupyter,dvc,monitoring", "--variant", "kserve")
+    made("up", "hephaestus", "--without", "airflow,jupyter,dvc,monitoring", "--variant", "kserve")
     try:
         yield made
     finally:
@@ -56,6 +56,16 @@ def test_kserve_predicts_and_is_not_published(made: Pantheon, client: Client) ->
     assert Client(8087 + made.offset).get("/v2/models").status == 401
 
 
+def test_kserve_predicts_from_features_of_the_store(made: Pantheon, client: Client) -> None:
+    """The endpoint looks them up; KServe sees only values."""
+    known = {row["view"]: row["features"] for row in made("features", "get", "robot-id=7", "--json").json["rows"]}
+    values = {name: known["robots"][name.replace("-", "_")] for name in ROW}
+    expected = client.predict(values, query="?probabilities=1")
+    assert expected.status == 200
+    answer = client.post("/predict?probabilities=1", {"entities": [{"robot-id": 7}]})
+    assert (answer.status, answer.json) == (200, expected.json)
+
+
 def test_a_killed_kserve_comes_back(made: Pantheon, client: Client) -> None:
     pid = next(each.pid for each in read_services(made.state).services if each.name == "kserve")
     psutil.Process(pid).kill()
@@ -76,11 +86,11 @@ def test_the_variant_ends_and_returns_without_a_lost_request(made: Pantheon, cli
     with ThreadPoolExecutor(3) as pool:
         loads = [pool.submit(load) for _ in range(3)]
         try:
-            made("up", "epimetheus", "--variant", "none", "--no-run")
+            made("up", "hephaestus", "--variant", "none", "--no-run")
             assert kserve_of(client) is None
             assert "kserve" not in {each["name"] for each in made("status", "--json").json["services"]}
             assert answers_of(made) == with_kserve
-            made("up", "epimetheus", "--variant", "kserve", "--no-run")
+            made("up", "hephaestus", "--variant", "kserve", "--no-run")
             assert kserve_of(client)["problem"] is None
         finally:
             end.set()

@@ -11,7 +11,7 @@ from pantheon.state import ServiceRecord, read_services
 from tests.support import ROOT
 from tests.support.browser import chromium
 from tests.support.command_line import Pantheon, sockets
-from tests.support.smithing import API, SERVER, WEB, ask, basic, password
+from tests.support.hephaestus import API, SERVER, WEB, ask, basic, password
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
@@ -39,48 +39,48 @@ def kill(made: Pantheon, name: str) -> None:
     until(back, 120)
 
 
-def test_growing_added_the_feature_store_and_restarted_nothing(smithing: Pantheon) -> None:
-    assert service(smithing, "button").restarts == 0
-    assert "nothing to do" in smithing("up", "smithing", "--no-run").err
+def test_growing_added_the_feature_store_and_restarted_nothing(hephaestus: Pantheon) -> None:
+    assert service(hephaestus, "button").restarts == 0
+    assert "nothing to do" in hephaestus("up", "hephaestus", "--no-run").err
 
 
 @pytest.mark.parametrize("port", [SERVER, WEB])
-def test_feasts_own_apps_need_the_login_for_everything(smithing: Pantheon, port: int) -> None:
+def test_feasts_own_apps_need_the_login_for_everything(hephaestus: Pantheon, port: int) -> None:
     paths = {SERVER: ("/health", "/docs", "/openapi.json"), WEB: ("/", "/projects-list.json", "/api/v1/entities")}[port]
     query = "?project=pantheon" if port == WEB else ""
     for path in paths:
-        for headers in ({}, basic("feast", "wrong"), basic("admin", password(smithing))):
-            assert ask(smithing, port, path, headers=headers)[0] == 401, path
-        assert ask(smithing, port, path + query)[0] == 200, path
-        bearer = {"Authorization": f"Bearer {password(smithing)}"}
-        assert ask(smithing, port, path + query, headers=bearer)[0] == 200, path
-    assert ask(smithing, SERVER, "/materialize-incremental", {}, headers={})[0] == 401
+        for headers in ({}, basic("feast", "wrong"), basic("admin", password(hephaestus))):
+            assert ask(hephaestus, port, path, headers=headers)[0] == 401, path
+        assert ask(hephaestus, port, path + query)[0] == 200, path
+        bearer = {"Authorization": f"Bearer {password(hephaestus)}"}
+        assert ask(hephaestus, port, path + query, headers=bearer)[0] == 200, path
+    assert ask(hephaestus, SERVER, "/materialize-incremental", {}, headers={})[0] == 401
 
 
-def test_the_api_needs_its_own_key(smithing: Pantheon) -> None:
-    for headers in ({}, basic("feast", password(smithing)), {"Authorization": f"Bearer {password(smithing)}"}):
-        assert ask(smithing, API, "/catalogue", headers=headers)[0] == 401
-    assert ask(smithing, API, "/healthz", headers={}) == (200, {"status": "ok"})
-    status, found = ask(smithing, API, "/nonsense")
+def test_the_api_needs_its_own_key(hephaestus: Pantheon) -> None:
+    for headers in ({}, basic("feast", password(hephaestus)), {"Authorization": f"Bearer {password(hephaestus)}"}):
+        assert ask(hephaestus, API, "/catalogue", headers=headers)[0] == 401
+    assert ask(hephaestus, API, "/healthz", headers={}) == (200, {"status": "ok"})
+    status, found = ask(hephaestus, API, "/nonsense")
     assert status == 404
     assert "nonsense" in found["error"]["message"]
 
 
-def test_status_shows_the_login(smithing: Pantheon) -> None:
-    shown = smithing("status").out
-    assert f"http://127.0.0.1:{WEB + smithing.offset}" in shown
+def test_status_shows_the_login(hephaestus: Pantheon) -> None:
+    shown = hephaestus("status").out
+    assert f"http://127.0.0.1:{WEB + hephaestus.offset}" in shown
     assert "feast_password" in shown
-    assert password(smithing) not in shown
+    assert password(hephaestus) not in shown
 
 
-def test_everything_listens_on_this_machine_only_and_no_secret_is_in_an_argument_or_a_log(smithing: Pantheon) -> None:
-    all_of_it = processes(smithing, "feast", "valkey", "postgres")
+def test_everything_listens_on_this_machine_only_and_no_secret_is_in_an_argument_or_a_log(hephaestus: Pantheon) -> None:
+    all_of_it = processes(hephaestus, "feast", "valkey", "postgres")
     listening = [each.laddr for each in sockets(all_of_it) if each.status == psutil.CONN_LISTEN]
     assert {address.ip for address in listening} == {"127.0.0.1"}
-    assert {address.port - smithing.offset for address in listening} == {SERVER, WEB, API, 6569, 5433}
+    assert {address.port - hephaestus.offset for address in listening} == {SERVER, WEB, API, 6569, 5433}
     words = " ".join(word for each in all_of_it for word in each.cmdline())
-    logs = " ".join(file.read_text(errors="replace") for file in (smithing.state / "logs").glob("*.log"))
-    secrets = [file for file in (smithing.state / "secrets").rglob("*") if file.is_file()]
+    logs = " ".join(file.read_text(errors="replace") for file in (hephaestus.state / "logs").glob("*.log"))
+    secrets = [file for file in (hephaestus.state / "secrets").rglob("*") if file.is_file()]
     assert {"key", "valkey_password", "feast_password", "feast_database_password"} <= {file.name for file in secrets}
     for file in secrets:
         assert file.stat().st_mode & 0o077 == 0, file
@@ -88,7 +88,7 @@ def test_everything_listens_on_this_machine_only_and_no_secret_is_in_an_argument
             assert file.read_text().strip() not in words + logs, file.name
 
 
-def test_its_database_user_may_create_nothing_else(smithing: Pantheon) -> None:
+def test_its_database_user_may_create_nothing_else(hephaestus: Pantheon) -> None:
     """Airflow's history is in the same server."""
     script = (
         "import os, psycopg, sys\n"
@@ -97,21 +97,24 @@ def test_its_database_user_may_create_nothing_else(smithing: Pantheon) -> None:
         "with psycopg.connect(**given) as c:\n"
         "    print(c.execute('select rolsuper, rolcreatedb from pg_roles where rolname = current_user').fetchone())\n"
     )
-    given = {"FILE": str(smithing.state / "secrets" / "feast_database_password"), "PORT": str(5433 + smithing.offset)}
+    given = {
+        "FILE": str(hephaestus.state / "secrets" / "feast_database_password"),
+        "PORT": str(5433 + hephaestus.offset),
+    }
     python = str(ROOT / ".pantheon" / "envs" / "feast" / "bin" / "python")
-    assert smithing.command([python, "-c", script], **given).out.strip() == "(False, False)"
+    assert hephaestus.command([python, "-c", script], **given).out.strip() == "(False, False)"
 
 
-def test_the_idle_feature_store_takes_less_than_600_mb(smithing: Pantheon) -> None:
-    taken = sum(each.memory_full_info().pss for each in processes(smithing, "feast", "valkey", "postgres"))
+def test_the_idle_feature_store_takes_less_than_600_mb(hephaestus: Pantheon) -> None:
+    taken = sum(each.memory_full_info().pss for each in processes(hephaestus, "feast", "valkey", "postgres"))
     assert taken < IDLE_BYTES
 
 
 @pytest.mark.browser
-def test_feasts_web_interface_works_and_asks_no_other_host(smithing: Pantheon) -> None:
-    base, others = f"http://127.0.0.1:{WEB + smithing.offset}", list[str]()
+def test_feasts_web_interface_works_and_asks_no_other_host(hephaestus: Pantheon) -> None:
+    base, others = f"http://127.0.0.1:{WEB + hephaestus.offset}", list[str]()
     with chromium() as browser:
-        context = browser.new_context(http_credentials={"username": "feast", "password": password(smithing)})
+        context = browser.new_context(http_credentials={"username": "feast", "password": password(hephaestus)})
         page = context.new_page()
 
         def decide(route: Any) -> None:
@@ -130,21 +133,21 @@ def test_feasts_web_interface_works_and_asks_no_other_host(smithing: Pantheon) -
     assert others == []
 
 
-def test_killed_services_come_back_and_the_store_goes_on(smithing: Pantheon) -> None:
+def test_killed_services_come_back_and_the_store_goes_on(hephaestus: Pantheon) -> None:
     for name in ("postgres", "valkey", "feast"):
-        kill(smithing, name)
-        until(lambda: ask(smithing, WEB, "/api/v1/entities?project=pantheon")[0] == 200, 60, f"Feast after {name}")
+        kill(hephaestus, name)
+        until(lambda: ask(hephaestus, WEB, "/api/v1/entities?project=pantheon")[0] == 200, 60, f"Feast after {name}")
 
 
-def test_the_service_waits_for_its_database(smithing: Pantheon) -> None:
+def test_the_service_waits_for_its_database(hephaestus: Pantheon) -> None:
     """Stopped, as a server that is still starting: it answers nobody."""
-    feast, family = service(smithing, "feast").pid, processes(smithing, "postgres")
+    feast, family = service(hephaestus, "feast").pid, processes(hephaestus, "postgres")
     for each in family:
         each.suspend()
     try:
         os.kill(feast, signal.SIGKILL)
-        until(lambda: service(smithing, "feast").pid not in (0, feast), 60)
+        until(lambda: service(hephaestus, "feast").pid not in (0, feast), 60)
     finally:
         for each in family:
             each.resume()
-    until(lambda: service(smithing, "feast").state == "healthy", 120)
+    until(lambda: service(hephaestus, "feast").state == "healthy", 120)

@@ -15,9 +15,10 @@ from pantheon.workflow import graph
 from pantheon.workflow.data.infer import infer_spec
 from pantheon.workflow.data.spec import Column, Spec
 from pantheon.workflow.data.spec_file import read_spec
-from tests.support import DATASETS, ROOT
+from tests.support import DATASETS
 from tests.support.command_line import Pantheon, assert_nothing_left, make_pantheon
 from tests.support.feature_runs import Deployment
+from tests.support.hephaestus import WITHOUT
 from tests.support.training import toy_frame
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -43,9 +44,9 @@ def rust_per_year(columns):
 @pytest.fixture(scope="module")
 def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pantheon]:
     """The feature store beside the button: no Airflow, no notebooks."""
-    made = make_pantheon(tmp_path_factory.mktemp("forge"), TRIALS="1", TIERS=str(ROOT / "tests/support/features_tier"))
+    made = make_pantheon(tmp_path_factory.mktemp("forge"), TRIALS="1")
     try:
-        made("up", "smithing", "--no-run", timeout=500)
+        made("up", "hephaestus", "--without", WITHOUT, "--no-run", timeout=500)
         yield made
     finally:
         made("destroy", "--confirm", "yes")

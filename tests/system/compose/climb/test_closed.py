@@ -15,28 +15,33 @@ import pytest
 from pantheon.engines.compose.client import Api
 from tests.support.compose import Composed, docker_command
 from tests.support.compose_climb import EVERY, Climb, airflow
+from tests.support.hephaestus import SERVER, WEB, ask
 from tests.support.ports import PORTS
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+FEATURES = ("features/key", "features/valkey_password")
 SEES = {  # service → what of secrets/ it can read
-    "button": {"button/credentials", "button/password", "button/endpoint_key"},
+    "button": {"button/credentials", "button/password", "button/endpoint_key", *FEATURES},
     "postgres": {"postgres_password"},
     "airflow": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_passwords.json"},
     "airflow-scheduler": {
         *("pgpass", "airflow_fernet_key", "airflow_jwt_secret", "airflow_password"),
-        *("dataflow_token", "jupyter_token", "monitor_token"),
+        *("dataflow_token", "jupyter_token", "monitor_token", *FEATURES),
     },
     "airflow-dag-processor": {"pgpass", "airflow_fernet_key", "airflow_jwt_secret"},
-    "dataflow": {"dataflow_token", "s3/credentials"},
-    "jupyter": {"jupyter_token", "s3/credentials"},
+    "dataflow": {"dataflow_token", "s3/credentials", *FEATURES},
+    "jupyter": {"jupyter_token", "s3/credentials", *FEATURES},
     "s3": {"s3_identities.json", "security.toml", "s3_grpc.pem"},
     "endpoint": {
         "endpoint/credentials",
+        *FEATURES,
         *(f"endpoint_keys/{name}" for name in ("button", "frontend", "import", "metrics")),
     },
-    "predictions": {"predictions_key", "s3/credentials"},
+    "predictions": {"predictions_key", "s3/credentials", *FEATURES},
     "frontend": {"frontend/key", "frontend/secret"},
     "monitor": {"monitor_token", "alerts/settings.json", "s3/credentials"},
+    "feast": {"feast_password", "feast_pgpass", "s3/credentials", *FEATURES},
+    "valkey": {"valkey.conf"},
 }
 ASK = """
 import sys, urllib.error, urllib.request
@@ -78,7 +83,7 @@ def test_no_service_listens_on_other_interfaces(last: Composed, docker: Api) -> 
         if pid := each["State"]["Pid"]:
             mine, its = (Path(f"/proc/{who}/ns/net").readlink() for who in ("self", pid))
             assert mine != its, "a container's own sockets are not this machine's"
-    assert published == {port + last.offset: "127.0.0.1" for port in (8080, 8081, 8888, 9000, 8085, 8000)}
+    assert published == {port + last.offset: "127.0.0.1" for port in (8080, 8081, 8888, 9000, 8085, 8000, 6566, 6567)}
     beyond = [
         connection.laddr
         for connection in psutil.net_connections("tcp")
@@ -97,12 +102,12 @@ def test_only_published_ports_are_reachable_and_services_have_no_outbound_access
     for service in ("airflow-scheduler", "postgres", "dataflow"):
         (network,) = json.loads(docker_command("inspect", f"{last.name}-{service}-1"))[0]["NetworkSettings"]["Networks"]
         assert network == f"{last.name}_inside"
-    for port in (5433, 8070, 8072, 8086, 9010, 9015):
+    for port in (5433, 8070, 8072, 8086, 9010, 9015, 6568, 6569):
         with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port + last.offset), 2):
             pass
 
 
-def test_airflow_jupyter_and_the_dataflow_reject_requests_without_credentials(last: Composed) -> None:
+def test_airflow_jupyter_feast_and_the_dataflow_reject_requests_without_credentials(last: Composed) -> None:
     lab, api = (f"http://127.0.0.1:{port + last.offset}" for port in (8888, 8081))
     token = (last.state / "secrets" / "jupyter_token").read_text().strip()
     assert status_of(f"{lab}/api/contents") == 403
@@ -112,6 +117,9 @@ def test_airflow_jupyter_and_the_dataflow_reject_requests_without_credentials(la
     assert status_of(f"{api}/api/v2/dags") == 401
     assert status_of(f"{api}/api/v2/dags/etl/dagRuns", {"logical_date": None}) == 401
     assert status_of(f"{api}/auth/token", {"username": "admin", "password": "wrong"}) == 401
+    for port, path in ((SERVER, "/health"), (WEB, "/projects-list.json")):
+        assert ask(last, port, path, headers={})[0] == 401
+        assert ask(last, port, path)[0] == 200
     assert {dag["dag_id"] for dag in airflow(last, "dags")["dags"]} == {
         *("etl", "dataflow", "notebooks", "pycaret", "monitor", "features")
     }
@@ -125,7 +133,7 @@ def test_airflow_jupyter_and_the_dataflow_reject_requests_without_credentials(la
 def words_of(made: Composed) -> dict[str, str]:
     """Every generated word, by its file; what is not a single word is another form of them, or SeaweedFS's own."""
     other = {"pgpass", "airflow_passwords.json", "s3_identities.json", "security.toml", "s3_grpc.pem"}
-    other |= {"credentials", "settings.json"}
+    other |= {"credentials", "settings.json", "valkey.conf", "feast_pgpass"}
     secrets = made.state / "secrets"
     files = [path for path in secrets.rglob("*") if path.is_file() and path.name not in other]
     words = {str(path.relative_to(secrets)): path.read_text().strip() for path in files}
@@ -161,7 +169,7 @@ def test_no_secret_is_visible_to_other_users(climb: Climb, last: Composed, docke
         "state": "".join(path.read_text() for path in (last.state / "state").glob("*.json")),
     }
     words = words_of(last)
-    assert len(words) == 20 and all(len(word) >= 40 for word in words.values())
+    assert len(words) == 24 and all(len(word) >= 40 for word in words.values())
     assert all(seen.values())
     assert [(place, name) for place, text in seen.items() for name, word in words.items() if word in text] == []
 
@@ -180,6 +188,8 @@ def test_a_service_reads_only_the_secrets_that_it_needs(last: Composed, docker: 
         "button/credentials": "button_secret_key",
         "endpoint/credentials": "endpoint_secret_key",
         "s3/credentials": "s3_secret_key",
+        "feast_pgpass": "feast_database_password",
+        "valkey.conf": "features/valkey_password",
     }
     for service, wanted in SEES.items():
         assert set(docker_command("exec", f"{last.name}-{service}-1", "sh", "-c", look).split()) == wanted, service

@@ -17,7 +17,7 @@ def test_without_airflow_the_dataflow_runs_its_stages_and_the_history_is_kept_on
     assert {line.split()[0] for line in before} == {"etl", "notebooks"}
     said = last("up", "prometheus", "--without", "airflow", "--no-run").err
     (stops,) = [line for line in said.splitlines() if line.startswith("  stops")]
-    assert all(name in stops for name in (*AIRFLOW, "jupyter", "s3"))
+    assert all(name in stops for name in (*AIRFLOW, "jupyter", "s3", "feast", "valkey"))
     assert running(docker, last) == {"button", "dataflow"}
     run = last("run", "--json", timeout=400).json
     assert run["decision"] in ("promoted", "refused")

@@ -10,7 +10,7 @@ from tests.support.compose import Composed
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
-HANGING = ("postgres", "airflow-scheduler", "jupyter", "s3")
+HANGING = ("postgres", "airflow-scheduler", "jupyter", "s3", "feast", "valkey")
 HEAL_SECONDS = 300.0
 
 

@@ -10,7 +10,7 @@ from tests.support.compose_climb import EVERY, LAST
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 OUTPUT = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes", "predictions"}
-OUTPUT |= {"feast"}  # definitions of features, which run in Feast's container
+OUTPUT |= {"features", "feast"}  # definitions of features run in Feast's container
 
 # In each container: the folders that it can really write to, and what it cannot reach. Standard library only.
 WRITABLE = r"""
@@ -37,7 +37,7 @@ print(json.dumps(found))
 
 
 def test_containers_write_only_output_that_the_host_does_not_obey(last: Composed) -> None:
-    for service in sorted(EVERY - {"postgres", "s3"}):
+    for service in sorted(EVERY - {"postgres", "s3", "valkey"}):
         answer = docker_command("exec", f"{last.name}-{service}-1", "python", "-c", WRITABLE)
         for place, root in json.loads(answer).items():
             assert any(f"/{last.name}/{name}" in root for name in OUTPUT), f"{service} can write {place} ({root})"
@@ -104,5 +104,8 @@ def test_code_planted_by_a_notebook_runs_in_a_container_whatever_it_writes(last:
                 path.unlink()
 
 
-def test_dvc_in_a_container_says_nothing_about_compose(last: Composed) -> None:
+def test_dvc_and_feast_in_a_container_say_nothing_about_compose(last: Composed) -> None:
     assert "level=warning" not in last("dvc", "--version").err
+    listed = last("feast", "feature-views", "list", timeout=400)
+    assert "robots" not in listed.out and "wine" in listed.out, "the views of this deployment's runs"
+    assert "level=warning" not in listed.err

@@ -1,4 +1,4 @@
-"""A deployment of persephone and the feature store alone (tests/support/features_tier/11-smithing), and its clients."""
+"""The feature store of a deployment, as its clients see it."""
 
 import base64
 import json
@@ -6,10 +6,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.support import ROOT
 from tests.support.command_line import Pantheon
 
-TIERS = ROOT / "tests" / "support" / "features_tier"
+WITHOUT = "airflow,jupyter,s3,dvc,endpoint,frontend,monitoring"  # the feature store and the button alone
 SERVER, WEB, API = 6566, 6567, 6568  # Feast's feature server, its web interface, the service's API
 
 DEFINITIONS = """

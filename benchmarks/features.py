@@ -72,7 +72,7 @@ def bench() -> dict[str, Any]:
 
 
 def grown(repeats: int = 3) -> dict[str, Any]:
-    """Measure `up` from epimetheus in a clone that has the environments, and the memory of idle services before and after."""
+    """Measure `up` from epimetheus in a clone that has the environments, and idle memory before and after."""
     with fresh_clone(PORTS) as clone:
         (clone.folder / ".pantheon").mkdir()
         for shared in ("envs", "uv"):

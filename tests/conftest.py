@@ -24,6 +24,7 @@ SHARED = (
     "tests/parts/jupyter/",
     "tests/parts/features/online/",
     "tests/system/airflow/",
+    "tests/system/features/",
     "tests/system/readme/",
 )
 

@@ -23,7 +23,6 @@ BODY_BYTES = 4 << 30
 CHUNK_SECONDS = 30.0  # for the next bytes of a body
 THREADS = 12  # requests that are handled at once; more wait
 PIECE = 1 << 20  # bytes of an answer's file that are sent at once
-AWAY = {"postgres": "PostgreSQL, the registry of the feature store", "valkey": "Valkey, the online store"}
 
 Handle = Callable[[Request], Any]
 
@@ -127,7 +126,7 @@ class Api:
             return refusal(error)
         except Exception as error:  # noqa: BLE001 - the client must get an answer
             if name := self.away(error):
-                what = f"{AWAY[name]}, does not answer: {' '.join(str(error).split())[:200]}"
+                what = f"{name}, which the feature store needs, does not answer: {' '.join(str(error).split())[:200]}"
                 return refusal(Problem(503, what, f"It may be starting. Its log: `logs --service {name}`"))
             if isinstance(error, OSError):
                 return refusal(describe(error, self.incoming))

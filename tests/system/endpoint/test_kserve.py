@@ -1,5 +1,5 @@
-"""VARIANT=kserve by the command line, with models in S3 and features: KServe's ModelServer behind the endpoint, and back,
-without a lost request."""
+"""VARIANT=kserve by the command line, with models in S3 and a feature store: KServe's ModelServer behind the endpoint,
+and back, without a lost request."""
 
 import threading
 from collections import Counter

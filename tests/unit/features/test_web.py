@@ -66,7 +66,7 @@ def test_a_body_that_is_not_what_a_handler_expects_is_400(tmp_path: Path, body: 
     [
         (Problem(409, "Another run writes this view.", "Wait."), 409, "Another run"),
         (PantheonError("the bucket does not answer."), 503, "the bucket"),
-        (Lost("connection refused"), 503, "PostgreSQL"),
+        (Lost("connection refused"), 503, "postgres, which the feature store needs"),
         (OSError(28, "No space left on device", "/x"), 503, "disk is full"),
         (ZeroDivisionError("division by zero"), 503, "ZeroDivisionError"),
     ],

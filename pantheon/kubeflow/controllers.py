@@ -18,7 +18,7 @@ from pantheon.errors import PantheonError
 from pantheon.kubeflow import running, validation
 from pantheon.kubeflow.contract import BY, CONTROLLERS, Controller, Kind, Object, Refused
 from pantheon.kubeflow.job import OwnJob
-from pantheon.kubeflow.objects import Key, Store, is_true, set_condition
+from pantheon.kubeflow.objects import Full, Key, Store, is_true, set_condition
 
 FAILED = "Failed"
 MOST_ACTIVE = 256  # objects that are not finished
@@ -128,13 +128,14 @@ class Manager:
         """Save a checked manifest and have its controller make it true; see ``Store.apply``.
 
         Raises:
-            PantheonError: too many objects are not finished; or as ``Store.apply``.
+            Full: too many objects are not finished.
+            PantheonError: as ``Store.apply``; or the service is stopping.
         """
         with self.lock:
             if self.stopping:
                 raise PantheonError("the service is stopping.", "Try again in a moment.", 1)
             if key not in self.threads and len(self.threads) >= MOST_ACTIVE:
-                raise PantheonError(f"{MOST_ACTIVE} objects are not finished yet.", "Wait for some, or delete some.", 1)
+                raise Full(f"{MOST_ACTIVE} objects are not finished yet.", "Wait for some, or delete some.", 1)
             before = self.store.get(key)
             saved, action = self.store.apply(key, manifest)
             if action == "created" or (before and before["metadata"]["generation"] != saved["metadata"]["generation"]):

@@ -43,6 +43,10 @@ class Missing(PantheonError):
     """There is no such object."""
 
 
+class Full(PantheonError):
+    """There are too many objects."""
+
+
 class Store:
     """All objects below a folder. Thread-safe. What it returns are copies.
 
@@ -117,7 +121,7 @@ class Store:
 
         Raises:
             Conflict: it has another version, or it is being deleted.
-            PantheonError: there are too many objects.
+            Full: there are too many objects.
         """
         with self.changed:
             old = self._objects.get(key)
@@ -125,7 +129,7 @@ class Store:
             _compare(key, old, given)
             if old is None:
                 if len(self._objects) >= MOST:
-                    raise PantheonError(f"there are {MOST:,} objects already.", "Delete some first.")
+                    raise Full(f"there are {MOST:,} objects already.", "Delete some first.")
                 made = self._fresh(key, manifest)
                 return self._save(key, made, fsync=True), "created"
             if _said(old) == _said(manifest):

@@ -19,7 +19,7 @@ FOLDERS = (
     *("state", state.SHARED, "runs", "models", "data", "predictions", "extensions", "notebooks", "logs", "volumes"),
     "repositories/main.git",
     *("volumes/spool", "volumes/monitor"),
-    *("features", "feast"),
+    *("features", "feast", "kubeflow/tensorboard"),
 )
 RESERVED = {"bench", "dockerfiles", "envs", "uv"}
 

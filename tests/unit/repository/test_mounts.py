@@ -35,7 +35,7 @@ def test_no_service_can_write_what_the_host_obeys() -> None:
     for service, each in mounts().items():
         writable = {place.parts[0] for place, writable in each if writable}
         services = {"runs", "models", "data", "predictions", "extensions", "notebooks", "repositories"}
-        allowed = services | {"features", "feast", "shared", "volumes"}
+        allowed = services | {"features", "feast", "kubeflow", "shared", "volumes"}
         assert writable <= allowed, service
         assert all(place.parts for place, _ in each), f"{service} mounts the state folder itself"
 

@@ -153,9 +153,7 @@ def check_space(name: str, settings: Settings, space: Sequence[Parameter], limit
         Refused: the algorithm cannot search this space.
     """
     if name == "cmaes" and sum(parameter.is_number for parameter in space) < 2:
-        raise Refused(
-            "spec.parameters", "cmaes needs at least two parameters of the types double and int.", "Use tpe."
-        )
+        raise Refused("spec.parameters", "cmaes needs at least two parameters of the types double and int.", "Use tpe.")
     if name == "grid":
         for index, parameter in enumerate(space):
             if parameter.is_number and parameter.step is None:

@@ -81,4 +81,5 @@ class Evolution(Repeated):
                 return math.floor(self.population * float(GROWTH**self.large) ** (self.random.uniform() ** 2))
         self.size = "large"
         self.large += 1
-        return int(self.population * GROWTH**self.large)
+        population: int = self.population * GROWTH**self.large
+        return population

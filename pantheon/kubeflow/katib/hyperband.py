@@ -1,4 +1,4 @@
-"""Hyperband as Katib has it: the resource is a parameter, and the best trials of a rung are repeated with more of it."""
+"""Hyperband as Katib has it: the resource is a parameter; the best trials of a rung are repeated with more of it."""
 
 import math
 from collections.abc import Sequence

@@ -81,9 +81,11 @@ class Parameter:
         low, high = float(self.low), float(self.high)
         if self.type == "int":  # on a logarithmic scale: every integer has a share of its own
             low, high = low - 0.5, high + 0.5
-        value = math.exp(math.log(low) + share * (math.log(high) - math.log(low))) if self.log else low + share * (
-            high - low
-        )
+        if self.log:
+            low, high = math.log(low), math.log(high)
+        value = low + share * (high - low)
+        if self.log:
+            value = math.exp(value)
         if self.type == "int":
             return str(min(max(round(value), int(self.low)), int(self.high)))
         return repr(min(max(value, float(self.low)), float(self.high)))

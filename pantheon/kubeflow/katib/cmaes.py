@@ -35,7 +35,7 @@ class Evolution(Repeated):
         self.drawn: dict[int, tuple[int, Any]] = {}
         self.results: list[tuple[Any, float]] = []
         self.optimizer = self._start(0.5 * np.ones(len(self.numbers)), None)
-        self.population = self.optimizer.population_size
+        self.population: int = self.optimizer.population_size
         self.large, self.spent = 0, {"small": 0, "large": 0}  # of bipop: restarts, and trials by size
         self.size = "small"
 

@@ -78,7 +78,7 @@ class Evolution(Repeated):
             self.spent[self.size] += self.optimizer.population_size * self.optimizer.generation
             if self.spent["small"] < self.spent["large"]:
                 self.size = "small"
-                return math.floor(self.population * float(GROWTH**self.large) ** (self.random.uniform() ** 2))
+                return int(self.population * float(GROWTH**self.large) ** (self.random.uniform() ** 2))
         self.size = "large"
         self.large += 1
         population: int = self.population * GROWTH**self.large

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 
 from pantheon.kubeflow.katib.algorithms import Settings, brackets
-from pantheon.kubeflow.katib.search import Repeated, Sampled
+from pantheon.kubeflow.katib.sampled import Sampled
+from pantheon.kubeflow.katib.search import Repeated
 from pantheon.kubeflow.katib.space import Assignments, Parameter
 
 

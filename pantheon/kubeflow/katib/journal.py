@@ -10,7 +10,7 @@ from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.kubeflow.katib.algorithms import LARGEST_SEED, Settings
-from pantheon.kubeflow.katib.search import Search, make
+from pantheon.kubeflow.katib.search import Search
 from pantheon.kubeflow.katib.space import Assignments, Parameter
 
 
@@ -103,3 +103,27 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in complete.splitlines()]
     except ValueError:
         raise PantheonError(f"{path} is damaged.", "Delete the experiment and apply it again.") from None
+
+
+def make(name: str, settings: Settings, space: Sequence[Parameter], maximize: bool, seed: int) -> Search:
+    """Return a search that has proposed nothing yet.
+
+    Args:
+        name: a key of ``algorithms.ALGORITHMS``.
+        seed: of every random choice.
+    """
+    if name == "hyperband":
+        from pantheon.kubeflow.katib.hyperband import Hyperband
+
+        return Hyperband(settings, space, maximize, seed)
+    if name == "cmaes":
+        from pantheon.kubeflow.katib.cmaes import Evolution
+
+        return Evolution(settings, space, maximize, seed)
+    if name == "bayesianoptimization":
+        from pantheon.kubeflow.katib.gaussian import Gaussian
+
+        return Gaussian(settings, space, maximize, seed)
+    from pantheon.kubeflow.katib.sampled import Sampled
+
+    return Sampled(name, settings, space, maximize, seed)

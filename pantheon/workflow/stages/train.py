@@ -10,15 +10,25 @@ from pantheon.files import write_json
 from pantheon.workflow.bundle.records import STORED
 from pantheon.workflow.outputs import Engineered, FittedCandidate, Selected, Summary, Trained
 from pantheon.workflow.run import Run
-from pantheon.workflow.training.candidates import Candidate, Fitted, Prepared, candidates, fit
+from pantheon.workflow.training.candidates import Candidate, Fit, Fitted, Prepared, candidates, fit, unfitted
 from pantheon.workflow.training.matrix import Table, load_spec
 from pantheon.workflow.training.metrics import primary
 from pantheon.workflow.training.parallel import Call, one_thread, run_parallel, threads_for
 from pantheon.workflow.training.preparation import Design
+from pantheon.workflow.training.shares import Exchange, Task, can_share
 
 
 def train(run: Run) -> Summary:
     """``features/*`` → ``features/design.json``, ``candidates/NAME.joblib`` and ``candidates.json``."""
+    return train_with(run, None)
+
+
+def train_with(run: Run, exchange: Exchange | None) -> Summary:
+    """``train``, with the same outputs, in the first of the processes that share the trees of its forests.
+
+    Args:
+        exchange: the folder that they share; None: this process fits all trees.
+    """
     spec, params = load_spec(run), run.params
     primary(spec.task, params.metric)  # refuse an unknown metric now, not after the fits
     run.path(STORED).unlink(missing_ok=True)  # of an earlier attempt, with a feature store
@@ -28,10 +38,14 @@ def train(run: Run) -> Summary:
         rows = Prepared.fit(design, table, params.seed)
     families = candidates(run, spec.task)
     threads = threads_for(rows.matrix, params.threads)
+    shared = planned(exchange, families, rows, params.seed, threads) if exchange else {}
 
     def task(candidate: Candidate) -> tuple[Fitted, float]:
         clock = time.perf_counter()
-        fitted = fit(candidate, {}, rows, params.seed)
+        if candidate.name in shared:
+            fitted = fit(candidate, {}, rows, params.seed, by=shared[candidate.name])
+        else:
+            fitted = fit(candidate, {}, rows, params.seed)
         if candidate.own is not None:
             check_converts(fitted, table)
         return fitted, time.perf_counter() - clock
@@ -47,6 +61,29 @@ def train(run: Run) -> Summary:
     result: Trained = {"candidates": {name: report[name] for name in families}, "rows": len(table)}
     write_json(run.path("candidates.json"), result)
     return {"candidates": list(families), "columns": int(rows.matrix.shape[1]), "rows": len(table)}
+
+
+def planned(
+    exchange: Exchange, families: dict[str, Candidate], rows: Prepared, seed: int, threads: int
+) -> dict[str, Fit]:
+    """Hand out the trees of all forests, and fit this process's share.
+
+    Returns:
+        Family → the function that gathers its forest.
+    """
+    estimators = {name: unfitted(family, {}, rows, seed) for name, family in families.items()}
+    tasks = {
+        name: Task(estimator, rows.for_candidate(families[name]), rows.y)
+        for name, estimator in estimators.items()
+        if can_share(estimator)
+    }
+    exchange.plan(tasks)
+    run_parallel([Call(partial(exchange.fit, name, task), free=True) for name, task in tasks.items()], threads)
+
+    def gathered(name: str) -> Fit:
+        return lambda estimator, X, y: exchange.gather(name, Task(estimator, X, y))
+
+    return {name: gathered(name) for name in tasks}
 
 
 def join(run: Run) -> Design:

@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from pantheon.errors import PantheonError
 from pantheon.workflow import extensions
 from pantheon.workflow.extensions import extension_error
 from pantheon.workflow.outputs import ModelParams, Preprocessed
@@ -264,30 +265,48 @@ def _limit(estimator: Any, columns: int) -> None:
         estimator.set_params(max_bins=WIDE_BINS)
 
 
-def fit(candidate: Candidate, params: Mapping[str, Any], rows: Prepared, seed: int, threads: int = 1) -> Fitted:
+Fit = Callable[[Any, NDArray[Any], NDArray[Any]], object]
+"""Fits an estimator in place: called with the estimator, X (rows, columns) and y (rows,)."""
+
+
+def unfitted(candidate: Candidate, params: Mapping[str, Any], rows: Prepared, seed: int, threads: int = 1) -> Any:
+    """Return the estimator that ``fit`` fits, with its limits for these rows."""
+    estimator = candidate.estimator(params, seed)
+    if candidate.own is None:
+        if isinstance(estimator, RandomForestClassifier | RandomForestRegressor):
+            estimator.set_params(n_jobs=threads, max_samples=min(ROWS_A_TREE, len(rows.y)))
+        _limit(estimator, rows.filled.shape[1])
+    return estimator
+
+
+def _fit_here(estimator: Any, X: NDArray[Any], y: NDArray[Any]) -> None:
+    estimator.fit(X, y)
+
+
+def fit(
+    candidate: Candidate, params: Mapping[str, Any], rows: Prepared, seed: int, threads: int = 1, by: Fit = _fit_here
+) -> Fitted:
     """Fit one candidate on prepared rows.
 
     Args:
         threads: for a forest's trees; every tree has a separate seed, so the forest does not depend on it.
+        by: fits the estimator; default: its own ``fit``.
 
     Raises:
         PantheonError: a user-defined estimator fails; names the file.
     """
-    estimator = candidate.estimator(params, seed)
-    forest = isinstance(estimator, RandomForestClassifier | RandomForestRegressor)
-    if forest and candidate.own is None:
-        estimator.set_params(n_jobs=threads, max_samples=min(ROWS_A_TREE, len(rows.y)))
-    if candidate.own is None:
-        _limit(estimator, rows.filled.shape[1])
+    estimator = unfitted(candidate, params, rows, seed, threads)
     try:
-        estimator.fit(rows.for_candidate(candidate), rows.y)
+        by(estimator, rows.for_candidate(candidate), rows.y)
         if rows.preparation.design.task == "classification" and not hasattr(estimator, "predict_proba"):
             raise TypeError(f"{type(estimator).__name__} has no predict_proba: a classifier must give probabilities")
+    except PantheonError:
+        raise  # of ``by``
     except (Exception, SystemExit) as error:
         if candidate.own is None or isinstance(error, MemoryError):
             raise
         raise extension_error(candidate.own, error, f"the candidate {candidate.name!r} cannot be fitted: ") from error
-    if forest:
+    if isinstance(estimator, RandomForestClassifier | RandomForestRegressor):
         estimator.set_params(n_jobs=1)  # with more, votes are summed in the order in which threads finish
     scaler = copy.deepcopy(rows.scaler) if candidate.scale else None
     return Fitted(candidate.name, dict(params), rows.preparation, scaler, candidate.missing, estimator, candidate.own)

@@ -35,4 +35,16 @@ def feast(
             f"Grow to it: `{deployment.command('up', tier='hephaestus')}`",
         )
     command = ["python", "-m", "pantheon.features.launch", *(arguments or []), *context.args]
-    raise typer.Exit(engine.run_task("feast", command, on_output=lambda line: terminal.out.out(line)))
+    with terminal.steps() as shown:
+        shown.start("Feast starts")
+
+        def output(line: str) -> None:
+            shown.close()
+            terminal.out.out(line)
+
+        def errors(line: str) -> None:
+            shown.close()
+            terminal.err.out(line)
+
+        status = engine.run_task("feast", command, on_output=output, on_errors=errors)
+    raise typer.Exit(status)

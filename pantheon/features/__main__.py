@@ -12,9 +12,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pantheon.errors import PantheonError
-from pantheon.features.service import Here, Service, unavailable
+from pantheon.features import repository
+from pantheon.features.here import Here, unavailable
+
+if TYPE_CHECKING:  # it imports Feast
+    from pantheon.features.service import Service
 
 AGAIN_SECONDS = 1.0  # between two attempts to open the registry
 
@@ -23,8 +28,10 @@ def say(line: str) -> None:
     print(f"feast: {line}", file=sys.stderr, flush=True)
 
 
-def ready(here: Here) -> Service:
+def ready(here: Here) -> "Service":
     """Return the service, as soon as PostgreSQL answers."""
+    from pantheon.features.service import Service
+
     told = ""
     while True:
         try:
@@ -49,6 +56,7 @@ def main() -> int:
         here.metrics.mkdir(parents=True)
         # otherwise Feast makes a folder below /tmp at its import, which stays there if the process is killed
         os.environ["PROMETHEUS_MULTIPROCESS_DIR"] = str(here.metrics)
+        repository.import_quickly()
         from pantheon.features.server import Ports, apps, bind, serve
 
         secrets = here.state / "secrets"

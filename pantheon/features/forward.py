@@ -10,10 +10,18 @@ import sys
 import urllib.parse
 from pathlib import Path
 
+CLEAR = "\r\x1b[K"  # the terminal's line
 MISSING = "this deployment does not have Feast, which the tier hephaestus adds. Grow to it: `make tier-hephaestus up`"
 
 
+def progress(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 def fail(text: str) -> int:
+    progress(CLEAR)
     print(f"pantheon: {text}", file=sys.stderr)
     return 2
 
@@ -28,14 +36,17 @@ def main(arguments: list[str]) -> int:
     parts = urllib.parse.urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
     body = json.dumps({"arguments": arguments}).encode()
+    progress("Feast starts …")  # which takes seconds
     try:
         connection.request("POST", "/command", body, {"Authorization": f"Bearer {key}"})
         answer = connection.getresponse()
         if answer.status != 200:
             error = json.loads(answer.read()).get("error") or {}
             return fail(f"{error.get('message', answer.status)} {error.get('cure', '')}".strip())
-        for line in answer:
+        for number, line in enumerate(answer):
             event = json.loads(line)
+            if not number:
+                progress(CLEAR)
             sys.stdout.write(event.get("out", ""))
             sys.stderr.write(event.get("err", ""))
             sys.stdout.flush()

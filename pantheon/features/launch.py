@@ -8,14 +8,17 @@ already, and ``teardown``, which would delete what models need, are refused.
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.features import repository
-from pantheon.features.service import Here, unavailable
+from pantheon.features.here import Here, unavailable
+from pantheon.files import Busy
 
 ONE_AT_A_TIME = ("apply", "delete")  # the service takes the same turn when it registers views
+READ_DEFINITIONS = ("apply", "plan", "validate")  # of users: with all of Feast's checks
+SAY_SECONDS = 1.0  # of waiting, until that is said
 REFUSED = {
     "ui": "Feast's web interface already runs. `status` shows its address.",
     "serve": "Feast's feature server already runs, at FEAST_PORT (6566).",
@@ -58,6 +61,18 @@ def keep_what_others_defined() -> None:
     registry_diff.tag_objects_for_keep_delete_update_add = without_removals
 
 
+@contextlib.contextmanager
+def turn(here: Here) -> Iterator[None]:
+    """Hold off others who change the registry; say if they have to be waited for."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(here.turn("registry", SAY_SECONDS))
+        except Busy:
+            print("pantheon: waiting: somebody else is changing the registry.", file=sys.stderr, flush=True)
+            held.enter_context(here.turn("registry"))
+        yield
+
+
 def run(here: Here, arguments: list[str]) -> int:
     """Run ``feast`` with ``arguments``; return its exit status.
 
@@ -69,10 +84,12 @@ def run(here: Here, arguments: list[str]) -> int:
     repository.set_variables()
     repository.make(here.repository)
     os.chdir(here.repository)
+    if verb not in READ_DEFINITIONS:
+        repository.import_quickly()
     from feast.cli.cli import cli
 
     keep_what_others_defined()
-    with here.turn("registry") if verb in ONE_AT_A_TIME else contextlib.nullcontext():
+    with turn(here) if verb in ONE_AT_A_TIME else contextlib.nullcontext():
         try:
             cli(arguments, prog_name="feast", standalone_mode=True)
         except SystemExit as ended:

@@ -12,8 +12,9 @@ from typing import Any
 
 import uvicorn
 
+from pantheon.features.here import unavailable
 from pantheon.features.login import App, Guarded
-from pantheon.features.service import Service, unavailable
+from pantheon.features.service import Service
 from pantheon.features.web import HEALTH, Api, Handle
 
 USER = "feast"

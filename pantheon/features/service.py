@@ -1,19 +1,16 @@
-"""The feature store's service: where its files are, and Feast's own ``FeatureStore``.
+"""What the feature store's service works with: Feast's own ``FeatureStore``, the parts, the online store.
 
 Only this package's service and commands import Feast, in the environment ``feast``: it takes four seconds and 200 MB.
 """
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pantheon import files
-from pantheon.errors import PantheonError
 from pantheon.features import repository
 from pantheon.features.definitions import Definitions
+from pantheon.features.here import Here, unavailable
 from pantheon.features.intervals import Intervals
 from pantheon.features.keeper import Keeper
 from pantheon.features.look import Look
@@ -21,62 +18,6 @@ from pantheon.features.online import Online
 from pantheon.features.parts import ROOT, Parts, bring
 from pantheon.store import place
 from pantheon.store.place import FolderPlace
-
-
-@dataclass(frozen=True)
-class Here:
-    """Where the service and Feast's commands find things, in this environment.
-
-    Attributes:
-        state: the deployment's state folder.
-        repository: Feast's repository: ``feature_store.yaml``, and the definitions that users write. Feast's commands
-            and the service run in it: the paths of sources in the registry are relative to it, so that they are the
-            same in containers and on this machine.
-        parts: the copy of the Parquet parts that Feast reads, one folder for each view.
-    """
-
-    state: Path
-    repository: Path
-    parts: Path
-
-    @classmethod
-    def from_environment(cls) -> "Here":
-        """Return it by STATE_DIR and FEATURES_DIR.
-
-        Raises:
-            PantheonError: the environment does not name them.
-        """
-        state = os.environ.get("STATE_DIR", "")
-        if not state or not Path(state).is_dir():
-            raise PantheonError(
-                "STATE_DIR does not name a deployment's state folder.", "Start with `make tier-hephaestus up`."
-            )
-        folder = Path(state)
-        parts = Path(os.environ.get("FEATURES_DIR") or folder / "volumes" / "features")
-        return cls(folder, folder / "feast", parts)
-
-    @property
-    def incoming(self) -> Path:
-        """The folder of bodies and answers while a request is handled; on a disk, which ``/tmp`` may not be."""
-        return self.parts / ".incoming"
-
-    @property
-    def metrics(self) -> Path:
-        """The folder of Feast's own counters, which begin anew with each start."""
-        return self.parts / ".metrics"
-
-    @property
-    def pushed(self) -> Path:
-        """The folder of what was pushed and is not in a part yet."""
-        return self.parts / ".pushed"
-
-    def turn(self, name: str, timeout: float | None = None) -> AbstractContextManager[int]:
-        """Take turns with the other threads and processes that use ``name``, such as ``registry``; see ``files.lock``.
-
-        Raises:
-            files.Busy: after ``timeout`` seconds.
-        """
-        return files.lock(self.parts / f".{name}.lock", timeout=timeout)
 
 
 class Service:
@@ -126,21 +67,3 @@ class Service:
             Exception: PostgreSQL does not answer yet: ``unavailable`` says so.
         """
         return cls(here, repository.open_store(here.repository))
-
-
-def unavailable(error: BaseException) -> str:
-    """Return the name of the service that ``error`` says is away: ``postgres`` or ``valkey``; else empty."""
-    import psycopg
-    import redis
-    import sqlalchemy.exc
-
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, psycopg.OperationalError | sqlalchemy.exc.OperationalError | sqlalchemy.exc.TimeoutError):
-            return "postgres"
-        if isinstance(seen, redis.exceptions.ConnectionError | redis.exceptions.TimeoutError):
-            return "valkey"
-        if isinstance(seen, redis.exceptions.BusyLoadingError | redis.exceptions.OutOfMemoryError):
-            return "valkey"
-        seen = seen.__cause__ or seen.__context__
-    return ""

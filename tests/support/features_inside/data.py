@@ -28,8 +28,9 @@ from pantheon.features import historical
 from pantheon.features.api import Answer, Request, refusal
 from pantheon.features.contract import View
 from pantheon.features.forgetting import remove
+from pantheon.features.here import Here
 from pantheon.features.routes import ROUTES
-from pantheon.features.service import Here, Service
+from pantheon.features.service import Service
 from pantheon.features.web import Api
 
 

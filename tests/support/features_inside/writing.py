@@ -23,11 +23,11 @@ from feast.types import Bool, Float64, Int64, String, UnixTimestamp
 from pantheon.errors import PantheonError
 from pantheon.features.api import Problem
 from pantheon.features.contract import View
+from pantheon.features.here import unavailable
 from pantheon.features.intervals import Intervals
 from pantheon.features.keeper import Keeper
 from pantheon.features.online import Online, connect
 from pantheon.features.parts import Parts
-from pantheon.features.service import unavailable
 from pantheon.store.place import FolderPlace
 
 TYPES = {"number": Float64, "integer": Int64, "text": String, "boolean": Bool, "date": UnixTimestamp}

@@ -19,6 +19,7 @@ from pantheon.cli import (
     look,
     models,
     monitor,
+    objects,
     predict_file,
     predictions,
     profiles,
@@ -54,6 +55,10 @@ app.command()(predictions.forget)
 app.command()(monitor.monitor)
 app.command(**dvc.OPTIONS)(dvc.dvc)
 app.command(**feast.OPTIONS)(feast.feast)
+app.command()(objects.apply)
+app.command()(objects.get)
+app.command()(objects.describe)
+app.command()(objects.delete)
 app.command()(images.images)
 app.command("images-save")(images.images_save)
 app.command("images-load")(images.images_load)

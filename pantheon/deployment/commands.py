@@ -42,7 +42,20 @@ GROUPS = {  # commands with a second verb
     "route": {"show", "weights", "pin", "header", "sticky", "shadow", "bandit", "test", "clear"},
 }
 BARE = (GOALS | {"stage"}) - {"models", "rollback", "images-save", "images-load"}  # recognized without `bin/pantheon`
-CALLED = {"dvc", "feast", "tier", "models", "images-save", "predictions", "forget", "predict-file"}  # only with it
+CALLED = {
+    "apply",
+    "get",
+    "describe",
+    "delete",
+    "dvc",
+    "feast",
+    "tier",
+    "models",
+    "images-save",
+    "predictions",
+    "forget",
+    "predict-file",
+}  # only with it
 PASSED_ON = {"dvc", "feast"}  # what follows is for another program
 DEFAULT = "pantheon"  # the default name of a deployment
 

@@ -9,7 +9,7 @@ from pantheon.hub import people
 from pantheon.tiers import Tier
 from pantheon.web.client import Client
 
-SERVICE, TOKEN = "hub", "hub/commands_token"
+SERVICE, TOKEN = "hub", "hub_commands_token"
 GONE = 404
 
 

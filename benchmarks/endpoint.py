@@ -1,5 +1,5 @@
 """The endpoint over HTTP, with and without its log and a shadow, beside KServe, MLServer and BentoML with the same
-ONNX model; explanations; storing the log; and the memory of the tier.
+ONNX model; explanations; moving an alias; storing the log; and the memory of the tier.
 
 Servers run at the same time and are measured in turns, as in ``benchmarks.serving``.
 """
@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import explaining, shipping
+from benchmarks import explaining, shipping, swapping
 from benchmarks.peers.servers import ROOT, Server, endpoint, free_port, peers, pss, running
 from benchmarks.serving import CLIENTS, ONE_ROW, measure, train
 from pantheon.predictions.segments import finished
@@ -36,13 +36,14 @@ def bench() -> dict[str, Any]:
     """Measure requests per second, latency and memory, with the bars that the endpoint must meet."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        state, shadowed, explained = (folder / name for name in ("state", "shadowed", "explained"))
+        state, shadowed, explained, swapped = (folder / each for each in ("state", "shadowed", "explained", "swapped"))
         state.mkdir()
         train(state)
-        for copy in (shadowed, explained):
+        for copy in (shadowed, explained, swapped):
             shutil.copytree(state, copy)
         found = side_by_side(state, folder)
         found |= with_shadow(state, shadowed, folder)
+        found |= swapping.figures(swapped, folder)
         for inputs, value in explaining.milliseconds(explained, folder).items():
             found[f"explain one row, {inputs} inputs, ms"] = {"value": value, "bar": EXPLAIN_BARS[inputs]}
     found["storing the log, rows/s"] = {"value": shipping.rate(), "at_least": 100_000}

@@ -117,7 +117,7 @@ class Valkey:
 
     def __init__(self, host: str, port: int, password_file: Path | None = None) -> None:
         self.host, self.port, self.problem = host, port, ""
-        self._password_file = password_file
+        self.password_file = password_file
         self._idle: deque[Connection] = deque()
         self._lock = threading.Lock()
 
@@ -172,9 +172,9 @@ class Valkey:
 
     def _connected(self) -> Connection:
         password = ""
-        if self._password_file:
+        if self.password_file:
             try:
-                password = self._password_file.read_text(encoding="utf-8").strip()
+                password = self.password_file.read_text(encoding="utf-8").strip()
             except FileNotFoundError:
                 pass  # Valkey says whether it wants one
             except OSError as error:

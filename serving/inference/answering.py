@@ -3,15 +3,11 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
-from msgspec.structs import replace
-
-from pantheon.entities import canonical
 from pantheon.predictions.records import Answered
 from pantheon.routing.choose import Choice
 from pantheon.web.messages import Response
@@ -19,17 +15,17 @@ from serving.endpoint.dispatch import FENCED_JSON, encode
 from serving.endpoint.guard import fenced
 from serving.endpoint.lanes import Lanes
 from serving.endpoint.rows import need_probabilities
-from serving.features.joining import Online, refusal
+from serving.features.joining import Online
 from serving.features.origins import blamed
 from serving.inference import v2
-from serving.inference.context import CONTEXT
+from serving.inference.entities import joined, marked
 from serving.inference.forms import PREDICT, V1, Asked
 from serving.inference.journal import LOGGED_PROBABILITIES, Journal, Origin, answer_of, rows_of
 from serving.inference.metrics import Metrics
 from serving.inference.models import Hosted, Models
-from serving.inference.shadows import Result, Shadows
+from serving.inference.shadows import Shadows
 from serving.inference.targets import Target
-from serving.model.predictor import ORIGIN, SECONDS, Answer, Predictor, TooSlow
+from serving.model.predictor import SECONDS, Answer, Predictor, TooSlow
 from serving.problems import Problem
 
 Explain = Callable[[Predictor, list[Any], float], list[dict[str, Any]]]  # rows, deadline → one explanation for each
@@ -110,7 +106,7 @@ class Answering:
         predictor = call.predictor
         try:
             sent = call.asked = call.read(data)
-            asked = call.asked = self.joined(predictor, sent, deadline)
+            asked = call.asked = joined(self.online, predictor, sent, deadline)
             if asked.probabilities:
                 need_probabilities(predictor, len(asked.rows))
             if call.target.verb == "explain":
@@ -129,30 +125,6 @@ class Answering:
         for version in call.choice.shadows:
             self._shadow(call, sent, version)
         return Response(200, body, self._headers(call, logged))
-
-    def joined(self, predictor: Predictor, asked: Asked, deadline: float) -> Asked:
-        """Return what is asked with the features of its entities, as this version reads them.
-
-        Raises:
-            Problem: 422, an entity is not known, or has no values that can be used; 503, the store does not answer.
-            TooSlow: there was no time to look them up.
-        """
-        if not asked.entities:
-            return asked
-        must, entity = asked.entities == "must", predictor.features.entity if predictor.features else ""
-        if must and (why := refusal(predictor)):
-            raise why
-        if not must and not (entity and any(type(row) is dict and entity in row for row in asked.rows)):
-            return asked
-        if self.online is None:
-            raise Problem(503, "This endpoint has no feature store. Send the inputs themselves.")
-        found = self.online.join(predictor, asked.rows, deadline, must)
-        logged = []
-        for sent, row, origin in zip(asked.sent, found.rows, found.origins, strict=True):
-            along = {CONTEXT: sent[CONTEXT]} if CONTEXT in sent else {}
-            logged.append({**along, **row, ORIGIN: origin} if origin else sent)
-        missing = found.missing if any(found.missing) else []
-        return replace(asked, rows=found.rows, raw=encode(logged), origins=found.origins, missing=missing)
 
     def explained(self, call: Call, data: bytes) -> Response:
         """Answer a call with explanations."""
@@ -220,43 +192,7 @@ class Answering:
         if predictor is None:
             self.metrics.count("shadow missing")
         else:
-            self.shadows.add(predictor, asked, partial(self._shadowed, call.origin), self.joined)
-
-    def _shadowed(self, origin: Origin, asked: Asked, result: Result) -> None:
-        """Write the record of a shadow, in the shadows' thread."""
-        record = Answered(
-            id=origin.id,
-            at=time.time_ns() // 1000,
-            model=result.predictor.model,
-            version=result.predictor.version,
-            arm="shadow",
-            reason="shadow",
-            key=origin.key,
-            ms=round(result.milliseconds, 3),
-            status=result.status,
-            error=result.error,
-            trace=origin.trace,
-            shadow=True,
-        )
-        logged = asked if result.answer else marked(asked, result.predictor)
-        self.journal.write(record, rows_of(logged), answer_of(result.answer))
-
-
-def marked(asked: Asked, predictor: Predictor) -> Asked:
-    """Return a refused request with the entities of its rows where the log has them, by which they can be forgotten."""
-    entity = predictor.features.entity if predictor.features else ""
-    if not asked.entities or asked.origins or not entity:
-        return asked
-    rows = []
-    for row in asked.sent:
-        with suppress(ValueError):
-            if isinstance(row, dict) and entity in row:
-                row = {**row, ORIGIN: {"entity": {entity: canonical(row[entity])}}}
-        rows.append(row)
-    try:
-        return replace(asked, raw=encode(rows))
-    except UnicodeEncodeError:  # half a character
-        return asked
+            self.shadows.add(predictor, call.origin, asked)
 
 
 def explained(problem: Problem, call: Call) -> Problem:

@@ -53,10 +53,10 @@ class Metrics:
                 counts = self._latency[model, version] = [0] * (len(BUCKETS) + 1)
             counts[bisect_left(BUCKETS, seconds)] += 1
 
-    def count(self, event: str) -> None:
+    def count(self, event: str, number: int = 1) -> None:
         """Count an event, such as ``unlogged``."""
         with self._lock:
-            self.events[event] += 1
+            self.events[event] += number
 
     def text(self, gauges: Mapping[str, tuple[str, Iterable[tuple[Labels, float]]]]) -> str:
         """Return all metrics.

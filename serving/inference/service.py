@@ -4,7 +4,7 @@ Small requests for predictions are answered where they arrive (``quick``); all o
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -65,6 +65,7 @@ class Endpoint:
         kserve: predicts; None: this process does.
         online: the features of entities; None: they cannot be looked up.
         push: forwards values of features; None: there is nobody to forward them to.
+        environment: of the process of the shadows, besides that of this one.
     """
 
     def __init__(
@@ -80,13 +81,14 @@ class Endpoint:
         kserve: "Kserve | None" = None,
         online: Online | None = None,
         push: Push | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.kserve, self.push, self.online = State(state), kserve, push, online
         store = open_store(state, retry_seconds=0)  # it is polled again soon
         self.models = Models(self.folder, store, kserve.open if kserve else Predictor)
         self.keys = Keys(state, tokens)
         self.metrics = Metrics()
-        self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics)
+        self.journal, self.shadows = Journal(spool, mode, self.metrics), Shadows(self.metrics, environment)
         if online:
             online.count = self.metrics.count
         self.answering = Answering(self.models, self.journal, self.shadows, self.metrics, explain, bool(kserve), online)

@@ -55,6 +55,11 @@ def endpoint(
     client = with_key(deployment.folder, Client(port), f"app{port}")
     tokens, spool = deployment.folder / "secrets" / "endpoint_keys", Spool(spool_of(deployment.folder), **given)
     models: dict[str, Any] = {"explain": explain, "kserve": kserve, "online": online, "push": push}
+    shadows = {"STATE_DIR": str(deployment.folder), "SPOOL_DIR": str(spool.folder), "ENDPOINT_LOG": mode}
+    if online:
+        shadows |= {"VALKEY_HOST": online.valkey.host, "VALKEY_PORT": str(online.valkey.port)}
+        shadows["VALKEY_PASSWORD_FILE"] = str(online.valkey.password_file or "")
+    models["environment"] = shadows | {"PYTHONPATH": str(ROOT)}
     service = Endpoint(deployment.folder, port, tokens=tokens, spool=spool, mode=mode, **models)
     server = Server("127.0.0.1", port, service)
     server.prepare()

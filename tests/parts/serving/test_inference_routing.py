@@ -1,6 +1,5 @@
 """Routing over HTTP: policies take effect without a lost request, and a shadow changes nothing for anybody."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,8 @@ from pantheon.routing.bandit import shares
 from pantheon.routing.choose import Chooser
 from pantheon.routing.policy import Bandit, HeaderRule, Policy, as_json, read
 from pantheon.store import ANY, StoredPolicy
+from serving.inference import shadows
 from serving.inference.service import Endpoint
-from serving.model.predictor import Predictor
-from serving.problems import Problem
 from tests.parts.serving.test_inference_log import answers as logged_answers
 from tests.parts.serving.test_swap import ROW
 from tests.support.bundles import bundle
@@ -120,31 +118,25 @@ def client_chooser(served: tuple[Deployment, Endpoint, Client]) -> Chooser:
     return served[1].models.hosted["robots"].chooser
 
 
-@pytest.mark.parametrize("fault", ["sleeps", "raises", "refuses"])
-def test_a_shadow_changes_no_answer(
-    served: tuple[Deployment, Endpoint, Client], fault: str, monkeypatch: pytest.MonkeyPatch
+def test_a_shadow_whose_process_is_killed_changes_no_answer(
+    served: tuple[Deployment, Endpoint, Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(shadows, "AGAIN_SECONDS", 0.05)
     deployment, service, client = served
-    predict = Predictor.predict
-
-    def faulty(self: Predictor, *given: Any) -> Any:
-        if self.version == "2":
-            if fault == "sleeps":
-                time.sleep(0.5)
-            elif fault == "raises":
-                raise RuntimeError("a bug of the shadow")
-            else:
-                raise Problem(422, "The model has no finite answer.")
-        return predict(self, *given)
-
-    monkeypatch.setattr(Predictor, "predict", faulty)
     route(deployment, shadows=("challenger",))
     until(lambda: service.models.hosted["robots"].policy)
-    kind = {"sleeps": "shadow answered", "raises": "shadow failed", "refuses": "shadow refused"}[fault]
-    assert versions(client, 50) == {"1": 50}
-    if fault == "sleeps":
-        assert service.metrics.events[kind] < 40, "answers do not wait for the shadow, which takes half a second each"
-    until(lambda: service.metrics.events[kind])
+    seen = 0
+    for _ in range(2):
+        until(lambda: versions(client) == {"1": 1} and service.metrics.events["shadow answered"] > seen)  # noqa: B023
+        assert service.shadows._process
+        service.shadows._process.kill()
+        assert versions(client, 50) == {"1": 50}
+        until(lambda: service.metrics.events["shadow failed"] or not service.shadows._waiting)
+        seen = service.metrics.events["shadow answered"]
+    until(lambda: versions(client) == {"1": 1} and service.metrics.events["shadow answered"] > seen)
+    logged = Counter((record.version, record.shadow) for record in (e.record for e in logged_answers(deployment)))
+    assert set(logged) == {("1", False), ("2", True)}
+    assert logged["2", True] >= service.metrics.events["shadow answered"]
 
 
 def test_a_shadow_that_answers_nan_changes_nothing(served: tuple[Deployment, Endpoint, Client], tmp_path: Path) -> None:

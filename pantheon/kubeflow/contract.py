@@ -32,6 +32,7 @@ CONTROLLERS: dict[str, str] = {
     "PipelineRun": "pantheon.kubeflow.pipelines.controller:PipelineRuns",
     "RecurringRun": "pantheon.kubeflow.pipelines.controller:RecurringRuns",
     "TrainJob": "pantheon.kubeflow.trainer.controller:TrainJobs",
+    "Trial": "pantheon.kubeflow.katib.trials:Trials",
 }
 """Kind → the class of its controller, which is imported on first use and made once, without arguments."""
 

@@ -12,6 +12,7 @@ from pantheon.kubeflow.katib.trials import HISTORY
 from pantheon.kubeflow.objects import Full, now
 
 POLL_SECONDS = 0.2  # between two looks at whether to stop
+LOOK_POLLS = 10  # after so many, trials are looked at without a bell, such as one that failed by a defect
 CLEAR_SECONDS = 30.0  # for the trials of a deleted Experiment to end
 JOURNAL = "search.jsonl"
 
@@ -52,8 +53,8 @@ class Experiments:
             if experiment.step():
                 watch.silence(metadata["namespace"], metadata["name"])
                 return
-            while not job.stopping.is_set() and not experiment.bell.wait(POLL_SECONDS):
-                if experiment.waits:
+            for _ in range(1 if experiment.waits else LOOK_POLLS):
+                if job.stopping.is_set() or experiment.bell.wait(POLL_SECONDS):
                     break
 
     def act(self, manifest: Object, action: str) -> Object:

@@ -64,7 +64,9 @@ def check(trial: Mapping[str, Any], names: Sequence[str]) -> None:
             raise Refused(f"{path}[{index}].name", f"{name!r} is not in the trialSpec.", cure)
     if unknown := used - seen["name"]:
         name = min(unknown)
-        raise Refused(f"{PATH}.trialSpec", f"${{trialParameters.{name}}} is not one of trialParameters.", f"Add {name}.")
+        raise Refused(
+            f"{PATH}.trialSpec", f"${{trialParameters.{name}}} is not one of trialParameters.", f"Add {name}."
+        )
     if left := [name for name in names if name not in seen["reference"]]:
         raise Refused(path, f"the parameter {left[0]!r} is searched, but no trial gets its value.", "Refer to it.")
 

@@ -21,7 +21,7 @@ from pantheon.hub.roles import EVERY, hub_scopes
 
 USER_SCOPES = [  # of everybody with a role; starting a server is for `edit`
     *("read:users!user", "read:servers!user", "delete:servers!user", "users:activity!user", "access:servers!user"),
-    *("read:tokens!user", "access:services", "list:services", "read:services:name"),
+    *("tokens!user", "access:services", "list:services", "read:services:name"),
 ]
 OUTSIDE = "provider:"  # a group of the provider, among a user's groups in JupyterHub, which has no other place for it
 

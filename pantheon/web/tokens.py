@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-Purpose = Literal["link", "session", "command"]
+Purpose = Literal["link", "session", "command", "state"]
 LINK_SECONDS = 15 * 60
 COMMAND_SECONDS = 60
 CHARACTERS = 32

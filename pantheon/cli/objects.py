@@ -16,7 +16,7 @@ Files = Annotated[
     list[str] | None, typer.Option("--filename", "-f", metavar="FILE", help="a YAML or JSON file, a folder, or -")
 ]
 KindName = Annotated[str, typer.Argument(metavar="KIND", help="experiment, trainjob, inferenceservice …; or KIND/NAME")]
-ObjectName = Annotated[str, typer.Argument(metavar="[NAME]", help="the object's name; default: all")]
+ObjectName = Annotated[str, typer.Argument(metavar="NAME", help="the object's name; default: all")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="the namespace, which is a profile")]
 All = Annotated[bool, typer.Option("--all-namespaces", "-A", help="of all namespaces")]
 POLL_SECONDS = 1.0
@@ -119,8 +119,8 @@ def describe(
 
 
 def delete(
-    kind: Annotated[str, typer.Argument(metavar="[KIND]", help="experiment, trainjob …; or KIND/NAME")] = "",
-    objects: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="the names")] = None,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="experiment, trainjob …; or KIND/NAME")] = "",
+    objects: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="the names")] = None,
     files: Files = None,
     namespace: Namespace = "",
     ignore: Annotated[bool, typer.Option("--ignore-not-found", help="succeed if there is none")] = False,

@@ -22,7 +22,7 @@ def bring(deployment: Deployment, engine: Engine, route: Route) -> None:
     Raises:
         PantheonError: the task failed; includes its last lines.
     """
-    if route.rest == "dataflow":
+    if route.rest == "dataflow" or not any(each.name == "jupyter" for each in engine.planned()):
         return
     digest, file = _digest(route), deployment.state / RECORD
     copied = file.read_text(encoding="utf-8") if file.exists() else ""

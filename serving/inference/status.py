@@ -45,6 +45,7 @@ def health(
                 "loaded": sorted(hosted.loaded, key=int),
                 "refused": dict(hosted.refused),
                 "problems": list(hosted.chooser.problems),
+                "policy": hosted.policy.token if hosted.policy else None,
             }
             for _, hosted in sorted(models.hosted.items())
         ],

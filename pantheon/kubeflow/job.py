@@ -66,11 +66,13 @@ class OwnJob:
         self._processes: list[Running] = []
 
     def begin(self, finished: Sequence[str]) -> None:
-        """Record that this generation is being worked on; conditions that ended an earlier one are false again."""
+        """Record that this generation is worked on. In the same write, what ended an earlier one is false again."""
+        generation = self.object["metadata"]["generation"]
 
         def change(found: Object) -> None:
-            found["status"]["observedGeneration"] = self.object["metadata"]["generation"]
-            for type in {*finished, "Failed"}:
+            new = found["status"].get("observedGeneration") != generation
+            found["status"]["observedGeneration"] = generation
+            for type in {*finished, "Failed", *(("Ready",) if new else ())}:
                 old = condition(found, type)
                 if old and old["status"] == "True":
                     set_condition(found, type, False, "Restarted", "It is worked on again.")

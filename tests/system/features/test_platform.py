@@ -10,7 +10,7 @@ import pytest
 from pantheon.state import ServiceRecord, read_services
 from tests.support import ROOT
 from tests.support.browser import chromium
-from tests.support.command_line import Pantheon, sockets
+from tests.support.command_line import Pantheon
 from tests.support.hephaestus import API, SERVER, WEB, ask, basic, password
 from tests.support.waiting import until
 
@@ -25,18 +25,6 @@ def service(made: Pantheon, name: str) -> ServiceRecord:
 def processes(made: Pantheon, *names: str) -> list[psutil.Process]:
     mains = [psutil.Process(service(made, name).pid) for name in names]
     return [each for main in mains for each in (main, *main.children(recursive=True))]
-
-
-def kill(made: Pantheon, name: str) -> None:
-    """kill -9 of a service; wait until it is healthy again."""
-    before = service(made, name).pid
-    os.kill(before, signal.SIGKILL)
-
-    def back() -> bool:
-        now = service(made, name)
-        return now.pid not in (0, before) and now.state == "healthy"
-
-    until(back, 120)
 
 
 def test_growing_added_the_feature_store_and_restarted_nothing(hephaestus: Pantheon) -> None:
@@ -64,28 +52,6 @@ def test_the_api_needs_its_own_key(hephaestus: Pantheon) -> None:
     status, found = ask(hephaestus, API, "/nonsense")
     assert status == 404
     assert "nonsense" in found["error"]["message"]
-
-
-def test_status_shows_the_login(hephaestus: Pantheon) -> None:
-    shown = hephaestus("status").out
-    assert f"http://127.0.0.1:{WEB + hephaestus.offset}" in shown
-    assert "feast_password" in shown
-    assert password(hephaestus) not in shown
-
-
-def test_everything_listens_on_this_machine_only_and_no_secret_is_in_an_argument_or_a_log(hephaestus: Pantheon) -> None:
-    all_of_it = processes(hephaestus, "feast", "valkey", "postgres")
-    listening = [each.laddr for each in sockets(all_of_it) if each.status == psutil.CONN_LISTEN]
-    assert {address.ip for address in listening} == {"127.0.0.1"}
-    assert {address.port - hephaestus.offset for address in listening} == {SERVER, WEB, API, 6569, 5433}
-    words = " ".join(word for each in all_of_it for word in each.cmdline())
-    logs = " ".join(file.read_text(errors="replace") for file in (hephaestus.state / "logs").glob("*.log"))
-    secrets = [file for file in (hephaestus.state / "secrets").rglob("*") if file.is_file()]
-    assert {"key", "valkey_password", "feast_password", "feast_database_password"} <= {file.name for file in secrets}
-    for file in secrets:
-        assert file.stat().st_mode & 0o077 == 0, file
-        if file.name in ("key", "valkey_password", "feast_password", "feast_database_password", "postgres_password"):
-            assert file.read_text().strip() not in words + logs, file.name
 
 
 def test_its_database_user_may_create_nothing_else(hephaestus: Pantheon) -> None:
@@ -131,12 +97,6 @@ def test_feasts_web_interface_works_and_asks_no_other_host(hephaestus: Pantheon)
         page.wait_for_url("**/feature-view*", timeout=120_000)
         assert page.page_errors() == []
     assert others == []
-
-
-def test_killed_services_come_back_and_the_store_goes_on(hephaestus: Pantheon) -> None:
-    for name in ("postgres", "valkey", "feast"):
-        kill(hephaestus, name)
-        until(lambda: ask(hephaestus, WEB, "/api/v1/entities?project=pantheon")[0] == 200, 60, f"Feast after {name}")
 
 
 def test_the_service_waits_for_its_database(hephaestus: Pantheon) -> None:

@@ -27,7 +27,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "no ONNX form": {"spec": ROBOTS, "trials": 1, "include": ["lda", "dt", "ridge"]},
     "none": {"spec": ROBOTS, "trials": 1, "include": ["lda"]},
     "number": {"spec": DIABETES, "trials": 3, "include": ["br", "kr", "gbr"], "setup": FORMS},
-    "again": {"spec": DIABETES, "trials": 3, "include": ["br", "kr", "gbr"], "setup": FORMS},
+    "again": {"spec": DIABETES, "trials": 3, "include": ["br", "kr", "gbr"], "setup": FORMS, "stored": True},
     "no such": {"spec": DIABETES, "trials": 1, "include": ["lightgbm"]},
 }
 
@@ -88,8 +88,10 @@ def test_numbers_are_predicted_and_the_graph_has_all_that_pycaret_did(runs: dict
     assert deploy(run, FolderStore(run.state / "models"))["decision"] == "promoted"
 
 
-def test_the_same_seed_gives_the_same_model(runs: dict[str, tuple[Run, str]]) -> None:
+def test_the_same_seed_gives_the_same_model_with_and_without_a_feature_store(runs: dict[str, tuple[Run, str]]) -> None:
     one, two = runs["number"][0], runs["again"][0]
+    assert not one.path("features/store.json").exists()
+    assert read_json(two.path("features/store.json"))["views"] == ["diabetes"]
     for name in ("selection.json", "tuning.json", "pycaret/setup.json"):
         assert read_json(one.path(name)) == read_json(two.path(name)), name
     with np.load(one.path("evaluation/test.npz")) as first, np.load(two.path("evaluation/test.npz")) as second:

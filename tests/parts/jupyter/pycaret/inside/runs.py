@@ -1,6 +1,7 @@
 """Runs in PyCaret's environment: runs of the variant by its functions, one after another in one process.
 
-Argument: a JSON list of {"spec", "trials", "include", "setup"}. The last line is JSON: the runs' folders.
+Argument: a JSON list of {"spec", "trials", "include", "setup", "stored": with a feature store}. The last line is JSON:
+the runs' folders.
 """
 
 import contextlib
@@ -9,14 +10,17 @@ import os
 import sys
 from pathlib import Path
 
-from pantheon import notebook, pycaret
+from pantheon import notebook, pycaret, worker
 from pantheon.errors import PantheonError
+from pantheon.features.stages import Stages
 from pantheon.workflow.run import Params, Run
+from tests.support.feature_store import MemoryFeatures
 
-state, found = Path(os.environ["STATE_DIR"]), []
+state, found, store = Path(os.environ["STATE_DIR"]), [], MemoryFeatures()
 for asked in json.loads(sys.argv[1]):
     run = Run.create(state, asked["spec"], "asked", Params(trials=asked["trials"], folds=3), runner="graph")
-    error = ""
+    error, hook = "", Stages(lambda: store) if asked.get("stored") else None
+    worker.hook = lambda _, hook=hook: hook  # as where a deployment has the store, or not
     with contextlib.redirect_stdout(sys.stderr):
         try:
             for stage in notebook.ETL:

@@ -10,7 +10,7 @@ from tests.support.climb import Climb
 from tests.support.other_user import accessible, as_other, needs_root
 from tests.system.climb.test_last_tier import processes
 
-pytestmark = [needs_root, pytest.mark.timeout(900)]
+pytestmark = [needs_root, pytest.mark.timeout(1800)]
 TRY = """
 import socket, sys
 for name in sys.stdin.read().splitlines():

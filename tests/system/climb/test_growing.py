@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.climb import BUILT, DATASETS_OF, Climb
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_no_request_is_lost_while_growing(climb: Climb) -> None:

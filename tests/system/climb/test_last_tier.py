@@ -21,7 +21,7 @@ from tests.support.ports import PORTS
 
 LAST = BUILT[-1]
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture

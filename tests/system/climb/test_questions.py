@@ -9,7 +9,7 @@ import pytest
 from pantheon.tiers import all_tiers
 from tests.support.climb import BUILT, Climb
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 # As promised; not the table that the button has.
 FIRST = {

@@ -9,7 +9,7 @@ import pytest
 from tests.support.agreement import answers, differences
 from tests.support.climb import BUILT, DATASETS, DATASETS_OF, Climb
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module", params=DATASETS)

@@ -18,7 +18,7 @@ from tests.support.compose_climb import EVERY, Climb, airflow
 from tests.support.hephaestus import SERVER, WEB, ask
 from tests.support.ports import PORTS
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 FEATURES = ("features/key", "features/valkey_password")
 SEES = {  # service → what of secrets/ it can read
     "button": {"button/credentials", "button/password", "button/endpoint_key", *FEATURES},

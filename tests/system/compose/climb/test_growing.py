@@ -17,7 +17,7 @@ from tests.support.compose import Composed
 from tests.support.compose_climb import AIRFLOW, DONE, EVERY, LAST, Climb, running
 from tests.support.compose_keys import HONOURED
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 
 def test_no_request_is_lost_while_it_grows_and_the_button_is_never_replaced(climb: Climb) -> None:

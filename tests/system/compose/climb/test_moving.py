@@ -7,7 +7,7 @@ from tests.support.climb import checksums, versions
 from tests.support.compose import Composed
 from tests.support.compose_climb import AIRFLOW, LAST, history, running
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 
 def test_without_airflow_the_dataflow_runs_its_stages_and_the_history_is_kept_on_both_engines(

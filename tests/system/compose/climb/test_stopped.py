@@ -9,7 +9,7 @@ from pantheon.engines.compose.client import Api
 from tests.support.compose import Composed
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 HANGING = ("postgres", "airflow-scheduler", "jupyter", "s3", "feast", "valkey")
 HEAL_SECONDS = 300.0
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.compose import Composed, docker_command
 from tests.support.compose_climb import EVERY, LAST
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 OUTPUT = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes", "predictions"}
 OUTPUT |= {"features", "feast"}  # definitions of features run in Feast's container
 

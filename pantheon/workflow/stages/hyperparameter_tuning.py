@@ -1,6 +1,7 @@
 """hyperparameter_tuning: search the main parameters of every family with Optuna, in parallel to model_selection."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,12 +26,21 @@ def hyperparameter_tuning(run: Run) -> Summary:
     number of threads. The search ends after ``trials``; ``time_limit`` is a safety net, and a run that reaches it is
     marked as not reproducible.
     """
+    return tune(run, search)
+
+
+def tune(run: Run, search: Callable[[Candidate, CrossValidation, float], Search]) -> Summary:
+    """``hyperparameter_tuning`` with another way to search one family, which tries the same candidates.
+
+    Args:
+        search: called in a thread for each family, with the time (of ``time.monotonic``) at which it is to end.
+    """
     run.need("candidates.json", "train")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     folds = CrossValidation(run, min(FOLDS, run.params.folds))
     searched = [family for family in candidates(run, folds.design.task).values() if family.space]
     end = time.monotonic() + folds.params.time_limit
-    searches = in_threads([partial(_search, family, folds, end) for family in searched])
+    searches = in_threads([partial(search, family, folds, end) for family in searched])
     reproducible = all(len(entry["trials"]) == folds.params.trials for entry in searches)
     tuning: Tuning = {
         "metric": folds.metric,
@@ -50,9 +60,15 @@ def hyperparameter_tuning(run: Run) -> Summary:
     }
 
 
-def _search(family: Candidate, folds: CrossValidation, end: float) -> Search:
+def startup_trials(trials: int) -> int:
+    """Return how many of a family's trials are random."""
+    return max(1, trials // 2)
+
+
+def search(family: Candidate, folds: CrossValidation, end: float) -> Search:
+    """Search one family, trial by trial."""
     trials = folds.params.trials
-    sampler = optuna.samplers.TPESampler(seed=folds.params.seed, n_startup_trials=max(1, trials // 2))
+    sampler = optuna.samplers.TPESampler(seed=folds.params.seed, n_startup_trials=startup_trials(trials))
     study = optuna.create_study(direction="maximize" if folds.greater else "minimize", sampler=sampler)
     log: list[Trial] = []
     for number in range(trials):
@@ -65,8 +81,12 @@ def _search(family: Candidate, folds: CrossValidation, end: float) -> Search:
         mean = float(np.mean(values))
         study.tell(trial, mean)
         log.append({"number": number, "params": params, "mean": mean, "folds": values})
-    best = (max if folds.greater else min)(log, key=lambda entry: entry["mean"]) if log else None
-    return {"best": best, "trials": log}
+    return {"best": best_of(log, folds.greater), "trials": log}
+
+
+def best_of(trials: list[Trial], greater: bool) -> Trial | None:
+    """Return the first of the best trials; None if there is none."""
+    return (max if greater else min)(trials, key=lambda entry: entry["mean"]) if trials else None
 
 
 def suggest(trial: optuna.Trial, name: str, choice: Any) -> Any:

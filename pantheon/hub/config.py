@@ -31,7 +31,7 @@ def configure(c: Any, given: Settings) -> None:
     hub.oauth_require_pkce = True
     hub.oauth_token_expires_in = TOKEN_SECONDS
     hub.authenticate_prometheus = True
-    hub.proxy_check_interval = 5  # a proxy that was restarted has no routes
+    hub.last_activity_interval = 3  # seconds; also when a proxy that was restarted gets its routes
 
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = given.proxy_url

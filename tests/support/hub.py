@@ -24,6 +24,7 @@ from tests.support.waiting import until
 HUB_PORTS = (8888, 8889, 8890, 8891, 6006)
 ENVIRONMENTS = ["hub", "jupyter", "tensorboard", "workflow"]
 PARTS = ("hub", "tensorboard")
+PAGE = {"Accept": "text/html,application/json;q=0.9"}  # what a browser sends for a page
 
 
 @dataclass

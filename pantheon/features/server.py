@@ -41,7 +41,7 @@ class Ports:
     key: Path
 
 
-class Listener(uvicorn.Server):  # type: ignore[misc] # the checks run without uvicorn
+class Listener(uvicorn.Server):  # type: ignore[misc, unused-ignore] # uvicorn may be there or not
     """A server whose signals the process handles."""
 
     @contextlib.contextmanager

@@ -13,9 +13,10 @@ from typing import Any
 from jupyterhub.auth import Authenticator
 from jupyterhub.roles import get_default_roles
 from oauthenticator.generic import GenericOAuthenticator
+from tornado.httpclient import HTTPClientError
+from tornado.web import HTTPError
 from traitlets import Unicode
 
-from pantheon.errors import PantheonError
 from pantheon.hub import people
 from pantheon.hub.roles import EVERY, hub_scopes
 
@@ -92,28 +93,14 @@ class Provider(Roles, GenericOAuthenticator):  # type: ignore[misc]
     """A company's OIDC provider; people have the roles that ``hub/people.json`` gives to them and to their groups."""
 
     async def authenticate(self, handler: Any, data: Any = None, **given: Any) -> Any:
-        known = await GenericOAuthenticator.authenticate(self, handler, data, **given)
+        try:
+            known = await GenericOAuthenticator.authenticate(self, handler, data, **given)
+        except HTTPClientError as error:
+            self.log.error("The OIDC provider answered with status %s: %s", error.code, error.message)
+            raise HTTPError(
+                502,
+                f"Your company's login answered with status {error.code}. If that stays so, an administrator finds the "
+                "reason in JupyterHub's log, and checks OIDC_CLIENT_ID and the client's secret.",
+            ) from None
         groups = await self.get_user_groups(known["auth_state"])
         return model(Path(self.state), known["name"], sorted(str(group) for group in groups))
-
-
-def discovered(issuer: str, retry_seconds: float = 30.0) -> dict[str, str]:
-    """Return the addresses that an OIDC provider announces.
-
-    Raises:
-        PantheonError: it does not answer, or is not one.
-    """
-    from pantheon.web.client import Client
-
-    cure = "Check OIDC_ISSUER, and that this machine reaches it."
-    answer = Client(issuer, "the OIDC provider", cure).ask(
-        "GET", "/.well-known/openid-configuration", retry_seconds=retry_seconds
-    )
-    try:
-        found = answer.json() if answer.ok else {}
-        addresses = {key: str(found[f"{key}_endpoint"]) for key in ("authorization", "token", "userinfo")}
-        if str(found["issuer"]).rstrip("/") != issuer:
-            raise ValueError(f"it calls itself {found['issuer']}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise PantheonError(f"{issuer} is not an OIDC provider: {error} (status {answer.status}).", cure) from None
-    return addresses

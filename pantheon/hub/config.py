@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from pantheon.hub import authenticator, roles
+from pantheon.hub.oidc import discovered
 from pantheon.hub.settings import Oidc, Settings
 
 COOKIE_DAYS = 1.0  # of a login; it ends before at a logout
@@ -87,12 +88,12 @@ def service(given: Settings, name: str, port: int) -> dict[str, Any]:
 
 def provider(c: Any, given: Settings, oidc: Oidc) -> None:
     """Log people in at a company's provider."""
-    found = authenticator.discovered(oidc.issuer)
+    found = discovered(oidc.issuer)
     c.JupyterHub.authenticator_class = "pantheon.hub.authenticator.Provider"
     c.Provider.login_service = "your company's account"
     c.Provider.client_id, c.Provider.client_secret = oidc.client_id, oidc.client_secret
-    c.Provider.authorize_url, c.Provider.token_url = found["authorization"], found["token"]
-    c.Provider.userdata_url = found["userinfo"]
+    c.Provider.authorize_url, c.Provider.token_url = found.authorization, found.token
+    c.Provider.userdata_url, c.Provider.basic_auth = found.userinfo, found.basic
     c.Provider.oauth_callback_url = f"http://127.0.0.1:{given.port}/hub/oauth_callback"
     c.Provider.username_claim, c.Provider.scope = oidc.username_claim, list(oidc.scopes)
     c.Provider.auth_state_groups_key = f"oauth_user.{oidc.groups_claim}"

@@ -199,6 +199,7 @@ class Deployment:
         """Return the variables of the definition that the settings set; those of the user's environment go before."""
         values = {"ENDPOINT_LOG": self.settings.log, "PREDICTIONS_KEEP": self.settings.predictions_keep}
         values["MONITOR_NETWORK"] = "outside" if self.settings.alerts_leave else ""  # the way out of a container
+        values["HUB_NETWORK"] = "outside" if os.environ.get("OIDC_ISSUER") else ""  # to the company's provider
         return {name: value for name, value in values.items() if value}
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:

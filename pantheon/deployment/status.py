@@ -38,7 +38,8 @@ def status(deployment: Deployment, tier: Tier, engine: Engine, patience: float =
             "link": each.login.link,
         }
         for each in deployment.components(tier)
-        if each.login and any(s["name"] == each.login.service for s in services)
+        # a service that another one of the tier stands in front of has no address for people
+        if each.login and any(s["name"] == each.login.service and "://" in str(s["address"]) for s in services)
     }
     where = ""
     try:

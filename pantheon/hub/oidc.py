@@ -37,8 +37,9 @@ def discovered(issuer: str, retry_seconds: float = 30.0) -> Discovered:
         if str(found["issuer"]).rstrip("/") != issuer:
             raise ValueError(f"it calls itself {found['issuer']}")
         ways = found.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        addresses = (str(found[f"{key}_endpoint"]) for key in ("authorization", "token", "userinfo"))
-        return Discovered(*addresses, basic="client_secret_basic" in ways)
+        names = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint")
+        authorization, token, userinfo = (str(found[name]) for name in names)
+        return Discovered(authorization, token, userinfo, "client_secret_basic" in ways)
     except KeyError as error:
         raise PantheonError(f"{issuer} is not an OIDC provider: it does not announce {error}.", cure) from None
     except (ValueError, TypeError, AttributeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pantheon import components as read_components
 from pantheon.engines import Options
 from pantheon.engines.definition import components
 from pantheon.engines.definition.model import Model
@@ -135,7 +136,7 @@ def load(text: str) -> Any:
 
 def defining(file: Path, service: str) -> list[Path]:
     """Return the files that define ``service``, among ``file`` and its includes. For messages."""
-    raw = load(file.read_text(encoding="utf-8"))
+    raw = read_components.load(file.read_text(encoding="utf-8"))
     files = []
     for entry in raw.get("include") or []:
         paths = entry.get("path", []) if isinstance(entry, dict) else entry

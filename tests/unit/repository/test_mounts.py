@@ -2,8 +2,7 @@
 
 from pathlib import PurePosixPath
 
-import yaml
-
+from pantheon import components
 from tests.support import ROOT
 
 
@@ -11,7 +10,7 @@ def mounts() -> dict[str, list[tuple[PurePosixPath, bool]]]:
     """Service → the mounted folders in the state folder, and whether each is writable."""
     found: dict[str, list[tuple[PurePosixPath, bool]]] = {}
     for file in sorted((ROOT / "compose").glob("*.yaml")):
-        services = yaml.safe_load(file.read_text()).get("services") or {}
+        services = components.load(file.read_text()).get("services") or {}
         for name, service in services.items():
             for volume in service.get("volumes") or []:
                 place, end, _ = volume.partition("}/")[2].partition(":")

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pantheon import components, durations
 from pantheon.engines.local.unit import HUNG_FACTOR
@@ -94,15 +93,15 @@ def test_published_ports_are_on_loopback_and_never_clash() -> None:
         text = path.read_text()
         for name, port in default.findall(text):
             assert ports.setdefault(port, name) == name, f"{name} and {ports[port]} both take {port}"
-        for service in (yaml.safe_load(text).get("services") or {}).values():
-            for port in service.get("ports", []):
+        for service in (components.load(text).get("services") or {}).values():
+            for port in service.get("ports") or []:
                 assert (port["host_ip"] if isinstance(port, dict) else port.rsplit(":", 2)[0]) == "127.0.0.1"
 
 
 def test_services_recover_in_containers_when_they_end_or_hang() -> None:
     """Docker restarts what ends, also after a crash of its daemon, and compose/health.sh ends what hangs."""
     for path in {file for definition in definitions() for file in components.files(definition)}:
-        for name, service in (yaml.safe_load(path.read_text()).get("services") or {}).items():
+        for name, service in (components.load(path.read_text()).get("services") or {}).items():
             if "restart" in service:
                 script, limit = service["healthcheck"]["test"][2:4]
                 assert (service["restart"], script.endswith("/compose/health.sh")) == ("always", True), name

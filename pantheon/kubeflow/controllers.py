@@ -97,8 +97,9 @@ class Manager:
             kind = each.kind
             if wanted in (kind.plural, kind.name.lower(), *kind.short, f"{kind.plural}.{kind.group}"):
                 return each
-        known = [each.plural for each in self.kinds]
-        cure = validation.hint(plural, known) or f"Kinds: {validation.listed(known)}."
+        called = [name for each in self.kinds for name in (each.plural, each.name, *each.short)]
+        known = validation.listed(each.plural for each in self.kinds)
+        cure = validation.hint(plural, called) or f"Kinds: {known}."
         raise Refused("", f"there is no kind {plural[:60]!r} here.", cure)
 
     def check(self, given: Object, namespace: str = "", by: str = "") -> tuple[Key, Object]:

@@ -20,6 +20,7 @@ from pantheon.cli import (
     models,
     monitor,
     objects,
+    pipeline,
     predict_file,
     predictions,
     profiles,
@@ -48,7 +49,7 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (keys.app, route.app, feedback.app, alerts.app, features.app, users.app, profiles.app):
+for group in (keys.app, route.app, feedback.app, alerts.app, features.app, users.app, profiles.app, pipeline.app):
     app.add_typer(group)
 app.command()(predictions.predictions)
 app.command()(predictions.forget)

@@ -45,6 +45,12 @@ def run(
         assert leader
         pipeline = Pipeline(airflow, deployment, partial(inside.look, deployment, engine), leader.dag)
         return pipeline.run({"dataset": dataset} | params, again, new)
+    if settings.route.etl == "kubeflow":
+        from pantheon.deployment import inside, kubeflow, pipelines
+
+        client = kubeflow.client(deployment, engine)
+        workflow = pipelines.WorkflowRun(client, deployment, partial(inside.look, deployment, engine))
+        return workflow.run({"dataset": dataset, "tier": tier.name} | params, again, new)
     if again:
         arguments = ["run", "--run", again]
     else:

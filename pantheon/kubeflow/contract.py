@@ -29,8 +29,9 @@ CONTROLLERS: dict[str, str] = {
     "Experiment": "pantheon.kubeflow.katib.controller:Experiments",
     "InferenceService": "pantheon.kubeflow.inference.controller:InferenceServices",
     "Pipeline": "pantheon.kubeflow.pipelines.controller:Pipelines",
+    "PipelineVersion": "pantheon.kubeflow.pipelines.controller:PipelineVersions",
     "PipelineRun": "pantheon.kubeflow.pipelines.controller:PipelineRuns",
-    "RecurringRun": "pantheon.kubeflow.pipelines.controller:RecurringRuns",
+    "RecurringRun": "pantheon.kubeflow.pipelines.recurring:RecurringRuns",
     "TrainJob": "pantheon.kubeflow.trainer.controller:TrainJobs",
     "Trial": "pantheon.kubeflow.katib.trials:Trials",
 }

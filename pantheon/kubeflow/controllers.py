@@ -9,7 +9,6 @@ import importlib.util
 import shutil
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -81,9 +80,9 @@ class Manager:
             threads = list(self.threads.values())
         for thread in threads:
             thread.stopping.set()
-        end = time.monotonic() + STOP_SECONDS
+        left = STOP_SECONDS
         for thread in threads:
-            thread.join(max(end - time.monotonic(), 0.0))
+            thread.join(max(left / len(threads), 0.1))
             if thread.is_alive():
                 self.say(f"{thread.key} did not stop in time.")
 

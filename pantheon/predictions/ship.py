@@ -69,43 +69,38 @@ def ship(place: Place, spool: Path, layout: Layout | None = None) -> Shipped:
     return done
 
 
-class Contents:
-    """The records of a segment, read as they are asked for, once.
-
-    Attributes:
-        damaged: bytes that could not be read, of what has been asked for; without a last, torn record.
+def contents(path: Path) -> tuple[list[Entry | Feedback], int]:
+    """Return the records of a segment, and how many bytes are damaged: not counting a last, torn record.
 
     Raises:
         FileNotFoundError: there is no such segment any more.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._data, self.damaged = path.read_bytes(), 0
-
-    def __iter__(self) -> Iterator[Entry | Feedback]:
-        for found in scan(self._data):
-            if not isinstance(found, Damage):
-                yield found
-            elif not found.last:
-                self.damaged += found.bytes
+    records: list[Entry | Feedback] = []
+    damaged = 0
+    for found in scan(path.read_bytes()):
+        if not isinstance(found, Damage):
+            records.append(found)
+        elif not found.last:
+            damaged += found.bytes
+    return records, damaged
 
 
 def _ship(layout: Layout, parts: dict[str, Part], path: Path) -> tuple[int, str]:
-    records, rows = Contents(path), 0
+    records, damaged = contents(path)
+    rows = 0
     for folder, table in tables(records).items():
         rows += table.height
         if folder not in parts:
             parts[folder] = layout.part(folder)
         if not parts[folder].knows(path.stem):
             layout.place.put_new(f"{folder}/{path.stem}{DATA}", parquet(table))
-    if not records.damaged:
+    if not damaged:
         path.unlink()
         problem = ""
     else:
         kept = path.rename(path.with_suffix(DAMAGED))
         problem = (
-            f"{records.damaged:,} bytes of a segment could not be read; it is kept as {kept}. "
-            "Its other records are stored."
+            f"{damaged:,} bytes of a segment could not be read; it is kept as {kept}. Its other records are stored."
         )
     sync(path.parent)
     return rows, problem

@@ -32,9 +32,11 @@ class Service:
 
     Args:
         module: what runs it: ``COUNTING``, or ``pantheon.kubeflow``.
+        python: that runs it.
     """
 
-    def __init__(self, state: Path, module: str = COUNTING) -> None:
+    def __init__(self, state: Path, module: str = COUNTING, python: str = sys.executable) -> None:
+        self.python = python
         self.state, self.module, self.log = state, module, state / "kubeflow.log"
         self.port = free_ports(1)[0]
         self.raw = Client(self.port, {"Authorization": f"Bearer {KEY}"})
@@ -51,7 +53,7 @@ class Service:
         }  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", self.module], env=given, cwd=self.state, stdout=log, stderr=log
+                [self.python, "-P", "-m", self.module], env=given, cwd=self.state, stdout=log, stderr=log
             )
         until(self.answers)
         return self.client

@@ -185,9 +185,12 @@ def conform(given: Any, model: Any, path: str) -> Any:
         return model.model_validate(given)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        where = path
+        where, value = path, given
         for step in first["loc"]:
+            if not isinstance(value, dict | list):  # one of several types that a value may have
+                break
             where += f"[{step}]" if isinstance(step, int) else f".{step}"
+            value = value[step] if isinstance(step, int) else value.get(step)
         said = "is missing." if first["type"] == "missing" else _said(first)
         raise Refused(where, said) from None
 

@@ -79,12 +79,16 @@ def check(spec: Object, trial: Mapping[str, Any], path: str, source: Source) -> 
     if primary != container["name"]:
         cause = f"there is no container {primary!r} in the trialSpec."
         raise Refused(f"{path}.primaryContainerName", cause, f"Write {container['name']}.")
+    asked: list[str] = []
     for name, default in DEFAULTS.items():
         said = trial.get(name) or default
         found = CONDITION.fullmatch(said)
         if not found or found[1] not in ("Complete", "Failed"):
             cause = "only asks for the conditions Complete and Failed of a Job here; other questions need a cluster."
             raise Refused(f"{path}.{name}", cause, f"Omit it, or write {default}")
+        if found[1] in asked:
+            raise Refused(f"{path}.{name}", "is the same as successCondition.", f"Write {default}")
+        asked.append(found[1])
     command(spec, Path("/"), source, at)
 
 

@@ -112,8 +112,8 @@ def _required(spec: Object, name: str) -> Object:
 def _counts(spec: Object) -> tuple[int, int | None, int | None]:
     parallel, limit, failures = (spec.get(name) for name in EDITABLE)
     for name, value, least, most in (
+        ("maxTrialCount", limit, 1, MOST_TRIALS),  # first: the others are compared with it
         ("parallelTrialCount", parallel, 1, MOST_PARALLEL),
-        ("maxTrialCount", limit, 1, MOST_TRIALS),
         ("maxFailedTrialCount", failures, 0, None),
     ):
         if value is not None and value < least:

@@ -190,7 +190,7 @@ def conform(given: Any, model: Any, path: str) -> Any:
             if not isinstance(value, dict | list):  # one of several types that a value may have
                 break
             where += f"[{step}]" if isinstance(step, int) else f".{step}"
-            value = value[step] if isinstance(step, int) else value.get(step)
+            value = value.get(step) if isinstance(value, dict) else value[int(step)]
         said = "is missing." if first["type"] == "missing" else _said(first)
         raise Refused(where, said) from None
 

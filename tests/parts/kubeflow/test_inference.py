@@ -74,7 +74,9 @@ def model(version: str) -> dict[str, Any]:
 
 
 def reason(found: dict[str, Any], type: str) -> tuple[str, str]:
-    return next((each["reason"], each["message"]) for each in found["status"]["conditions"] if each["type"] == type)
+    """Return reason and message of a condition; empty texts if the object does not have it yet."""
+    conditions = found["status"].get("conditions", [])
+    return next(((each["reason"], each["message"]) for each in conditions if each["type"] == type), ("", ""))
 
 
 def test_a_canary_from_first_request_to_deletion(served: Served) -> None:
@@ -101,7 +103,7 @@ def test_a_canary_from_first_request_to_deletion(served: Served) -> None:
     assert (row["READY"], row["LATEST"], row["LATESTREADYREVISION"]) == ("True", "80", "robots-1")
 
     assert served.apply(name="second", model=model("1")) == "created"
-    taken = client.wait("isvc", "second", lambda found: bool(found["status"].get("conditions")), 60)
+    taken = client.wait("isvc", "second", lambda found: reason(found, "Ready") != ("", ""), 60)
     assert taken
     assert reason(taken, "Ready") == (
         "Taken", "robots is served by the InferenceService default/isvc. A model has one: change or delete that."
@@ -150,7 +152,7 @@ def test_a_share_for_the_latest_with_the_one_before(served: Served) -> None:
     served.apply(name="rollout", canary=[canary], model=model("2"))
 
     def is_broken(found: dict[str, Any]) -> bool:
-        return "FailedToLoad" in str(found["status"]) and ended(found, "PredictorReady")
+        return reason(found, "CanaryPredictorReady")[0] == "FailedToLoad"
 
     broken = served.client.wait("isvc", "rollout", is_broken, 60)
     assert broken
@@ -171,7 +173,7 @@ def test_a_share_for_the_latest_with_the_one_before(served: Served) -> None:
 def test_what_does_not_exist_is_not_ready_with_the_reason(served: Served, predictor: dict[str, Any], why: str) -> None:
     before = served.store.policy("robots")
     served.apply(name="wrong", **predictor)
-    found = served.client.wait("isvc", "wrong", lambda found: bool(found["status"].get("conditions")), 60)
+    found = served.client.wait("isvc", "wrong", lambda found: reason(found, "Ready") != ("", ""), 60)
     assert found
     assert (reason(found, "Ready")[0], why in reason(found, "Ready")[1]) == ("Unavailable", True), reason(
         found, "Ready"

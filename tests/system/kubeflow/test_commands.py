@@ -11,6 +11,8 @@ from tests.support import ROOT
 from tests.support.command_line import Pantheon, assert_nothing_left, make_pantheon
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 TIERS = ROOT / "tests" / "support" / "kubeflow_tier"
 MANIFEST = """
 apiVersion: serving.kserve.io/v1beta1

@@ -5,7 +5,6 @@ for each that is not finished. It ends when there is nothing to do until the obj
 """
 
 import importlib
-import importlib.util
 import shutil
 import sys
 import threading
@@ -28,20 +27,12 @@ STOP_SECONDS = 15.0  # for all threads when the service ends
 
 
 def load(paths: Mapping[str, str] = CONTROLLERS) -> dict[str, Controller]:
-    """Return the controllers by kind; those whose package does not exist are left out."""
+    """Return the controllers by kind."""
     made: dict[str, Controller] = {}
     for kind, path in paths.items():
         module, _, name = path.partition(":")
-        if _exists(module):
-            made[kind] = getattr(importlib.import_module(module), name)()
+        made[kind] = getattr(importlib.import_module(module), name)()
     return made
-
-
-def _exists(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 class Manager:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pantheon.kubeflow.client import Failed
+from pantheon.kubeflow.pipelines.stub import stubbed
 from tests.support import ROOT
 from tests.support.kubeflow import Service, ended, manifest
 from tests.support.waiting import until
@@ -249,3 +250,25 @@ def test_the_compiled_workflow_is_that_of_its_source(tmp_path: Path) -> None:
     kept = ROOT / "pantheon/kubeflow/pipelines/workflow.yaml"
     cure = "compile it: python -m pantheon.kubeflow.pipelines.workflow, in the environment kubeflow"
     assert kept.read_text() == (tmp_path / "fresh.yaml").read_text(), cure
+
+
+def test_a_stub_in_place_of_the_model_proves_the_logic_of_the_workflow(service: Service) -> None:
+    workflow = yaml.safe_load((ROOT / "pantheon/kubeflow/pipelines/workflow.yaml").read_text())
+    parameters = {"trials": 1, "folds": 2, "tuning_rows": 500}
+    ids = {True: "20260131-142500-0a1b", False: "20260131-142600-0a1b"}
+    for accurate, run_id in ids.items():
+        found = run(
+            service,
+            f"stub-{accurate}".lower(),
+            pipelineSpec=stubbed(workflow, accurate),
+            parameters=parameters | {"run": run_id},
+        )
+        assert ended(found, "Succeeded"), found["status"]["conditions"]
+        states = {name: step["state"] for name, step in steps(found).items()}
+        outcome = json.loads((service.state / "runs" / run_id / "outcome.json").read_text())
+        taken = ("deploy", "refuse") if accurate else ("refuse", "deploy")
+        assert [states[name] for name in taken] == ["done", "skipped"]
+        assert outcome["decision"] == ("promoted" if accurate else "refused")
+        assert steps(found)["finish"]["state"] == "done"
+    versions = [path.name for path in (service.state / "models" / "robots").iterdir() if path.name.isdecimal()]
+    assert versions == ["1"], "the inaccurate one was not published"

@@ -22,7 +22,9 @@ def show_list(views: list[dict[str, Any]]) -> None:
         newest = ago(view)
         entity = f"{view['entity']} ({view['entities']:,})" if view["entity"] else "none: for training only"
         counts = str(len(view["columns"])), f"{view['rows']:,}"
-        shown.add_row(view["name"], view["kind"], entity, *counts, newest, _checks(view), view["owner"], _used(view))
+        shown.add_row(
+            view["name"], view["kind"], entity, *counts, newest, _checks(view), ", ".join(view["owners"]), _used(view)
+        )
     terminal.out.print(shown)
 
 

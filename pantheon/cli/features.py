@@ -88,8 +88,11 @@ def backfill(
     if as_json:
         terminal.print_json(found)
         return
-    rows = f"{found['new']:,} row{'s' * (found['new'] != 1)}"
-    terminal.say(terminal.plain(f"{rows} were computed with the code of run {found['run']}, and written."))
+    if not found["new"]:
+        terminal.say(terminal.plain(f"No row was missing in {view}."))
+        return
+    rows = f"{found['new']:,} row{'s were' if found['new'] != 1 else ' was'}"
+    terminal.say(terminal.plain(f"{rows} computed with the code of run {found['run']}, and written."))
 
 
 @app.command()

@@ -63,7 +63,7 @@ def show_status(found: dict[str, Any]) -> None:
     for name, login in found["logins"].items():
         where = f": cat {terminal.relative(Path(login['file']))}" if login["file"] else ""
         who = f"  ({login['who']}{where})" if login["who"] else ""
-        terminal.out.print(f"{plain(login['title']):<10}{plain(addresses[name] + who)}")
+        terminal.out.print(f"{plain(login['title']) + '  ':<10}{plain(addresses[name] + who)}")
     if terminal.out.is_terminal:  # not into a log
         from pantheon.deployment import logins
 

@@ -181,8 +181,11 @@ def check_machine(this: Up) -> None:
     """Check the engine, ports, memory, disk and programs; for a running deployment, only the engine and new ports."""
     deployment = this.deployment
     this.engine.check()
-    up_already = {s.name for s in [*this.running, *_running_elsewhere(this)]}
+    ours = [*this.running, *_running_elsewhere(this)]
+    up_already = {s.name for s in ours}
     wanted = {port: s.name for s in this.planned if not s.task and s.name not in up_already for port in s.ports}
+    for service in ours:  # a service of this tier may take over the port of one of the tier before
+        wanted.pop(int(service.address.rpartition(":")[2] or 0), None)
     offset = deployment.settings.port_offset
     if up_already:
         findings = preflight.ports(wanted, False, offset)

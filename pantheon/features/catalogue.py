@@ -41,11 +41,11 @@ class Catalogue:
         """Return the summary of a view.
 
         Returns:
-            The view's definition without its fields and code, and ``columns`` (those of the fields), ``rows``,
-            ``entities``, ``parts_count``, ``newest`` (the newest event time, ISO 8601, or None), ``age_seconds``,
-            ``fresh`` (None: nothing is expected), ``failed`` (the checks of the newest part that failed), ``services``
-            (``[{"name", "set", "run", "features"}]``) and ``example`` (``{"entity", "time"}`` of the newest row, or
-            None).
+            The view's definition without its fields and code, and ``columns`` (those of the fields), ``owners`` (of the
+            view, and of fields that have another one), ``rows``, ``entities``, ``parts_count``, ``newest`` (the newest
+            event time, ISO 8601, or None), ``age_seconds``, ``fresh`` (None: nothing is expected), ``failed`` (the
+            checks of the newest part that failed), ``services`` (``[{"name", "set", "run", "features"}]``) and
+            ``example`` (``{"entity", "time"}`` of the newest row, or None).
         """
         figures = self._known(self._figures, view, paths, _figures)
         newest = figures["newest"]
@@ -57,6 +57,7 @@ class Catalogue:
         return {
             **defined,
             "columns": [field["column"] for field in fields],
+            "owners": sorted({owner for each in (defined, *fields) if (owner := each["owner"])}),
             "rows": figures["rows"],
             "entities": figures["entities"],
             "parts_count": len(paths),

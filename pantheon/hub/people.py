@@ -7,6 +7,7 @@ password is the secret ``hub_password``, so that a deployment can always be admi
 import base64
 import hashlib
 import hmac
+import os
 import re
 import secrets
 import string
@@ -270,4 +271,11 @@ def _changing(state: Path) -> AbstractContextManager[int]:
 
 
 def _write(state: Path, people: People) -> None:
-    files.write_json(people_file(state), msgspec.to_builtins(people), mode=0o600, fsync=True)
+    """Replace the file. If root does, it belongs to the folder's owner: the user of services in containers."""
+    path = people_file(state)
+    content = msgspec.json.format(msgspec.json.encode(people)) + b"\n"
+    with files.atomic(path, mode=0o600, fsync=True) as part:
+        part.write_bytes(content)
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.chown(part, owner.st_uid, owner.st_gid)

@@ -8,6 +8,7 @@ import importlib
 import shutil
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -71,9 +72,9 @@ class Manager:
             threads = list(self.threads.values())
         for thread in threads:
             thread.stopping.set()
-        left = STOP_SECONDS
+        end = time.monotonic() + STOP_SECONDS
         for thread in threads:
-            thread.join(max(left / len(threads), 0.1))
+            thread.join(max(end - time.monotonic(), 0.0))
             if thread.is_alive():
                 self.say(f"{thread.key} did not stop in time.")
 

@@ -16,6 +16,9 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+# For Polars' allocator, before it is imported: freed memory goes back to the system, instead of growing with the load.
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1")
+
 from pantheon import durations
 from pantheon.errors import PantheonError
 from pantheon.predictions.asking import SECONDS

@@ -20,7 +20,7 @@ from pantheon.predictions.ids import time_of
 from pantheon.predictions.layout import FEEDBACK, Layout, Part
 from pantheon.predictions.place import Place
 from pantheon.predictions.segments import CLOSED, segments
-from pantheon.predictions.ship import contents
+from pantheon.predictions.ship import Contents
 from pantheon.predictions.tables import FEEDBACKS, PREDICTIONS, tables
 
 TRIES = 5
@@ -251,7 +251,7 @@ def _spooled(spool: Path, wanted: Wanted, days: tuple[date, date]) -> _Spooled:
     for path in segments(spool):
         for each in (path, path.with_suffix(CLOSED)):  # it may be closed meanwhile
             try:
-                records, _ = contents(each)
+                records = Contents(each)
             except FileNotFoundError:  # stored meanwhile
                 continue
             for folder, table in tables(records).items():

@@ -69,38 +69,43 @@ def ship(place: Place, spool: Path, layout: Layout | None = None) -> Shipped:
     return done
 
 
-def contents(path: Path) -> tuple[list[Entry | Feedback], int]:
-    """Return the records of a segment, and how many bytes are damaged: not counting a last, torn record.
+class Contents:
+    """The records of a segment, read as they are asked for, once.
+
+    Attributes:
+        damaged: bytes that could not be read, of what has been asked for; without a last, torn record.
 
     Raises:
         FileNotFoundError: there is no such segment any more.
     """
-    records: list[Entry | Feedback] = []
-    damaged = 0
-    for found in scan(path.read_bytes()):
-        if not isinstance(found, Damage):
-            records.append(found)
-        elif not found.last:
-            damaged += found.bytes
-    return records, damaged
+
+    def __init__(self, path: Path) -> None:
+        self._data, self.damaged = path.read_bytes(), 0
+
+    def __iter__(self) -> Iterator[Entry | Feedback]:
+        for found in scan(self._data):
+            if not isinstance(found, Damage):
+                yield found
+            elif not found.last:
+                self.damaged += found.bytes
 
 
 def _ship(layout: Layout, parts: dict[str, Part], path: Path) -> tuple[int, str]:
-    records, damaged = contents(path)
-    rows = 0
+    records, rows = Contents(path), 0
     for folder, table in tables(records).items():
         rows += table.height
         if folder not in parts:
             parts[folder] = layout.part(folder)
         if not parts[folder].knows(path.stem):
             layout.place.put_new(f"{folder}/{path.stem}{DATA}", parquet(table))
-    if not damaged:
+    if not records.damaged:
         path.unlink()
         problem = ""
     else:
         kept = path.rename(path.with_suffix(DAMAGED))
         problem = (
-            f"{damaged:,} bytes of a segment could not be read; it is kept as {kept}. Its other records are stored."
+            f"{records.damaged:,} bytes of a segment could not be read; it is kept as {kept}. "
+            "Its other records are stored."
         )
     sync(path.parent)
     return rows, problem

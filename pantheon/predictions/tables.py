@@ -13,6 +13,7 @@ from pantheon.predictions.frames import Entry
 from pantheon.predictions.layout import FEEDBACK, folder_of
 from pantheon.predictions.records import Feedback
 
+RECORDS = 5_000  # that are converted at a time
 MOMENT: Final = pl.Datetime("us", "UTC")
 # After ``row``: the fields of ``records.Answered`` in their order, then three JSON texts of one row. A request that was
 # refused, or that does not have one prediction per row, has one row, 0, with all that was sent and answered.
@@ -58,14 +59,28 @@ _Line = tuple[Any, ...]
 
 
 def tables(entries: Iterable[Entry | Feedback]) -> dict[str, pl.DataFrame]:
-    """Return the records as tables, by the folder that they belong to."""
+    """Return the records as tables, by the folder that they belong to.
+
+    Only some records are objects of Python at a time: those need ten times the memory of a table's row, and of what is
+    freed at once, a part is never given back to the system.
+    """
     lines: defaultdict[str, list[_Line]] = defaultdict(list)
-    for entry in entries:
+    found: defaultdict[str, list[pl.DataFrame]] = defaultdict(list)
+
+    def convert() -> None:
+        for folder, some in lines.items():
+            found[folder].append(_table(some, schema_of(folder)))
+        lines.clear()
+
+    for count, entry in enumerate(entries, 1):
         if isinstance(entry, Feedback):
             lines[folder_of(entry)].append(_said(entry))
         else:
             lines[folder_of(entry.record)] += _predicted(entry)
-    return {folder: _table(found, schema_of(folder)) for folder, found in lines.items()}
+        if count % RECORDS == 0:
+            convert()
+    convert()
+    return {folder: pl.concat(some) for folder, some in found.items()}
 
 
 def schema_of(folder: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ PARTS = 10  # the newest ones that are shown
 
 def matches(view: dict[str, Any], typed: str) -> bool:
     """Return whether a view has all words: in its names, its owner, its description, or its features."""
-    named = [view[name] for name in ("name", "set", "kind", "entity", "owner", "description")]
-    text = " ".join(map(str, [*named, *view["columns"]])).casefold()
+    named = [view[name] for name in ("name", "set", "kind", "entity", "description")]
+    text = " ".join(map(str, [*named, *view["owners"], *view["columns"]])).casefold()
     return all(word in text for word in typed.casefold().split())
 
 
@@ -46,7 +46,7 @@ def summary(view: dict[str, Any]) -> dict[str, Any]:
         "set": title(view["set"]),
         "entity": view["entity"],
         "time": view["time"],
-        "owner": view["owner"] or "unknown",
+        "owner": ", ".join(view["owners"]) or "unknown",
         "description": view["description"],
         "features": f"{len(view['columns']):,}",
         "rows": number(view["rows"]),
@@ -95,7 +95,7 @@ def described(view: dict[str, Any]) -> dict[str, Any]:
                 "rows": number(each["rows"]),
                 "at": moment(each["at"]),
                 "size": size(each["bytes"]),
-                "run": each["run"],
+                "run": each["run"] or "pushed",
                 "failed": each["failed"],
             }
             for each in view["parts"][:PARTS]
@@ -158,12 +158,16 @@ def shown(given: Any) -> str:
     return given[:10] if isinstance(given, str) else number(given, 3)
 
 
-def known(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of a lookup; what is unknown last."""
+def known(rows: list[dict[str, Any]], columns: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the rows of a lookup; what is unknown last.
+
+    Args:
+        columns: of the entity, by view.
+    """
     order = list(STATES)
     return [
         {
-            "entity": row["entity"],
+            "entity": f"{columns[row['view']]} {row['entity']}",
             "view": row["view"],
             "address": f"/features/{quote(row['view'], safe='')}",
             "state": row["state"],

@@ -52,9 +52,10 @@ class FeaturesPage:
             values["problem"] = f"At most {ENTITIES} entities at once."
         elif ids:
             try:
-                wanted = {each["name"] for each in around.features.catalogue() if column in ("", each["entity"])}
+                views = around.features.catalogue()
+                wanted = {each["name"]: each["entity"] for each in views if column in ("", each["entity"])}
                 found = around.features.at(ids, moment, view)
-                values["rows"] = featured.known([row for row in found if row["view"] in wanted])
+                values["rows"] = featured.known([row for row in found if row["view"] in wanted], wanted)
             except FeatureError as error:
                 values |= self._failed(error)
         return around.show(

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import signal
 import threading
 import urllib.error
@@ -14,15 +15,24 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pantheon import components
 from pantheon.airflow.client import Airflow
 from pantheon.airflow.settings import run_id
 from pantheon.store import open_store
-from pantheon.tiers import all_tiers
+from pantheon.tiers import all_tiers, find
 from tests.support import ROOT
 from tests.support.command_line import Answer, Pantheon
 from tests.support.waiting import until
 
 BUILT = [tier.name for tier in all_tiers() if tier.built]
+
+
+PORTS = {  # of every service at the last tier; Evidently only starts where it is asked for
+    int(port)
+    for component in components.read(find(BUILT[-1]).compose_file).without(["evidently"])
+    for name, port in re.findall(r"\$\{([A-Z0-9_]+)_PORT:-(\d+)\}", component.file.read_text())
+    if name != "EVIDENTLY"
+}
 
 
 DATASETS = ["robots", "wine", "diabetes"]

@@ -114,13 +114,14 @@ def text_of(path: Path) -> str:
 
 
 def assert_nothing_left(home: Path) -> None:
-    """No process of a deployment under ``home`` is left: their environments name the state folder."""
+    """No process of a deployment under ``home`` is left: their environments name its folder, or they work in it."""
     import psutil
 
     left = []
     for process in psutil.process_iter(["pid", "cmdline"]):
         try:
-            if any(str(home) in value for value in process.environ().values()) and process.pid != os.getpid():
+            named = any(str(home) in value for value in (process.cwd(), *process.environ().values()))
+            if named and process.pid != os.getpid():
                 left.append(process.info)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

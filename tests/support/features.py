@@ -17,7 +17,7 @@ import polars as pl
 
 from pantheon.features import quality
 from pantheon.features.api import Problem, refusal
-from pantheon.features.contract import CREATED, EVENT, Check, Chosen, Field, View
+from pantheon.features.contract import CREATED, EVENT, Check, Chosen, Code, Coded, Field, View
 from pantheon.features.forgetting import remove
 from pantheon.features.look import At, Look
 
@@ -68,8 +68,19 @@ ENGINEERED = View(
             type="number",
             expression='"rust-level" / ("robot-age" + 1)',
             of=["rust-level", "robot-age"],
+            owner="ben",
         )
     ],
+    code=Code(
+        inputs=[Coded(name="robot-age", type="number"), Coded(name="rust-level", type="integer")],
+        formulas={
+            "rust_per_year": [
+                "div",
+                ["column", "rust-level"],
+                ["add", ["column", "robot-age"], ["number", 1.0]],
+            ]
+        },
+    ),
 )
 VISITS = View(
     name="visits",
@@ -193,7 +204,7 @@ def service(look: Look, port: int = 0, folder: Path | None = None) -> Iterator[s
         def answer(self, body: bytes | None) -> None:
             status = 200
             try:
-                value = answered(look, unquote(self.path), body, folder)
+                value = answered(look, self.path, body, folder)
             except Problem as error:
                 status, value = refusal(error)
             if self.headers["Authorization"] != f"Bearer {KEY}":
@@ -222,7 +233,7 @@ def service(look: Look, port: int = 0, folder: Path | None = None) -> Iterator[s
 def answered(look: Look, path: str, body: bytes | None, folder: Path | None) -> Any:
     """The answer to one request; what is online is what was known last."""
     path, _, query = path.partition("?")
-    given = dict(parse_qsl(query))
+    path, given = unquote(path), dict(parse_qsl(query))
     if path == "/catalogue":
         return look.catalogue()
     if path.startswith("/catalogue/"):

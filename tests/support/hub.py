@@ -136,7 +136,7 @@ class Person:
         path = f"/users/{self.name}/servers/{server}" if server else f"/users/{self.name}/server"
         answer = self.api("POST", path)
         assert answer.status_code in (201, 202), (answer.status_code, answer.text)
-        until(lambda: self.server(server).get("ready"), 120)
+        until(lambda: self.server(server).get("ready"), 240)
         return f"/user/{self.name}/{server + '/' if server else ''}"
 
     def server(self, server: str = "") -> dict[str, Any]:

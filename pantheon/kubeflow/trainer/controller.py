@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import Enum
 
 from pantheon.errors import PantheonError
+from pantheon.files import read_json
 from pantheon.kubeflow.contract import Job, Kind, Object, Refused
 from pantheon.kubeflow.trainer import environment
 from pantheon.kubeflow.trainer.nodes import Nodes, how, jobs_status
@@ -72,6 +73,7 @@ class TrainJobs:
     def __init__(self) -> None:
         self.slots = Slots(slots_of_machine())
         self.ports: set[int] = set()  # of all jobs that run
+        self.before: dict[str, Place] | None = None  # of TrainJobs that an earlier service ran, by uid
         self.choosing = threading.Lock()
 
     def check(self, manifest: Object, old: Object | None) -> None:
@@ -90,17 +92,16 @@ class TrainJobs:
         return changed
 
     def run(self, job: Job) -> None:
-        plan = plan_of(job.object)
-        if plan.slots > self.slots.total:
-            cause = f"it needs {plan.slots} slots, and this machine has {self.slots.total}."
-            raise PantheonError(cause, f"Delete it, and use fewer nodes, or set {SETTING}.")
-        if plan.suspend:
-            suspended(job, SUSPENDED_MESSAGE)
-            return
-        metadata = job.object["metadata"]
-        key = f"{metadata['namespace']}/{metadata['name']}"
-        place = self.slots.enter(key, plan.priority, metadata["creationTimestamp"], plan.slots)
+        place = self._kept(job)
         try:
+            plan = plan_of(job.object)
+            if plan.slots > self.slots.total:
+                cause = f"it needs {plan.slots} slots, and this machine has {self.slots.total}."
+                raise PantheonError(cause, f"Delete it, and use fewer nodes, or set {SETTING}.")
+            if plan.suspend:
+                suspended(job, SUSPENDED_MESSAGE)
+                return
+            place = place or self._enter(job.object, plan)
             if not place.running:
                 suspended(job, f"{SUSPENDED_MESSAGE} until it has {self.slots.ahead(place)}")
             while self.slots.wait(place, job.stopping):
@@ -111,7 +112,31 @@ class TrainJobs:
                 suspended(job, f"{SUSPENDED_MESSAGE}: {place.evicted_by} has a higher priority")
                 self.slots.queue_again(place)
         finally:
-            self.slots.leave(place)
+            if place:
+                self.slots.leave(place)
+
+    def _enter(self, found: Object, plan: Plan) -> Place:
+        metadata = found["metadata"]
+        key = f"{metadata['namespace']}/{metadata['name']}"
+        return self.slots.enter(key, plan.priority, metadata["creationTimestamp"], plan.slots)
+
+    def _kept(self, job: Job) -> Place | None:
+        """Return the place that a TrainJob had when the service before this one ended; None if it had no slots.
+
+        The first call keeps the slots of all of them: while the processes of one are still ending, no other one that
+        waited before may take its place.
+        """
+        with self.choosing:
+            if self.before is None:
+                self.before = {}
+                for path in sorted((job.state / "kubeflow" / "objects").glob("*/trainjobs/*.json")):
+                    try:
+                        found = read_json(path)
+                        if state_of(found) == "Running" and not found["spec"].get("suspend"):
+                            self.before[found["metadata"]["uid"]] = self._enter(found, plan_of(found))
+                    except PantheonError:
+                        continue  # it is not valid any more: its own run says so
+            return self.before.pop(job.object["metadata"]["uid"], None)
 
     def _train(self, job: Job, plan: Plan, place: Place) -> Ended:
         """Run the nodes of a TrainJob that has its slots; none is left."""
@@ -128,7 +153,9 @@ class TrainJobs:
                 job.status(**nodes.report())
 
     def clear(self, job: Job) -> None:
-        """Nothing is outside of the TrainJob's folder."""
+        """Give back the slots that were kept for a TrainJob; nothing else is outside of its folder."""
+        if place := self._kept(job):
+            self.slots.leave(place)
 
 
 def _finished(found: Object) -> Refused:
@@ -156,7 +183,7 @@ class Training:
     def run(self) -> Ended:
         """Run the nodes until they have ended; those that still run then are stopped by the caller."""
         nodes = self.nodes
-        while True:
+        while not self.evicted():
             changed = nodes.start_due()
             for node in nodes.ended():
                 changed = True
@@ -174,10 +201,9 @@ class Training:
                 nodes.stop()
                 self.job.condition(FAILED, True, "DeadlineExceeded", "TrainJob exceeded its active deadline")
                 return Ended.FINISHED
-            if self.evicted():
-                return Ended.EVICTED
             if self.job.stopping.wait(POLL_SECONDS):
                 return Ended.STOPPING
+        return Ended.EVICTED
 
     def _failed(self) -> bool:
         """Do what the runtime's policy says about nodes that failed; return whether the TrainJob has failed.

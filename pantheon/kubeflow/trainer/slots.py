@@ -102,9 +102,8 @@ class Slots:
         with self._changed:
             free = self.total - sum(each.slots for each in self.places if each.running)
             first = min((each for each in self.places if not each.running), key=Place.order)
-        return f"{place.slots} of {self.total} slots, {free} are free" + (
-            "" if first is place else f", {first.key} is first"
-        )
+        said = f"{place.slots} of {self.total} slots ({free} free)"
+        return said if first is place else f"{said}, {first.key} is first"
 
     def _decide(self) -> None:
         """Admit and evict until nothing changes; the lock is held."""

@@ -1,5 +1,5 @@
-"""Runs of toy data."""
+"""Runs of toy data, and of the bundled data."""
 
-from tests.support.training import make_run
+from tests.support.training import bundled, make_run
 
-__all__ = ["make_run"]
+__all__ = ["bundled", "make_run"]

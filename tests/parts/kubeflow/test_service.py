@@ -1,5 +1,6 @@
 """Kubeflow's service as a process: objects live through kills, changes and deletions, and no process is left."""
 
+import contextlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -50,19 +51,23 @@ def test_an_object_runs_and_its_log_can_be_read(service: Service) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_service_that_was_ended_continues_what_it_did(service: Service, number: signal.Signals) -> None:
     client = service.client
-    client.apply(manifest("long", to=60, pause=0.05, child=str(service.state)))
+    client.apply(manifest("long", to=50_000, pause=0.05, child=str(service.state)))
     client.apply(manifest("done", to=1))
     done = client.wait("counts", "done", ended, 60)
-    client.wait("counts", "long", lambda found: found["status"].get("at", 0) > 3, 60)
-    before = client.get("counts", "long")
+    before = client.wait("counts", "long", lambda found: found["status"].get("at", 0) > 3, 60)
+    assert before
     assert service.end(number) == (0 if number == signal.SIGTERM else -9)
+    reached = len(numbers(service, "long"))
     service.start()
     assert len(service.children()) <= 3, "the processes from before end before those of now start"
-    found = client.wait("counts", "long", ended, 60)
-    assert found
-    assert numbers(service, "long") == list(range(1, 61)), "each number once: two processes never wrote at once"
-    assert found["metadata"] | {"resourceVersion": ""} == before["metadata"] | {"resourceVersion": ""}
-    assert client.log("counts", "long", "steps/count.log")[0].count(b"from") >= 2
+    after = client.wait("counts", "long", lambda found: found["status"]["at"] > reached + 3, 60)
+    assert after
+    assert after["metadata"] | {"resourceVersion": ""} == before["metadata"] | {"resourceVersion": ""}
+    until(lambda: client.log("counts", "long", "steps/count.log")[0].count(b"from") == 2, what="it began again")
+    client.act("counts", "long", "suspend")
+    until(lambda: not service.children(), what="it has stopped")
+    counted = numbers(service, "long")
+    assert counted == list(range(1, len(counted) + 1)), "each number once: two processes never wrote at once"
     assert client.get("counts", "done") == done, "what was finished is not run again"
 
 
@@ -164,11 +169,29 @@ def test_of_two_writers_who_saw_the_same_one_is_told(service: Service) -> None:
 
 def test_a_second_service_waits_for_the_first(service: Service, tmp_path: Path) -> None:
     other = Service(tmp_path)
-    assert service.process
     other.log = tmp_path / "other.log"
-    thread = threading.Thread(target=lambda: until(lambda: other.log.exists()) and service.end(signal.SIGTERM))
-    thread.start()
-    other.start()
-    thread.join()
-    assert service.process.returncode == 0, "only then did the other answer"
+    starting = threading.Thread(target=other.start)
+    starting.start()
+    lock = tmp_path / "kubeflow" / ".lock"
+
+    def waits() -> bool:
+        folder = Path(f"/proc/{other.process.pid}/fd") if other.process else None
+        return bool(folder) and any(str(lock) == each for each in opened(folder))
+
+    until(waits, what="it has opened the lock")
+    with pytest.raises(OSError, match="refused"):
+        other.raw("GET", "/healthz")
+    assert service.raw("GET", "/healthz").status == 200
+    assert service.end(signal.SIGTERM) == 0
+    starting.join()
+    assert other.raw("GET", "/healthz").status == 200
     assert other.end(signal.SIGTERM) == 0
+
+
+def opened(folder: Path) -> list[str]:
+    """Return the files that a process has open."""
+    found = []
+    for each in folder.iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found.append(str(each.readlink()))
+    return found

@@ -14,10 +14,9 @@ import pytest
 from pantheon.airflow.client import Airflow
 from tests.support.agreement import differences
 from tests.support.browser import chromium
-from tests.support.climb import BUILT, Climb, checksums, pids, versions
+from tests.support.climb import BUILT, PORTS, Climb, checksums, pids, versions
 from tests.support.closed_folders import guarded
 from tests.support.command_line import Pantheon, sockets, text_of
-from tests.support.ports import PORTS
 
 LAST = BUILT[-1]
 
@@ -30,11 +29,12 @@ def last(climb: Climb) -> Pantheon:
 
 
 def processes(made: Pantheon) -> list[psutil.Process]:
-    """Every process of the deployment: their environments name its state folder."""
+    """Every process of the deployment: their environments name its state folder, or they work in it (Valkey writes its
+    name over its environment)."""
     found = []
     for process in psutil.process_iter():
         try:
-            if any(str(made.state) in value for value in process.environ().values()):
+            if any(str(made.state) in value for value in (process.cwd(), *process.environ().values())):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
@@ -91,7 +91,7 @@ def test_logs_show_one_service_or_all(last: Pantheon) -> None:
 def test_doctor_checks_ports_and_requirements(last: Pantheon) -> None:
     found = last("doctor", LAST, "--json").json
     ports = {int(f["what"].split()[1]) - last.offset for f in found if f["what"].startswith("port")}
-    assert ports == set(PORTS)
+    assert ports == PORTS
 
 
 def test_a_second_up_does_nothing(last: Pantheon) -> None:

@@ -1,5 +1,6 @@
 """The people of a deployment: passwords, roles, and what is refused."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,12 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     people.people_file(tmp_path).write_text('{"people": 3}')
     with pytest.raises(PantheonError, match=r"people\.json is damaged"):
         people.read(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_what_root_writes_belongs_to_the_user_that_services_in_containers_run_as(tmp_path: Path) -> None:
+    people.add(tmp_path, "ann", {})
+    os.chown(people.people_file(tmp_path).parent, 10001, 10001)
+    people.add(tmp_path, "bob", {})
+    status = people.people_file(tmp_path).stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (10001, 10001, 0o600)

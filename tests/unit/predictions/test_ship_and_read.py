@@ -12,7 +12,7 @@ import pytest
 
 from pantheon.errors import PantheonError
 from pantheon.files import Busy
-from pantheon.predictions import frames
+from pantheon.predictions import frames, tables
 from pantheon.predictions import ship as module
 from pantheon.predictions.place import FolderPlace
 from pantheon.predictions.read import predictions
@@ -34,7 +34,11 @@ def spool(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-def test_rows_are_read_as_they_were_sent_before_and_after_they_are_stored(place: FolderPlace, spool: Path) -> None:
+@pytest.mark.parametrize("records", [1, tables.RECORDS])
+def test_rows_are_read_as_they_were_sent_before_and_after_they_are_stored(
+    place: FolderPlace, spool: Path, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "RECORDS", records)
     record, refused = answered(version="3", ms=1.5), answered(status=422, error="No.")
     with closing(Spool(spool)) as writer:
         writer.answered(record, b'[{"a": 1.50, "b": "\\u00fc"}, {"a": null}]', b'{"prediction": [0, 1]}')

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import yaml
 
+from pantheon.files import write_json
 from serving.inference.kserve import Kserve
 from serving.model import predictor
 from serving.model.explain import explain
 from serving.model.signature import Signature
 from tests.parts.serving.test_inference_log import answers
 from tests.parts.serving.test_swap import ROW, check_swaps
-from tests.support import kserve
+from tests.support import kserve, kubeflow
 from tests.support.bundles import EVERY_TYPE, ROBOTS, bundle, signature
 from tests.support.button import Client, Deployment
 from tests.support.endpoint import endpoint, free_port, process
@@ -276,3 +278,31 @@ def test_a_kserve_that_is_killed_under_load_loses_no_record(
     logged = [entry.record for entry in answers(deployment) if entry.record.id in seen]
     assert len(logged) == len(seen), "every answer is logged once"
     assert {record.id: record.status for record in logged} == seen
+
+
+def test_an_inference_service_divides_requests_between_versions_that_kserve_has(
+    deployment: Deployment, client: Client, tmp_path: Path
+) -> None:
+    for bias in (-40, 40):  # version 1 answers 0, version 2 answers 1
+        deployment.store.publish("shop", bundle(tmp_path / f"bias{bias}", bias=bias), {})
+    deployment.store.promote("shop", "1")
+    settings = {"tier": "kraken", "dataset": deployment.model, "route": {"answers": "endpoint"}}
+    write_json(deployment.folder / "state" / "deployment.json", settings)
+    service = kubeflow.Service(deployment.folder, "pantheon.kubeflow")
+    objects = service.start(ENDPOINT_URL=f"http://127.0.0.1:{client.port}", ENDPOINT_PORT=str(client.port))
+    try:
+        model = {"modelFormat": {"name": "onnx"}, "storageUri": "pantheon://shop/1"}
+        canary = {"name": "next", "model": model | {"storageUri": "pantheon://shop/2"}}
+        spec = {"predictor": {"model": model}, "canary": [{"predictor": canary, "trafficPercent": 50}]}
+        head = {"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "metadata": {"name": "shop"}}
+        objects.apply(yaml.safe_dump(head | {"spec": spec}).encode())
+        found = objects.wait("isvc", "shop", lambda found: kubeflow.ended(found, "Ready"), 90)
+        assert found, objects.get("isvc", "shop")
+        answered = [client.predict(ROW, query="?model=shop") for _ in range(40)]
+        pairs = {(answer.headers["x-model-version"], *answer.json["prediction"]) for answer in answered}
+        assert pairs == {("1", 0), ("2", 1)}, "in 40 requests, each with a chance of one half"
+        objects.delete("isvc", "shop")
+        assert objects.gone("isvc", found, 60)
+        until(lambda: client.predict(ROW, query="?model=shop").headers["x-model-version"] == "1")
+    finally:
+        assert service.end(signal.SIGTERM) == 0

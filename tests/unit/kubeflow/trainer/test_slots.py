@@ -22,8 +22,8 @@ def test_the_oldest_of_the_same_priority_is_first_and_nobody_overtakes_it() -> N
     large = slots.enter("large", 0, "2026-01-02", 4)
     small = slots.enter("small", 0, "2026-01-03", 1)
     assert running(slots) == ["first"]
-    assert slots.ahead(small) == "1 of 4 slots, 1 are free, large is first"
-    assert slots.ahead(large) == "4 of 4 slots, 1 are free"
+    assert slots.ahead(small) == "1 of 4 slots (1 free), large is first"
+    assert slots.ahead(large) == "4 of 4 slots (1 free)"
     slots.leave(first)
     assert running(slots) == ["large"]
     slots.leave(large)

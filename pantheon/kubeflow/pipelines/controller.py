@@ -211,6 +211,7 @@ def execute(job: Job, spec: RunSpec) -> None:
     (python / "kfp").symlink_to(Path(kfp.__file__).parent)
     own = any("pantheon." in function.source for function in found.functions.values())
     environment = step_environment(python, parameters.get("threads"))
+    environment[NAMESPACE] = job.object["metadata"]["namespace"]
     interpreter = Interpreter(
         job.process, str(workflow_environment() / "bin" / "python"), job.folder / "interpreter",
         job.logs / "interpreter.log", environment, "workflow" if own else "",
@@ -252,6 +253,9 @@ def engine_parameters(found: Any, parameters: Object) -> Object:
     from pantheon.kubeflow.pipelines.engine import with_defaults
 
     return with_defaults(parameters, found.spec.root.input_definitions)
+
+
+NAMESPACE = "KUBEFLOW_NAMESPACE"  # of steps: where a stage makes objects, such as Experiments
 
 
 def step_environment(python: Path, threads: Any) -> dict[str, str]:

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from pantheon.errors import PantheonError
 from pantheon.files import remove_parts
+from pantheon.kubeflow import tuning
 from pantheon.workflow import locks
 from pantheon.workflow.outputs import Comparison, Metrics, Selection, Trained, Tuning
 from pantheon.workflow.run import Run
@@ -86,6 +87,9 @@ def stage(name: str, run: str, **artifacts: Any) -> dict[str, Any]:
             print(". ".join(filter(None, [f"{event['stage']} {event['state']}", figures, *notes])), flush=True)
 
     worker.report = say  # events are for a command line that reads them; this is the log of a step
+    if os.environ.get("KUBEFLOW_URL"):  # a service that runs Experiments
+        of_worker = worker.hook
+        worker.hook = lambda state: tuning.hook(of_worker(state))
     given = worker.parser().parse_args(["stage", name, "--run", run])
     given.call(given)
     current = find(run)

@@ -80,9 +80,20 @@ def test_experiments_try_the_same_candidates_and_choose_the_same(run: Run, servi
         [sys.executable, *spec["command"][1:], *spec["args"]], env=environment, capture_output=True, check=True
     )
     assert again.stdout == b"the stage does not answer: computing in this process\n" + log
-    # Repeated with the same inputs, it runs no trial again.
-    assert tuning.tune(run) == own
-    assert service.client.list("trials") == trials
+    # Repeated with the same inputs, it runs no trial again; in a step of a pipeline this time.
+    gone = experiments[0]
+    assert service.client.gone("experiments", service.client.delete("experiments", gone["metadata"]["name"]), 60)
+    step = (
+        "import sys; from pantheon.kubeflow.pipelines.stage import stage; stage('hyperparameter_tuning', sys.argv[1])"
+    )
+    run.path("tuning.json").unlink()
+    environment = {**os.environ, "STATE_DIR": str(run.state)}
+    subprocess.run([sys.executable, "-P", "-c", step, run.id], env=environment, check=True)
+    assert read_json(run.path("tuning.json")) == expected
+    after = service.client.list("experiments")
+    assert {each["metadata"]["name"] for each in after} == {each["metadata"]["name"] for each in experiments}
+    uids = {each["metadata"]["uid"] for each in experiments} & {each["metadata"]["uid"] for each in after}
+    assert len(uids) == len(experiments) - 1, "the one that was deleted is made again, the others are as they were"
 
 
 def test_a_killed_service_continues_the_search_of_a_stage(run: Run, service: Service) -> None:

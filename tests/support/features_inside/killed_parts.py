@@ -7,11 +7,9 @@ Runs in the environment ``feast``. Each is a fork of this process, which has all
 
 import os
 import shutil
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -19,8 +17,8 @@ from pantheon.features.contract import Field, View
 from pantheon.features.forgetting import remove
 from pantheon.features.parts import Parts
 from pantheon.store.place import FolderPlace
+from tests.support.killing import killed
 
-CHANGES = ("os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate", "shutil.rmtree")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 X, T = Field(name="x", column="x", type="number"), Field(name="t", column="t", type="text")
 VIEW = View(name="robots", set="robots", kind="raw", key="id", entity="id", time="seen", fields=[X, T])
@@ -42,32 +40,10 @@ def work(folder: Path) -> None:
     remove([VIEW], parts, parts.gate.writing, "id", 8)
 
 
-def killed(folder: Path, step: int) -> None:
-    left = step
-
-    def changed(event: str, given: tuple[Any, ...]) -> None:
-        nonlocal left
-        path = str(given[0]) if given else ""
-        if not path.startswith(str(folder)) or path.endswith(("first.parquet", "second.parquet")):
-            return
-        if event in CHANGES or (event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR)):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(changed)
-    work(folder)
-
-
 def main() -> None:
     for line in sys.stdin:
         folder, step = line.split()
-        child = os.fork()
-        if not child:
-            killed(Path(folder), int(step))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
+        code = killed(work, Path(folder), int(step), but=("first.parquet", "second.parquet"))
         if code and not (child := os.fork()):  # repeated after a restart
             work(Path(folder))
             os._exit(0)

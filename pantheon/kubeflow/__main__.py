@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pantheon import files
 from pantheon.errors import PantheonError
+from pantheon.kubeflow.activity import Activity
 from pantheon.kubeflow.controllers import Manager, load
 from pantheon.kubeflow.objects import Store
 from pantheon.kubeflow.server import App
@@ -39,7 +40,7 @@ def main() -> int:
     try:
         store = Store(state / FOLDER)
         manager = Manager(store, state, load(), say)
-        web = Server(host, port, App(Service(manager), key))
+        web = Server(host, port, App(Service(manager, Activity(state / FOLDER / "activity.jsonl")), key))
         web.prepare()
     except files.Busy:
         say(f"another service still uses {state / FOLDER}.")

@@ -1,5 +1,6 @@
 """Client of the service ``kubeflow``, for commands, stages and other services; see ``pantheon.kubeflow.server``."""
 
+import builtins
 import os
 import time
 import urllib.parse
@@ -157,6 +158,11 @@ class Kubeflow:
             return until(seen[0])
 
         return seen[0] if self._wait(right, seconds, poll) else None
+
+    def changes(self, namespace: str = ALL_NAMESPACES, most: int = 50) -> builtins.list[dict[str, Any]]:
+        """Return the last changes, newest first: see ``Service.changes``."""
+        found: builtins.list[dict[str, Any]] = self._json("GET", f"/activity/{namespace}?most={most}")["changes"]
+        return found
 
     def list(self, kind: str, namespace: str = ALL_NAMESPACES) -> list[Object]:
         """Return all objects of a kind, oldest first."""

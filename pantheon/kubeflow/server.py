@@ -2,7 +2,8 @@
 
 ``POST /apply?namespace=`` (YAML), ``GET /kinds``, ``GET /objects/NAMESPACE/KIND[/NAME][?table=1]`` (``-``: all
 namespaces), ``DELETE /objects/NAMESPACE/KIND/NAME[?uid=]``, ``GET …/NAME/logs`` and ``…/logs/LOG[?from=BYTE]``,
-``POST …/NAME/ACTION``, ``GET /healthz``. An error is ``{"error": {"message", "cure", "path"?}}``.
+``POST …/NAME/ACTION``, ``GET /activity/NAMESPACE[?most=]``, ``GET /healthz``. An error is
+``{"error": {"message", "cure", "path"?}}``.
 """
 
 import asyncio
@@ -94,7 +95,7 @@ class App:
                 allow(method, "GET", "HEAD", "DELETE")
                 key = self.service.key(namespace, kind, name)
                 if method == "DELETE":
-                    return answer(202, self.service.manager.delete(key, asked.get("uid", "")))
+                    return answer(202, self.service.delete(key, asked.get("uid", ""), user(request)))
                 return answer(200, self.service.get(key, asked.get("table") == "1"))
             case ["objects", namespace, kind, name, "logs"]:
                 allow(method, "GET", "HEAD")
@@ -104,9 +105,10 @@ class App:
                 return self.log(self.service.key(namespace, kind, name), "/".join(log), asked.get("from", "0"))
             case ["objects", namespace, kind, name, action]:
                 allow(method, "POST")
-                return answer(
-                    200, self.service.manager.act(self.service.key(namespace, kind, name), action, user(request))
-                )
+                return answer(200, self.service.act(self.service.key(namespace, kind, name), action, user(request)))
+            case ["activity", namespace]:
+                allow(method, "GET", "HEAD")
+                return answer(200, self.service.changes(namespace, asked.get("most", "50")))
         raise Refusal(404, "There is nothing at this address.", ADDRESSES)
 
     def log(self, key: Any, name: str, begin: str) -> Response:

@@ -9,11 +9,13 @@ from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.kubeflow import manifests, validation
+from pantheon.kubeflow.activity import Activity
 from pantheon.kubeflow.contract import ALL_NAMESPACES, BY, Controller, Object, Refused
 from pantheon.kubeflow.controllers import Manager
 from pantheon.kubeflow.objects import Conflict, Full, Key, Missing
 
 MOST_LOG_BYTES = 1 << 20  # of an answer
+MOST_CHANGES = 1_000  # of an answer
 MOST_LOGS = 2_000  # files of one object that are listed
 Query = Mapping[str, str]
 
@@ -42,10 +44,11 @@ class Service:
 
     Args:
         manager: has them.
+        activity: records who changed what.
     """
 
-    def __init__(self, manager: Manager) -> None:
-        self.manager = manager
+    def __init__(self, manager: Manager, activity: Activity) -> None:
+        self.manager, self.activity = manager, activity
 
     def apply(self, body: bytes, namespace: str, by: str) -> list[dict[str, str]]:
         """Apply manifests, all or none: none is saved if one is not valid.
@@ -70,6 +73,8 @@ class Service:
                 _, action = self.manager.save(key, manifest)
             except PantheonError as error:
                 raise refusal(error, applied=done) from None
+            if action != "unchanged":
+                self.activity.add(by, action, manifest["kind"], key.namespace, key.name)
             group = manifest["apiVersion"].partition("/")[0]
             who = {"kind": manifest["kind"], "group": group, "name": key.name, "namespace": key.namespace}
             done.append({**who, "action": action})
@@ -112,6 +117,29 @@ class Service:
         """Return an object, or its row as ``list`` does."""
         found = self.manager.store.find(key)
         return _row(self.manager.by_plural[key.plural], found) if table else found
+
+    def delete(self, key: Key, uid: str, by: str) -> Object:
+        """Delete an object, and record who wanted it."""
+        found = self.manager.delete(key, uid)
+        self.activity.add(by, "deleted", found["kind"], key.namespace, key.name)
+        return found
+
+    def act(self, key: Key, action: str, by: str) -> Object:
+        """Do a controller's own action, and record who wanted it."""
+        found = self.manager.act(key, action, by)
+        self.activity.add(by, action, found["kind"], key.namespace, key.name)
+        return found
+
+    def changes(self, namespace: str, most: str) -> dict[str, Any]:
+        """Return the last changes, newest first: ``{"changes": [{"time", "by", "did", "kind", "namespace", "name"}]}``.
+
+        Args:
+            namespace: ``-``: in all namespaces.
+            most: a number, up to ``MOST_CHANGES``.
+        """
+        if not most.isdecimal() or not most.isascii() or not 1 <= int(most[:9]) <= MOST_CHANGES:
+            raise Refusal(400, f"most={most[:40]} is not a number from 1 to {MOST_CHANGES}.")
+        return {"changes": self.activity.read("" if namespace == ALL_NAMESPACES else namespace, int(most))}
 
     def kinds(self) -> dict[str, Any]:
         """Return what kinds there are."""

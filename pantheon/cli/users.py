@@ -70,10 +70,17 @@ def list_(tier: TierOption = "", name: Name = "pantheon", as_json: Json = False)
         ]
         terminal.print_json({"users": listed})
         return
+    passwords = people.read_passwords(deployment.state)
     shown = terminal.table("name", "profiles", "password", "created")
     for each in filter(None, everybody):
         roles = ", ".join(f"{profile}={role}" for profile, role in found.roles(each.name).items())
-        kind = "secrets/hub_password" if each.name == people.ADMIN else "yes" if each.password else "the provider's"
+        kind = (
+            "secrets/hub_password"
+            if each.name == people.ADMIN
+            else "yes"
+            if each.name in passwords
+            else "the provider's"
+        )
         shown.add_row(each.name, roles or "none", kind, each.created)
     terminal.out.print(shown)
 

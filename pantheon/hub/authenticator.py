@@ -1,4 +1,4 @@
-"""Log people in, with a password of ``hub/people.json`` or at a company's OIDC provider, and give them their roles.
+"""Log people in, with a password of the deployment or at a company's OIDC provider, and give them their roles.
 
 Roles are read again at every request (``refresh_user``), so a change holds at once, and a removed person is out.
 JupyterHub 6 has no authenticator with a password per user; NativeAuthenticator keeps passwords in JupyterHub's own
@@ -72,7 +72,7 @@ class Roles(Authenticator):  # type: ignore[misc]
 
 
 class Passwords(Roles):
-    """Passwords of ``hub/people.json``, and the administrator's, which is a secret of the deployment."""
+    """Passwords of ``hub/passwords.json``, and the administrator's, which is a secret of the deployment."""
 
     admin_password_file = Unicode("", config=True, help="The file with the administrator's password")
 
@@ -81,16 +81,14 @@ class Passwords(Roles):
         return await asyncio.to_thread(self.known, name, word)
 
     def known(self, name: str, word: str) -> dict[str, Any] | None:
-        person = people.read(Path(self.state)).find(name)
+        stored = people.read_passwords(Path(self.state)).get(name, "")
         if name == people.ADMIN:
             stored = people.hash_of(Path(self.admin_password_file).read_text(encoding="utf-8").strip())
-        else:
-            stored = person.password if person else ""
         return model(Path(self.state), name) if people.matches(word, stored) else None
 
 
 class Provider(Roles, GenericOAuthenticator):  # type: ignore[misc]
-    """A company's OIDC provider; people have the roles that ``hub/people.json`` gives to them and to their groups."""
+    """A company's OIDC provider; ``people/people.json`` says which roles people and groups have."""
 
     async def authenticate(self, handler: Any, data: Any = None, **given: Any) -> Any:
         try:

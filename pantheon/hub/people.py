@@ -1,7 +1,8 @@
-"""The people of a deployment, their passwords (scrypt) and their roles in profiles: ``hub/people.json``.
+"""The people of a deployment and their roles in profiles (``people/people.json``), and their passwords, hashed with
+scrypt (``hub/passwords.json``).
 
-The host writes it, and only JupyterHub's service can read it, not the servers of users. ``ADMIN`` is in no file: its
-password is the secret ``hub_password``, so that a deployment can always be administered.
+The host writes both. Only JupyterHub's service can read the passwords, and the servers of users can read neither.
+``ADMIN`` is in no file: its password is the secret ``hub_password``, so that a deployment can always be administered.
 """
 
 import base64
@@ -37,13 +38,11 @@ class Person(msgspec.Struct, frozen=True):
 
     Attributes:
         name: lower-case letters, digits, and ``. _ @ -``; as the company's provider names them, with ``OIDC_ISSUER``.
-        password: ``SALT:HASH``, base64 of scrypt; empty: only the company's provider knows a password.
         profiles: the role in each profile.
         created: ISO 8601, UTC.
     """
 
     name: str
-    password: str = ""
     profiles: dict[str, Role] = {}
     created: str = ""
 
@@ -60,8 +59,15 @@ class Profile(msgspec.Struct, frozen=True):
     groups: dict[str, Role] = {}
 
 
+class Passwords(msgspec.Struct, frozen=True):
+    """``hub/passwords.json``; see ``read_passwords``."""
+
+    passwords: dict[str, str] = {}
+    version: int = VERSION
+
+
 class People(msgspec.Struct, frozen=True):
-    """``hub/people.json``."""
+    """``people/people.json``."""
 
     people: tuple[Person, ...] = ()
     profiles: tuple[Profile, ...] = (Profile(DEFAULT),)
@@ -87,7 +93,11 @@ class People(msgspec.Struct, frozen=True):
 
 
 def people_file(state: Path) -> Path:
-    return state / "hub" / "people.json"
+    return state / "people" / "people.json"
+
+
+def passwords_file(state: Path) -> Path:
+    return state / "hub" / "passwords.json"
 
 
 def read(state: Path) -> People:
@@ -97,6 +107,15 @@ def read(state: Path) -> People:
         PantheonError: the file is damaged.
     """
     return typed.read(people_file(state), People, _CURE) or People()
+
+
+def read_passwords(state: Path) -> dict[str, str]:
+    """Return ``{name: SALT:HASH}``, base64 of scrypt; who is missing has a password only at the company's provider.
+
+    Raises:
+        PantheonError: the file is damaged.
+    """
+    return (typed.read(passwords_file(state), Passwords, _CURE) or Passwords()).passwords
 
 
 def add(state: Path, name: str, profiles: dict[str, str], *, password: bool = True) -> str:
@@ -118,7 +137,8 @@ def add(state: Path, name: str, profiles: dict[str, str], *, password: bool = Tr
         if found.find(name):
             raise PantheonError(f"there is already a user {name!r}.", "See `bin/pantheon users list`.")
         roles = {each: _known(found, each, role) for each, role in profiles.items()}
-        person = Person(name, hash_of(word) if word else "", roles, created)
+        person = Person(name, roles, created)
+        _keep(state, name, hash_of(word) if word else "")
         _write(state, msgspec.structs.replace(found, people=(*found.people, person)))
     return word
 
@@ -133,6 +153,7 @@ def remove(state: Path, name: str) -> None:
         found = read(state)
         person = _person(found, name)
         _write(state, msgspec.structs.replace(found, people=tuple(each for each in found.people if each is not person)))
+        _keep(state, name, "")
 
 
 def change_password(state: Path, name: str) -> str:
@@ -143,8 +164,8 @@ def change_password(state: Path, name: str) -> str:
     """
     word = new_password()
     with _changing(state):
-        found = read(state)
-        _put(state, found, msgspec.structs.replace(_person(found, name), password=hash_of(word)))
+        _person(read(state), name)
+        _keep(state, name, hash_of(word))
     return word
 
 
@@ -265,15 +286,24 @@ def _put(state: Path, found: People, person: Person) -> None:
 
 
 def _changing(state: Path) -> AbstractContextManager[int]:
-    folder = people_file(state).parent
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return files.lock(folder / ".people.lock")
+    for path in (people_file(state), passwords_file(state)):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return files.lock(people_file(state).parent / ".people.lock")
+
+
+def _keep(state: Path, name: str, hashed: str) -> None:
+    """Store the hash of a person's password; empty: remove it."""
+    others = {each: hash for each, hash in read_passwords(state).items() if each != name}
+    _replace(passwords_file(state), Passwords(others | ({name: hashed} if hashed else {})))
 
 
 def _write(state: Path, people: People) -> None:
+    _replace(people_file(state), people)
+
+
+def _replace(path: Path, value: People | Passwords) -> None:
     """Replace the file. If root does, it belongs to the folder's owner: the user of services in containers."""
-    path = people_file(state)
-    content = msgspec.json.format(msgspec.json.encode(people)) + b"\n"
+    content = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
     with files.atomic(path, mode=0o600, fsync=True) as part:
         part.write_bytes(content)
         if os.geteuid() == 0:

@@ -11,19 +11,20 @@ from pantheon.hub import people
 
 def test_a_password_is_returned_once_and_only_its_hash_is_stored_for_its_owner_alone(tmp_path: Path) -> None:
     word = people.add(tmp_path, "ann", {"default": "edit"})
-    file = people.people_file(tmp_path)
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert file.parent.stat().st_mode & 0o777 == 0o700
-    assert word not in file.read_text()
-    found = people.read(tmp_path).find("ann")
-    assert found
-    assert people.matches(word, found.password)
-    assert not people.matches(word[:-1], found.password)
+    for file in (people.people_file(tmp_path), people.passwords_file(tmp_path)):
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.parent.stat().st_mode & 0o777 == 0o700
+        assert word not in file.read_text()
+    stored = people.read_passwords(tmp_path)["ann"]
+    assert stored not in people.people_file(tmp_path).read_text(), "services that read roles have no passwords"
+    assert people.matches(word, stored)
+    assert not people.matches(word[:-1], stored)
     new = people.change_password(tmp_path, "ann")
-    changed = people.read(tmp_path).find("ann")
-    assert changed
-    assert people.matches(new, changed.password)
-    assert not people.matches(word, changed.password)
+    changed = people.read_passwords(tmp_path)["ann"]
+    assert people.matches(new, changed)
+    assert not people.matches(word, changed)
+    people.remove(tmp_path, "ann")
+    assert people.read_passwords(tmp_path) == {}
 
 
 def test_no_password_matches_where_none_is_stored(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class Slots:
         """Say what a job that waits is waiting for."""
         with self._changed:
             free = self.total - sum(each.slots for each in self.places if each.running)
-            first = min((each for each in self.places if not each.running), key=Place.order)
+            first = min((each for each in self.places if not each.running), key=Place.order, default=place)
         said = f"{place.slots} of {self.total} slots ({free} free)"
         return said if first is place else f"{said}, {first.key} is first"
 

@@ -28,6 +28,7 @@ def test_the_oldest_of_the_same_priority_is_first_and_nobody_overtakes_it() -> N
     assert running(slots) == ["large"]
     slots.leave(large)
     assert running(slots) == ["small"]
+    assert slots.ahead(small) == "1 of 4 slots (3 free)", "it may have been admitted meanwhile"
 
 
 def test_a_higher_priority_takes_the_slots_which_are_given_back_later() -> None:

@@ -20,7 +20,8 @@ def memory(clone: Path) -> float:
     total = 0
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and any(str(clone) in value for value in process.environ().values()):
+            named = any(str(clone) in value for value in (process.cwd(), *process.environ().values()))
+            if named and process.pid != os.getpid():
                 total += process.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

@@ -224,10 +224,10 @@ def soak(
     if as_json:
         terminal.print_json(found)
     else:
-        terminal.out.print(
-            f"{count} runs in {found['seconds']:.0f} s, the slowest took {found['slowest']:.0f} s; the largest step "
-            f"used {found['memory'] / 2**20:.0f} MB; {len(found['failed'])} failed, {len(found['unfinished'])} go on"
-        )
+        failed, left = len(found["failed"]), len(found["unfinished"])
+        said = f"{count} runs in {found['seconds']:.0f} s, the slowest took {found['slowest']:.0f} s; the largest step "
+        said += f"used {found['memory'] / 2**20:.0f} MB; {failed} failed, {left} go on"
+        terminal.out.print(terminal.plain(said))
         for run, why in found["failed"].items():
             terminal.warn(terminal.plain(f"{run}: {why}"))
     if found["failed"] or found["unfinished"]:

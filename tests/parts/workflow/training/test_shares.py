@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import joblib
@@ -23,8 +23,21 @@ from tests.support.waiting import until
 NODES = 3
 
 
+started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Of a test that fails, nodes may wait for ever."""
+    yield
+    for process in started:
+        process.kill()
+        process.wait()
+    started.clear()
+
+
 def start(run: Run, folder: Path, rank: int, nodes: int = NODES) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-m", "pantheon.shares", "--run", run.id],
         env={
             **os.environ,
@@ -38,6 +51,8 @@ def start(run: Run, folder: Path, rank: int, nodes: int = NODES) -> subprocess.P
         stderr=subprocess.PIPE,
         text=True,
     )
+    started.append(process)
+    return process
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -54,9 +54,11 @@ def feature_view() -> dict[str, Any]:
     check = {"field": NAME, "check": "max_missing", "ok": False, "value": 0.2, "expected": 0.1}
     top = {"kind": "top", "top": [{"value": NAME, "rows": 1}], "others": 0}
     field = {"name": NAME, "type": "text", "expression": NAME, "description": "", "missing": 0.0, "distribution": top}
+    field["owner"] = NAME
     return {
         "name": NAME, "set": NAME, "kind": "raw", "entity": NAME, "entities": 1, "rows": 1, "columns": [NAME],
         "description": NAME, "owner": NAME, "time": NAME, "run": NAME, "parts_count": 1, "ttl_seconds": 0,
+        "owners": [NAME],
         "newest": WHEN, "age_seconds": 1.0, "fresh": None, "failed": [check],
         "lineage": {"of": [NAME], "feeds": [NAME]}, "services": [{"name": NAME}],
         "models": [{"model": NAME, "version": "1", "aliases": [NAME]}],

@@ -14,6 +14,8 @@ from tests.support.agreement import differences
 from tests.support.command_line import Pantheon, assert_nothing_left, make_pantheon
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.slow
+
 TIERS = ROOT / "tests" / "support" / "kubeflow_tier"
 FLOWS = ROOT / "tests" / "support" / "pipelines_inside" / "flows.py"
 WORKFLOW = ROOT / ".pantheon" / "envs" / "workflow" / "bin" / "python"

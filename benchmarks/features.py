@@ -1,7 +1,8 @@
 """From an entity to a prediction: the endpoint beside Feast's own feature server, which only returns features.
 
 Both read the same Valkey, in turns, for a thousand entities. Then pushes: the time until an answer has the new value.
-Last, a deployment that grows from epimetheus to hephaestus: how long that takes, and how much memory it adds.
+Then the point-in-time join of a million rows. Last, a deployment that grows from epimetheus to hephaestus: how long
+that takes, and how much memory it adds.
 """
 
 import base64
@@ -22,6 +23,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from benchmarks import point_in_time
 from benchmarks.endpoint import answers
 from benchmarks.peers.servers import ROOT, Server, endpoint, free_port, pss, running
 from benchmarks.serving import train
@@ -58,6 +60,7 @@ def bench() -> dict[str, Any]:
         open_.enter_context(running(server, folder / "endpoint.log"))
         feast = Server("feast serve", [], "/get-online-features", lambda _: asked(view, 7), list, port=store.feast_port)
         feast.authorization = "Basic " + base64.b64encode(f"feast:{PASSWORD}".encode()).decode()
+        check_values(feast, view)
         ours = [{"entities": [{ENTITY: id}]} for id in range(ENTITIES)]
         theirs = [asked(view, id) for id in range(ENTITIES)]
         taken: dict[str, list[list[float]]] = {"endpoint": [], "feast serve": []}
@@ -68,7 +71,50 @@ def bench() -> dict[str, Any]:
         found = figures(taken, pushed)
         found["memory (PSS), endpoint, MB"] = {"value": server.memory()}
         found["memory (PSS), the feature store's service, MB"] = {"value": pss(store.pid)}
+        found |= point_in_time.measure(store.features, store.pid)
     return found | grown()
+
+
+def check_values(feast: Server, view: View) -> None:
+    """Check that Feast's server answers with the values that the endpoint reads, and not with nulls.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    answer = posted(feast, feast.path, asked(view, 7), feast.authorization)
+    given = zip(answer["metadata"]["feature_names"], answer["results"], strict=True)
+    found = {name: each["values"] for name, each in given}
+    expected = {KEY: ["7"]} | {field.name: [VALUES[field.column]] for field in view.fields}
+    if found != expected:
+        raise RuntimeError(f"feast serve answered {found}, not {expected}")
+
+
+def posted(server: Server, path: str, body: Any, authorization: str) -> Any:
+    """Return the JSON of an answer; raises RuntimeError unless its status is 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        headers = {"Content-Type": "application/json", "Authorization": authorization}
+        connection.request("POST", path, json.dumps(body), headers)
+        with connection.getresponse() as answer:
+            content = answer.read()
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise RuntimeError(f"{path} answered {answer.status}: {content[:500]!r}")
+    return json.loads(content)
+
+
+def wait_for_key(server: Server, view: View, token: str) -> None:
+    """Wait until the endpoint has read the new key; it does within two seconds."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            posted(server, "/push", {"view": view.name, "rows": [{ENTITY: 7, **VALUES}]}, f"Bearer {token}")
+            return
+        except RuntimeError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def grown(repeats: int = 3) -> dict[str, Any]:
@@ -131,7 +177,7 @@ def latencies(server: Server, bodies: list[Any]) -> list[float]:
 def push_to_answer(state: Path, server: Server, view: View) -> list[float]:
     """Return the milliseconds from each push until an answer has its values."""
     _, token = keys.add(state, "bench-push", kind="push")
-    time.sleep(2)  # the endpoint reads keys again within this time
+    wait_for_key(server, view, token)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
 
     def ask(path: str, body: Any, authorization: str) -> Any:

@@ -30,7 +30,7 @@ def add(profile: ProfileName, tier: TierOption = "", name: Name = "pantheon") ->
     deployment, chosen = existing(name, tier, "profiles add")
     work.needed(deployment, chosen)
     people.add_profile(deployment.state, profile)
-    terminal.say(f"The profile {terminal.plain(profile)} is added. Give roles: `bin/pantheon profiles grant`")
+    terminal.say(f"The profile {terminal.plain(profile)} is added. Give roles: `bin/pantheon profiles grant --help`")
 
 
 @app.command("list")

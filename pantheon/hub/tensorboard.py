@@ -115,7 +115,7 @@ def refused(start_response: Any, user: User, profile: str) -> Iterable[bytes]:
     if EVERY in user.profiles:
         return [f"No experiment or train job of a profile {profile[:63]!r} has written curves.\n".encode()]
     cause = f"{user.name} has no role in a profile {profile[:63]!r}."
-    return [f"{cause} An administrator gives one: bin/pantheon profiles grant\n".encode()]
+    return [f"{cause} An administrator gives one: bin/pantheon profiles grant --help\n".encode()]
 
 
 def main() -> int:

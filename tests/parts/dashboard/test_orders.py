@@ -11,6 +11,7 @@ import pytest
 
 from pantheon.dashboard.orders import DataSource, ModelSource, Order, Orders, Prepared, Progress
 from pantheon.dashboard.sources import Fetcher
+from pantheon.engines.local import environments
 from pantheon.versioning import launch
 from tests.support import DATASETS
 from tests.support.git_server import GitServer, git, git_server, repository
@@ -18,6 +19,11 @@ from tests.support.ports import free_ports
 
 WINE = "alcohol,quality\n9.4,5\n9.8,6\n"
 EXTENSION = "from pantheon.workflow.extensions import feature\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_environments() -> None:
+    environments.make(["dvc"])
 
 
 class Pipeline:

@@ -50,15 +50,16 @@ def shot(page: Any, name: str) -> None:
 
 
 def run_all_cells(page: Any) -> None:
-    """Chosen in the menu until a cell is seen to run: JupyterLab ignores an item that is not enabled yet."""
-    begun = page.locator(".jp-Cell .jp-InputArea-prompt", has_text=re.compile(r"\[[*\d]+\]"))
+    """Choose it in the menu until every cell has run: JupyterLab ignores an item that is not enabled yet, and forgets
+    the cells that wait if it connects to the kernel again."""
+    prompts = page.locator(".jp-CodeCell .jp-InputArea-prompt")
     for _ in range(3):
         page.click(".lm-MenuBar-itemLabel:text-is('Run')")
         page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
         with contextlib.suppress(AssertionError):
-            until(lambda: begun.count() > 0, seconds=30)
+            until(lambda: all(re.search(r"\d", prompt) for prompt in prompts.all_inner_texts()), seconds=90)
             return
-    raise AssertionError("no cell began to run")
+    raise AssertionError(f"not every cell ran: {prompts.all_inner_texts()}")
 
 
 def test_begins_with_the_notebook_for_a_problem_of_ones_own(page: Any) -> None:

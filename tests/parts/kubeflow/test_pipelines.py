@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pantheon.engines.local import environments
 from pantheon.kubeflow.client import Failed
 from pantheon.kubeflow.pipelines.stub import stubbed
 from tests.support import ROOT
@@ -20,6 +21,11 @@ from tests.support.waiting import until
 ENVIRONMENTS = ROOT / ".pantheon" / "envs"
 FLOWS = ROOT / "tests" / "support" / "pipelines_inside" / "flows.py"
 SECONDS = 300.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def made_environments() -> None:
+    environments.make(["kubeflow", "workflow"])
 
 
 def compiled(function: str, source: str = "", called: str = "flows.py") -> dict[str, Any]:

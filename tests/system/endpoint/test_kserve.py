@@ -38,9 +38,10 @@ def client(made: Pantheon) -> Client:
 
 
 def answers_of(made: Pantheon) -> Any:
-    """The answers to the questions, but for those about the newest request: applications ask all the time."""
+    """The answers to the questions, but for those about the newest request and about the present."""
     questions = made("ask", "--json").json["questions"]
-    return {each["id"]: each["answer"] for each in questions if each["id"] not in ("request", "feedback")}
+    passing = ("request", "feedback", "features_at")
+    return {each["id"]: each["answer"] for each in questions if each["id"] not in passing}
 
 
 def kserve_of(client: Client) -> Any:

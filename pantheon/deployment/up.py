@@ -173,7 +173,7 @@ def show_difference(this: Up) -> None:
     )
     if moves:
         terminal.say(f"  moves   the models {terminal.plain(moves)}; nothing is deleted")
-    before, after = (components.read(each.compose_file).memory_mb for each in (old, tier))
+    before, after = (this.deployment.components(each).memory_mb for each in (old, tier))
     terminal.say(f"  memory  {before:,} MB → {after:,} MB, including a run")
 
 

@@ -254,7 +254,7 @@ class Online:
             yield
         except (redis.ConnectionError, redis.TimeoutError) as error:
             cure = "It comes back by itself: `bin/pantheon logs --service valkey`"
-            raise PantheonError(f"Valkey does not answer: {error}.", cure, 1) from None
+            raise PantheonError(f"Valkey does not answer: {str(error).rstrip('.')}.", cure, 1) from None
         except redis.ResponseError as error:  # it is full, or its disk is
             raise PantheonError(
                 f"Valkey refused to write: {error}.", "`bin/pantheon logs --service valkey`", 1

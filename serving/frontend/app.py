@@ -21,6 +21,7 @@ from .outbox import Full, Outbox
 
 HERE = Path(__file__).parent
 FORM_BYTES = 1024 * 1024
+DISCARDED = 16 * FORM_BYTES  # bytes of a form that is too large: a server may close the connection on what is not read
 COMMENT = 2000  # characters
 DELIVERY_SECONDS = 1.5  # that a person waits to read that the feedback has arrived
 STALE = "This page was open for too long, or cookies are blocked. Nothing was sent: please press the button again."
@@ -253,10 +254,12 @@ def typed() -> dict[str, str]:
     if environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
         raise cherrypy.HTTPError(415, "Send a form.")
     length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdecimal() or int(length) > FORM_BYTES:
-        raise cherrypy.HTTPError(413, "The form is too large.")
-    data = environ["wsgi.input"].read(FORM_BYTES + 1)
-    if len(data) > FORM_BYTES:
+    stream = environ["wsgi.input"]
+    data = stream.read(FORM_BYTES + 1)
+    if not length.isdecimal() or int(length) > FORM_BYTES or len(data) > FORM_BYTES:
+        discarded = 0
+        while discarded < DISCARDED and (part := stream.read(64 * 1024)):
+            discarded += len(part)
         raise cherrypy.HTTPError(413, "The form is too large.")
     if len(data) < int(length):
         raise cherrypy.HTTPError(400, "The form did not arrive completely.")

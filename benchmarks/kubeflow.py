@@ -86,7 +86,11 @@ def bench() -> dict[str, Any]:
         state = Path(scratch) / "state"
         state.mkdir()
         service = Service(state, "pantheon.kubeflow", str(ENVIRONMENTS / "kubeflow/bin/python"))
-        service.start(WORKFLOW_ENVIRONMENT=str(ENVIRONMENTS / "workflow"))
+        service.start(
+            WORKFLOW_ENVIRONMENT=str(ENVIRONMENTS / "workflow"),
+            KUBEFLOW_URL=f"http://127.0.0.1:{service.port}",  # so that stages make TrainJobs and Experiments
+            KUBEFLOW_KEY_FILE=str(service.key),
+        )
         try:
             chain = compiled(CHAIN.format(steps=STEPS))
             run(service, "warm", pipelineSpec=chain)  # imports kfp, and fills the file cache

@@ -1,7 +1,7 @@
 """Run the dashboard: ``python -m pantheon.dashboard``.
 
-Environment: ``STATE_DIR``; ``KUBEFLOW_URL`` and ``KUBEFLOW_KEY_FILE``, its service; ``DASHBOARD_BIND``, and what
-``pantheon.hub.front`` lists; ``DASHBOARD_LINKS``: ``TITLE=ADDRESS`` of other services, separated by commas.
+Environment: ``STATE_DIR``, ``ORDERS_DIR``; ``KUBEFLOW_URL`` and ``KUBEFLOW_KEY_FILE``, its service; ``DASHBOARD_BIND``,
+and what ``pantheon.hub.front`` lists; ``DASHBOARD_LINKS``: ``TITLE=ADDRESS`` of other services, separated by commas.
 """
 
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 
 from pantheon.dashboard.app import Dashboard, application
 from pantheon.dashboard.board import Sources
+from pantheon.dashboard.orders import Orders
+from pantheon.dashboard.servers import Servers
 from pantheon.errors import PantheonError
 from pantheon.hub import front
 from pantheon.kubeflow.client import Http, Kubeflow
@@ -24,7 +26,9 @@ def main() -> int:
     try:
         state = Path(given["STATE_DIR"])
         transport = Http(given["KUBEFLOW_URL"], Path(given["KUBEFLOW_KEY_FILE"]), RETRY_SECONDS)
-        sources = Sources(lambda by: Kubeflow(transport, by), state, open_store(state, retry_seconds=RETRY_SECONDS))
+        store, orders = open_store(state, retry_seconds=RETRY_SECONDS), Orders(Path(given["ORDERS_DIR"]))
+        servers = Servers(given["HUB_API_URL"], given["HUB_URL"], Path(given["DASHBOARD_TOKEN_FILE"]), state)
+        sources = Sources(lambda by: Kubeflow(transport, by), state, store, orders, servers)
         pairs = (each.partition("=") for each in given.get("DASHBOARD_LINKS", "").split(",") if each)
         links = {title: address for title, _, address in pairs}
         login = front.guarded(application(Dashboard(sources, links)), "dashboard", "the dashboard")

@@ -5,25 +5,27 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
-from urllib.parse import parse_qsl, quote
+from typing import Any
+from urllib.parse import quote
 
 import cherrypy
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pantheon.dashboard import words
+from pantheon.dashboard import beginning, words
 from pantheon.dashboard.board import Sources
+from pantheon.dashboard.http import JSON, body, content_type, go, route, typed, wants_json
+from pantheon.dashboard.orders import KeyUsed, Missing, read_order, shown
 from pantheon.errors import PantheonError
 from pantheon.hub.oauth import USER
 from pantheon.hub.roles import DEFAULT, ROLES, role_in
 from pantheon.hub.session import User
 from pantheon.kubeflow.client import Failed
-from pantheon.web.wsgi import REFUSED
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE / "examples"
 LOG_BYTES = 64 << 10  # of a log's end that a page shows
+LINKS = {"Notebooks": "servers.start", "Servers of others": "servers.stop", "TensorBoard": "tensorboard.see"}
+RUNS = "pipelineruns"
 CHANGES = 200  # of the page with all of them
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
@@ -35,17 +37,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
-
-
-def route(*methods: str) -> Callable[[_Handler], _Handler]:
-    """A method as a route for these HTTP methods; others get 405."""
-
-    def expose(handler: _Handler) -> _Handler:
-        return cast(_Handler, cherrypy.expose(cherrypy.tools.allow(methods=methods)(handler)))
-
-    return expose
 
 
 class Dashboard:
@@ -66,18 +57,20 @@ class Dashboard:
         )
         self.templates.filters |= {
             "ago": words.ago, "size": words.size, "moment": words.moment, "address": lambda text: quote(text, safe=""),
-            "yaml": lambda value: yaml.safe_dump(value, sort_keys=False, allow_unicode=True),
+            "yaml": words.yaml, "short": words.short, "heading": words.heading,
         }  # fmt: skip
 
     @route("GET", "HEAD")
     def index(self, profile: str = "") -> str:
         """Show what runs in a profile."""
         user, profile = self.visitor(profile)
-        values: dict[str, Any] = {"kinds": [], "changes": [], "models": [], "problems": []}
+        values: dict[str, Any] = {"kinds": [], "changes": [], "models": [], "orders": [], "servers": [], "problems": []}
         reads: tuple[tuple[str, str, Callable[[], Any]], ...] = (
             ("kinds", "objects.see", lambda: self.sources.kinds(user, profile)),
-            ("changes", "activity.see", lambda: self.sources.kubeflow(user.name).changes(profile, 8)),
+            ("changes", "activity.see", lambda: self.sources.changes(user, profile, 8)),
             ("models", "models.see", self.sources.models),
+            ("orders", "orders.see", lambda: self.sources.orders.all(profile)),
+            ("servers", "servers.see", lambda: self.sources.servers.of(profile)),
         )
         for name, action, read in reads:
             if not user.may(action, DEFAULT if name == "models" else profile):
@@ -86,14 +79,23 @@ class Dashboard:
                 values[name] = read()
             except (PantheonError, OSError) as error:  # the rest of the page is still of use
                 values["problems"].append(str(error))
-        return self.page("overview", user, profile, examples=examples(), links=self.links, **values)
+        links = self.links_of(user, profile)
+        return self.page("overview", user, profile, examples=examples(), links=links, **values)
+
+    @route("GET", "HEAD")
+    def servers(self, profile: str = "") -> str:
+        """Show the servers with JupyterLab of the profile's members."""
+        user, profile = self.visitor(profile)
+        self.need(user, "servers.see", profile)
+        found, links = self.sources.servers.of(profile), self.links_of(user, profile)
+        return self.page("servers", user, profile, servers=found, links=links)
 
     @route("GET", "HEAD")
     def activity(self, profile: str = "") -> str:
         """Show who did what."""
         user, profile = self.visitor(profile)
         self.need(user, "activity.see", profile)
-        changes = self.sources.kubeflow(user.name).changes(profile, CHANGES)
+        changes = self.sources.changes(user, profile, CHANGES)
         return self.page("activity", user, profile, changes=changes)
 
     @route("GET", "HEAD")
@@ -146,13 +148,94 @@ class Dashboard:
         return go(f"/objects/{profile}/{plural}/{quote(first['name'])}" if len(done) == 1 else f"/?profile={profile}")
 
     @route("GET", "HEAD", "POST")
+    def run(self, profile: str = "") -> str:
+        """Show a form that starts a run of the workflow; a POST starts it."""
+        user, profile = self.visitor(profile)
+        self.need(user, "runs.start", profile)
+        values, problem = {"dataset": self.sources.dataset()}, None
+        if cherrypy.request.method == "POST":
+            values = typed()
+            try:
+                name = beginning.start(self.sources.kubeflow(user.name), self.sources.state, values, profile)
+                return go(f"/objects/{profile}/{RUNS}/{quote(name)}")
+            except PantheonError as error:
+                cherrypy.response.status, problem = error.code if isinstance(error, Failed) else 422, error
+        datasets = self.sources.datasets()
+        fields = beginning.PARAMS
+        return self.page("run", user, profile, values=values, problem=problem, datasets=datasets, fields=fields)
+
+    @route("GET", "HEAD", "POST")
+    def orders(self, id: str = "", profile: str = "") -> str | bytes:
+        """Show the orders, one of them, or a form (``new``); a POST places one, as a form or as JSON."""
+        if cherrypy.request.method == "POST":
+            if id:
+                raise cherrypy.HTTPError(405, "Send a POST to /orders.")
+            return self.place_json() if content_type() == JSON else self.place_form(profile)
+        if id and id != "new":
+            return self.order(id)
+        user, profile = self.visitor(profile)
+        if id:
+            self.need(user, "orders.place", profile)
+            return self.order_form(user, profile, {"key": beginning.new_key()}, None)
+        self.need(user, "orders.see", profile)
+        found = self.sources.orders.all(profile)
+        if wants_json():
+            return self.json({"orders": [shown(*each) for each in found]})
+        return self.page("orders", user, profile, orders=found)
+
+    def order(self, id: str) -> str | bytes:
+        """Show one order; who may not see it gets the same answer as for one that does not exist."""
+        user: User = cherrypy.request.wsgi_environ[USER]
+        placed = self.sources.orders.placed(id)
+        profile = placed.order.namespace
+        if not user.may("orders.see", profile):
+            raise Missing(f"there is no order {id[:40]!r}.", "See them: `bin/pantheon orders list`")
+        record = self.sources.orders.record(id)
+        if wants_json():
+            return self.json(shown(placed, record))
+        return self.page("order", user, profile, placed=placed, record=record)
+
+    def place_json(self) -> bytes:
+        """Place an order of a program; the header Idempotency-Key has its key."""
+        order = read_order(body())
+        user, profile = self.visitor(order.namespace)
+        self.need(user, "orders.place", profile)
+        key = str(cherrypy.request.headers.get("Idempotency-Key", ""))
+        if not key:
+            cause = "the header Idempotency-Key is missing: with it, an order that is sent twice is placed once."
+            raise PantheonError(cause, "Send a new UUID with each new order.")
+        placed, new = self.sources.orders.place(key, user.name, order)
+        cherrypy.response.status = 201 if new else 200
+        cherrypy.response.headers["Location"] = f"/orders/{placed.id}"
+        return self.json(shown(placed, self.sources.orders.record(placed.id)))
+
+    def place_form(self, profile: str) -> str:
+        """Place an order of the form, or show the form again with what is wrong."""
+        user, profile = self.visitor(profile)
+        self.need(user, "orders.place", profile)
+        form = typed()
+        try:
+            order = read_order(beginning.order_of(form, profile))
+            placed, _ = self.sources.orders.place(form.get("key", ""), user.name, order)
+        except PantheonError as error:
+            cherrypy.response.status = 409 if isinstance(error, KeyUsed) else 422
+            return self.order_form(user, profile, form, error)
+        return go(f"/orders/{placed.id}")
+
+    def order_form(self, user: User, profile: str, values: dict[str, str], problem: PantheonError | None) -> str:
+        given = {"values": values, "problem": problem, "sections": beginning.SECTIONS, "params": beginning.PARAMS}
+        return self.page("order_form", user, profile, **given)
+
+    @route("GET", "HEAD", "POST")
     def objects(self, profile: str, plural: str, name: str = "", action: str = "", log: str = "") -> str:
         """Show the objects of a kind, or one of them; a POST deletes it or does one of its kind's actions."""
         user, profile = self.visitor(profile)
         client = self.sources.kubeflow(user.name)
         here = f"/objects/{quote(profile)}/{quote(plural)}"
         if action and cherrypy.request.method == "POST":
-            self.need(user, "objects.delete" if action == "delete" else "objects.act", profile)
+            of_runs = {"stop": "runs.stop", "resume": "runs.start"} if plural == RUNS else {}
+            needed = "objects.delete" if action == "delete" else of_runs.get(action, "objects.act")
+            self.need(user, needed, profile)
             if action == "delete":
                 client.delete(plural, name, profile)
                 return go(here)
@@ -160,7 +243,7 @@ class Dashboard:
             return go(f"{here}/{quote(name)}")
         if action or cherrypy.request.method == "POST":
             raise cherrypy.HTTPError(405, "Send a POST to an action's address.")
-        self.need(user, "objects.see", profile)
+        self.need(user, "runs.see" if plural == RUNS else "objects.see", profile)
         kind = next((each for each in client.kinds() if each["plural"] == plural), None)
         if kind is None:
             raise cherrypy.HTTPError(404, f"There is no kind {plural[:60]!r} here.")
@@ -172,6 +255,10 @@ class Dashboard:
             text = client.log(plural, name, log, -LOG_BYTES, profile)[0].decode(errors="replace")
         may = {"delete": user.may("objects.delete", profile), "act": user.may("objects.act", profile)}
         return self.page("object", user, profile, kind=kind, object=found, logs=logs, log=log, text=text, may=may)
+
+    def links_of(self, user: User, profile: str) -> dict[str, str]:
+        """Return the addresses of other services that a user may open."""
+        return {title: at for title, at in self.links.items() if user.may(LINKS.get(title, "runs.see"), profile)}
 
     def visitor(self, profile: str) -> tuple[User, str]:
         """Return who asks, and the profile: the one that the address names, else the user's first.
@@ -194,6 +281,11 @@ class Dashboard:
             has = f"has the role {role}" if role else "has no role"
             raise cherrypy.HTTPError(403, f"{user.name} {has} in the profile {profile}, which does not allow {action}.")
 
+    def json(self, value: Any) -> bytes:
+        cherrypy.response.headers.update(HEADERS)
+        cherrypy.response.headers["Content-Type"] = JSON
+        return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
     def page(self, name: str, user: User, profile: str, **values: Any) -> str:
         cherrypy.response.headers.update(HEADERS)
         around = {"user": user, "profile": profile, "profiles": self.sources.profiles(user), "here": name}
@@ -203,34 +295,6 @@ class Dashboard:
 def examples() -> dict[str, str]:
     """Return manifests to begin with, by name."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.yaml"))}
-
-
-def go(address: str) -> str:
-    cherrypy.response.status = 303
-    cherrypy.response.headers["Location"] = address
-    return ""
-
-
-def typed() -> dict[str, str]:
-    """Return the submitted form.
-
-    Raises:
-        cherrypy.HTTPError: it is too large, incomplete, or no form.
-    """
-    environ = cherrypy.request.wsgi_environ
-    if environ.get("CONTENT_TYPE", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise cherrypy.HTTPError(415, "Send a form.")
-    if refused := environ.get(REFUSED):
-        raise cherrypy.HTTPError(refused.status, refused.message)
-    try:
-        text = environ["wsgi.input"].read().decode("ascii")
-        return dict(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100))
-    except ValueError:
-        raise cherrypy.HTTPError(400, "The form is malformed.") from None
-
-
-def wants_json() -> bool:
-    return "text/html" not in str(cherrypy.request.headers.get("Accept", ""))
 
 
 def application(dashboard: Dashboard) -> Any:
@@ -255,6 +319,7 @@ def application(dashboard: Dashboard) -> Any:
         error = sys.exc_info()[1]
         if isinstance(error, PantheonError):
             status = error.code if isinstance(error, Failed) else 409 if error.status == 1 else 422
+            status = 404 if isinstance(error, Missing) else 409 if isinstance(error, KeyUsed) else status
             cherrypy.response.body = [answer(status, error.cause, error.cure)]
             return
         traceback.print_exc(file=sys.stderr)

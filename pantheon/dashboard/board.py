@@ -5,15 +5,20 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pantheon.dashboard.orders import Orders
+from pantheon.dashboard.servers import Servers
 from pantheon.errors import PantheonError
 from pantheon.hub import people
 from pantheon.hub.roles import ACTIONS, DEFAULT, EVERY, ROLES, allowed, role_in
 from pantheon.hub.session import User
 from pantheon.kubeflow.client import Kubeflow
+from pantheon.state import published
 from pantheon.store import ModelStore
+from pantheon.workflow.data.origin import bundled
 
 SIZES_SECONDS = 30.0  # for which the sizes of volumes are not measured again
 RECENT = 5  # objects of a kind on the first page
@@ -26,6 +31,7 @@ VOLUMES = {  # folder of the deployment → what it has
     "feast": "definitions of features",
     "features": "values of features, where they are stored in a folder",
     "kubeflow": "objects, logs, artifacts and curves",
+    "volumes/orders": "orders, and repositories that are being fetched",
 }
 
 
@@ -37,11 +43,15 @@ class Sources:
         kubeflow: returns a client that acts for a user.
         state: the deployment's state folder.
         store: the models.
+        orders: what was ordered.
+        servers: of people, with JupyterLab.
     """
 
     kubeflow: Callable[[str], Kubeflow]
     state: Path
     store: ModelStore
+    orders: Orders
+    servers: Servers
     _sizes: dict[str, int] = field(default_factory=dict)
     _measured: float = float("-inf")
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -61,6 +71,20 @@ class Sources:
             shown.append({**kind, "rows": list(reversed(rows))[:RECENT], "count": len(rows)})
         return shown
 
+    def changes(self, user: User, profile: str, most: int) -> list[dict[str, Any]]:
+        """Return who did what, newest first: ``{"time", "by", "did", "kind", "name"}``: changes of objects, orders, and
+        the champions, which belong to the profile ``default``."""
+        found = self.kubeflow(user.name).changes(profile, most)
+        for placed, _ in self.orders.all(profile)[:most] if user.may("orders.see", profile) else []:
+            found.append(
+                {"time": placed.at, "by": placed.by, "did": "ordered", "kind": "", "name": placed.order.model_name}
+            )
+        for model in self.models() if profile == DEFAULT and user.may("models.see") else []:
+            if champion := model["champion"]:
+                called = f"{model['name']} version {champion.version}"
+                found.append({"time": champion.since, "by": champion.by, "did": "promoted", "kind": "", "name": called})
+        return sorted(found, key=lambda each: datetime.fromisoformat(each["time"]), reverse=True)[:most]
+
     def models(self) -> list[dict[str, Any]]:
         """Return the models: ``{"name", "champion", "challenger", "versions"}``; the aliases are None if not set."""
         found: list[dict[str, Any]] = []
@@ -74,6 +98,14 @@ class Sources:
                 continue
             found.append({"name": name, "problem": "", "versions": self.store.list(name)[::-1], **aliases})
         return found
+
+    def dataset(self) -> str:
+        """Return the dataset that the deployment trains on."""
+        return published(self.state).dataset
+
+    def datasets(self) -> list[str]:
+        """Return the names of the deployment's datasets."""
+        return sorted({*bundled(), *(path.stem for path in (self.state / "data").glob("*.toml"))})
 
     def volumes(self) -> list[tuple[str, str, int]]:
         """Return ``(folder, what it has, bytes)`` of each folder that is there; measured twice a minute at most."""

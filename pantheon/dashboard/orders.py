@@ -1,30 +1,31 @@
 """Orders: a model from a repository at a commit, with data from another one, for someone who knows nothing of Kubeflow.
 
-An order is checked at once, and its repositories before anything starts. It is placed once for each key of a user, also
-if it is sent twice; what it says never changes. ``Orders.carry_out`` can be called again after a kill at any point.
+An order is checked at once, and its repositories before anything starts (``carrying``). It is placed once for each key
+of a user, also if it is sent twice; what it says never changes.
 
 Layout of the folder: ``ID/order.json`` (what was ordered, by whom), ``ID/record.json`` (how far it is) and
-``ID/sources/`` (``model`` and ``data``, fetched completely or not there).
+``ID/sources/`` (``model`` and ``data``, fetched completely or not there; removed when the order ends).
 """
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import structs
 
-from pantheon.dashboard.sources import Fetcher, Source, inside
+from pantheon.dashboard.sources import Source
+from pantheon.dashboard.tracked import inside
 from pantheon.errors import PantheonError
-from pantheon.files import Busy, atomic_folder, lock, write_bytes, write_once
-from pantheon.versioning import pipeline
+from pantheon.files import write_bytes, write_once
+from pantheon.workflow.data.origin import bundled, stem_of
 from pantheon.workflow.run import Params
 
 T = TypeVar("T")
 
+MODEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 KEY = re.compile(r"[\x21-\x7e]{1,128}")
 CHECKING, FETCHING, RUNNING, DONE, FAILED = "checking", "fetching", "running", "done", "failed"
 FINISHED = (DONE, FAILED)
@@ -47,15 +48,17 @@ class DataSource(Struct):
 
     Attributes:
         path: of the file in the repository; DVC may track it.
-        spec: the path of its dataset's spec; empty: none, it is inferred.
+        spec: the path of its dataset's spec; empty: that of the deployment's dataset, if there is one, else inferred.
+        target: the column to predict, for a spec that is inferred.
         credentials: for git.
-        remote: for DVC's remote in S3.
+        remote: credentials for DVC's remote.
     """
 
     url: str
     commit: str
     path: str
     spec: str = ""
+    target: str = ""
     credentials: str = ""
     remote: str = ""
 
@@ -64,15 +67,22 @@ class Order(Struct):
     """What is ordered.
 
     Attributes:
+        name: of the dataset and of its model; empty: after the data's file.
         params: parameters of the run, in place of those in the model repository.
         namespace: the profile that it is for.
     """
 
     model: ModelSource
     data: DataSource
+    name: str = ""
     params: dict[str, Any] = {}
     namespace: str = "default"
     note: str = ""
+
+    @property
+    def model_name(self) -> str:
+        """The name of the dataset and of its model."""
+        return self.name or stem_of(Path(self.data.path).name)
 
 
 class Placed(Struct):
@@ -92,7 +102,7 @@ class Record(Struct):
         state: checking, fetching, running, done or failed.
         commits: repository → full hash, once they are fetched.
         params: of the run, complete.
-        run: the name of what was started.
+        run: the name of its PipelineRun.
         progress: a line for people.
         reason, cure: why it failed.
         result: what came out, such as the model's version; with ``by``.
@@ -109,85 +119,44 @@ class Record(Struct):
     result: dict[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """An order whose sources are there.
-
-    Attributes:
-        model: the folder of the model repository.
-        data: the data file.
-        spec: the spec's file; None to infer it.
-    """
-
-    placed: Placed
-    model: Path
-    data: Path
-    spec: Path | None
-    params: Params
-    commits: dict[str, str]
-
-
-class Progress(Struct):
-    """How far a run is.
-
-    Attributes:
-        ended: whether it has.
-        failed: why it failed; empty if it has not.
-        result: of one that succeeded: the model, its version and the gate's decision.
-    """
-
-    said: str = ""
-    ended: bool = False
-    failed: str = ""
-    result: dict[str, Any] = {}
-
-
-class Runner(Protocol):
-    """What carries an order out: the pipeline."""
-
-    def start(self, prepared: Prepared) -> str:
-        """Start the run of an order, and return its name; called again after a kill: then it is the same run."""
-
-    def progress(self, run: str) -> Progress:
-        """Return how far a run is."""
-
-
 class KeyUsed(PantheonError):
     """The key belongs to another order."""
 
 
+class Missing(PantheonError):
+    """There is no such order."""
+
+
 class Orders:
-    """All orders of a deployment. Thread-safe, and several processes may use one folder.
+    """All orders of a deployment. Several threads and processes may use one folder.
 
     Args:
         folder: theirs; made if it is missing.
-        fetcher: of the repositories.
-        runner: what carries them out.
     """
 
-    def __init__(self, folder: Path, fetcher: Fetcher, runner: Runner) -> None:
-        self.folder, self.fetcher, self.runner = folder, fetcher, runner
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._finished: set[str] = set()
 
-    def place(self, key: str, by: str, body: bytes) -> tuple[Placed, bool]:
+    def place(self, key: str, by: str, order: Order) -> tuple[Placed, bool]:
         """Place an order; nothing is started yet.
 
         Args:
             key: chosen by the caller, so that an order that is sent twice is placed once.
             by: who orders.
-            body: an ``Order`` as JSON.
+            order: as ``read_order`` returns it.
 
         Returns:
             The order, and whether it is a new one.
 
         Raises:
             KeyUsed: this user has used the key for another order.
-            PantheonError: it is not valid; names the field.
+            PantheonError: the key is not valid.
         """
         if not KEY.fullmatch(key):
             raise PantheonError("the key must have 1 to 128 visible characters.", "For example: a UUID.")
-        order = read_order(body)
         id = hashlib.sha256(f"{by}\0{key}".encode()).hexdigest()[:16]
-        placed = Placed(id=id, key=key, by=by, at=_now(), order=order)
+        placed = Placed(id=id, key=key, by=by, at=now(), order=order)
         path = self.folder / id / "order.json"
         if write_once(path, msgspec.json.encode(placed), mode=0o600, fsync=True):
             return placed, True
@@ -200,96 +169,62 @@ class Orders:
         """Return an order.
 
         Raises:
-            PantheonError: there is none.
+            Missing: there is none.
+            PantheonError: it is damaged.
         """
         path = self.folder / id / "order.json"
         if not re.fullmatch(r"[0-9a-f]{16}", id) or not path.exists():
-            raise PantheonError(f"there is no order {id[:40]!r}.", "See the list of orders.")
+            raise Missing(f"there is no order {id[:40]!r}.", "See them: `bin/pantheon orders list`")
         return _read(path, Placed)
 
     def record(self, id: str) -> Record:
-        """Return how far an order is."""
-        path = self.folder / self.placed(id).id / "record.json"
-        return _read(path, Record) if path.exists() else Record(at=self.placed(id).at)
-
-    def all(self) -> list[Placed]:
-        """Return all orders, newest first."""
-        found = [_read(path, Placed) for path in self.folder.glob("*/order.json")]
-        return sorted(found, key=lambda placed: (placed.at, placed.id), reverse=True)
-
-    def unfinished(self) -> list[str]:
-        """Return the orders to carry out, oldest first, such as after a start."""
-        return [placed.id for placed in reversed(self.all()) if self.record(placed.id).state not in FINISHED]
-
-    def carry_out(self, id: str) -> Record:
-        """Go on with an order as far as possible now, and return how far it is: call it again while it runs.
-
-        A fault of what was ordered ends it with the reason.
-
-        Raises:
-            OSError: the disk is full, or the like: call it again later.
-        """
+        """Return how far an order is. Raises the same errors as ``placed``."""
         placed = self.placed(id)
-        try:
-            with lock(self.folder / id / ".lock", timeout=0):
-                record = self.record(id)
-                if record.state in FINISHED:
-                    return record
-                try:
-                    return self._go_on(placed, record)
-                except PantheonError as error:
-                    return self._save(id, record, state=FAILED, reason=error.cause, cure=error.cure)
-        except Busy:
-            return self.record(id)  # another thread or process is at it
+        path = self.folder / placed.id / "record.json"
+        return _read(path, Record) if path.exists() else Record(at=placed.at)
 
-    def _go_on(self, placed: Placed, record: Record) -> Record:
-        id = placed.id
-        if record.state != RUNNING:
-            if record.state == CHECKING:
-                for source in sources(placed.order):
-                    self.fetcher.reachable(source)
-                record = self._save(id, record, state=FETCHING, progress="the repositories answer")
-            prepared = self._prepare(placed)
-            run = self.runner.start(prepared)
-            record = self._save(
-                id,
-                record,
-                state=RUNNING,
-                run=run,
-                progress="started",
-                commits=prepared.commits,
-                params=asdict(prepared.params),
-            )
-        progress = self.runner.progress(record.run)
-        if progress.failed:
-            return self._save(id, record, state=FAILED, reason=progress.failed, progress=progress.said)
-        if progress.ended:
-            result = {**progress.result, "by": placed.by, "order": id, "commits": record.commits}
-            return self._save(id, record, state=DONE, result=result, progress=progress.said)
-        return self._save(id, record, progress=progress.said) if progress.said != record.progress else record
-
-    def _prepare(self, placed: Placed) -> Prepared:
-        """Fetch what is missing: each repository is there completely, or not at all."""
-        folder, order = self.folder / placed.id / "sources", placed.order
-        model, data = sources(order)
-        commits = {}
-        for source in (model, data):
-            target = folder / source.field
-            if not target.is_dir():
-                with atomic_folder(target) as part:
-                    commit = self.fetcher.fetch(source, part)
-                    (part / ".git" / "pantheon-commit").write_text(commit, encoding="utf-8")
-            commits[source.field] = (target / ".git" / "pantheon-commit").read_text(encoding="utf-8")
-        file = self.fetcher.pull(data, folder / "data", order.data.path, order.data.remote)
-        spec = inside(folder / "data", order.data.spec, "data.spec") if order.data.spec else None
-        if spec and not spec.is_file():
-            raise PantheonError(f"the data repository has no file {order.data.spec}.", "Correct data.spec.")
-        return Prepared(placed, folder / "model", file, spec, params_of(order, folder / "model"), commits)
-
-    def _save(self, id: str, record: Record, **changes: Any) -> Record:
-        changed = structs.replace(record, at=_now(), **changes)
+    def save(self, id: str, record: Record, **changes: Any) -> Record:
+        """Write how far an order is, with these changes; return it."""
+        changed = structs.replace(record, at=now(), **changes)
         write_bytes(self.folder / id / "record.json", msgspec.json.encode(changed), mode=0o600, fsync=True)
         return changed
+
+    def ids(self) -> list[str]:
+        """Return the ids of all orders, also of damaged ones."""
+        return sorted(path.parent.name for path in self.folder.glob("*/order.json"))
+
+    def all(self, namespace: str = "") -> list[tuple[Placed, Record]]:
+        """Return all orders, or those of a profile, newest first.
+
+        Raises:
+            PantheonError: one is damaged.
+        """
+        found = [placed for id in self.ids() if namespace in ("", (placed := self.placed(id)).order.namespace)]
+        newest = sorted(found, key=lambda placed: (placed.at, placed.id), reverse=True)
+        return [(placed, self.record(placed.id)) for placed in newest]
+
+    def unfinished(self) -> list[str]:
+        """Return the orders to carry out, and damaged ones. Finished ones are read once: they never change."""
+        found = []
+        for id in self.ids():
+            if id in self._finished:
+                continue
+            try:
+                if self.record(id).state in FINISHED:
+                    self._finished.add(id)
+                    continue
+            except PantheonError:
+                pass  # ``carry_out`` names what is damaged
+            found.append(id)
+        return found
+
+
+def shown(placed: Placed, record: Record) -> dict[str, Any]:
+    """Return an order for programs: what was ordered, by whom, and how far it is."""
+    order: dict[str, Any] = msgspec.to_builtins(placed.order)
+    found: dict[str, Any] = msgspec.to_builtins(record)
+    ordered = {"id": placed.id, "key": placed.key, "by": placed.by, "placed": placed.at}
+    return ordered | found | {"name": placed.order.model_name, "order": order}
 
 
 def read_order(body: bytes) -> Order:
@@ -308,6 +243,14 @@ def read_order(body: bytes) -> Order:
         source.check()
     for field, path in (("data.path", order.data.path), ("data.spec", order.data.spec or "none")):
         inside(Path("/repository"), path, field)
+    if not MODEL.fullmatch(order.model_name):
+        cure = "Use at most 63 lower-case letters, digits and hyphens, such as sales-2024."
+        raise PantheonError(f"name: {order.model_name[:80]!r} is not valid.", cure)
+    if not MODEL.fullmatch(order.namespace):
+        raise PantheonError(f"namespace: {order.namespace[:80]!r} is not a profile.", "For example: default")
+    if order.model_name in bundled():
+        cure = "Choose another one, such as sales-2024."
+        raise PantheonError(f"name: {order.model_name} is a dataset that ships with Pantheon.", cure)
     Params.read(order.params)
     return order
 
@@ -321,22 +264,8 @@ def sources(order: Order) -> tuple[Source, Source]:
     )
 
 
-def params_of(order: Order, model: Path) -> Params:
-    """Return a run's parameters: those of the order, else of ``params.yaml`` in the model repository, else defaults.
-
-    Raises:
-        PantheonError: they are not valid.
-    """
-    path = inside(model, "params.yaml", "model")
-    if not path.is_file() and not (model / "extensions").is_dir():
-        cure = "It has the layout of a deployment's repository; see the tier odysseus."
-        raise PantheonError("the model repository has neither params.yaml nor extensions/.", cure)
-    found: dict[str, Any] = {}
-    if path.is_file():
-        groups = pipeline.parse(path.read_text(encoding="utf-8", errors="replace"), "params.yaml")
-        for group in groups.values():
-            found |= group if isinstance(group, dict) else {}
-    return Params.read({**found, **order.params})
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _read(path: Path, kind: type[T]) -> T:
@@ -344,7 +273,3 @@ def _read(path: Path, kind: type[T]) -> T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PantheonError(f"{path} is damaged: {error}.", f"Remove it: `rm -r {path.parent}`", 1) from None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

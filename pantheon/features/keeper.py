@@ -159,8 +159,9 @@ class Keeper:
             print(f"feast: {error}", file=sys.stderr, flush=True)
 
     def look(self) -> None:
-        """Store what was pushed, and bring back what Valkey has lost."""
+        """Store what was pushed, follow a move of the store, and bring back what Valkey has lost."""
         pushed = [self._views.view(name) for name in self._pusher.flush()] if self._pusher.waiting else []
+        self._parts.gather()
         self._materialiser.run(pushed)
         self._materialiser.run(self._materialiser.lost(self._views.views()))
 

@@ -2,13 +2,14 @@
 
 It is Feast's program, with three differences. It has the addresses and passwords of this deployment. ``apply`` and
 ``plan`` never remove what their folder does not define: runs and other teams have registered it. Servers, which run
-already, and ``teardown``, which would delete what models need, are refused.
+already, and what would delete what models need, are refused: ``teardown``, and ``delete`` of a definition in use.
 """
 
 import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
@@ -18,6 +19,7 @@ from pantheon.files import Busy
 
 ONE_AT_A_TIME = ("apply", "delete")  # the service takes the same turn when it registers views
 READ_DEFINITIONS = ("apply", "plan", "validate")  # of users: with all of Feast's checks
+RETRY_SECONDS = 5.0  # for the store of models
 SAY_SECONDS = 1.0  # of waiting, until that is said
 REFUSED = {
     "ui": "Feast's web interface already runs. `status` shows its address.",
@@ -26,22 +28,29 @@ REFUSED = {
     "To delete the deployment: `destroy`",
     "init": "This deployment has a repository already: the folder `feast` in its folder.",
 }
+_KEPT = "It would delete the definitions of all features. To remove one that no model uses: `feast delete NAME`"
 SERVERS = ("serve_offline", "serve_registry", "serve_lineage", "serve_transformations", "listen", "mcp")
 
 
-def verb_of(arguments: list[str]) -> str:
-    """Return the first argument that is not an option of ``feast`` itself."""
-    left = iter(arguments)
+def words_of(arguments: list[str]) -> list[str]:
+    """Return the arguments that are not options: the command's name first."""
+    left, words = iter(arguments), list[str]()
     for argument in left:
-        if argument in ("--chdir", "-c", "--log-level", "--feature-store-yaml", "-f"):
+        if not words and argument in ("--chdir", "-c", "--log-level", "--feature-store-yaml", "-f"):
             next(left, None)
         elif not argument.startswith("-"):
-            return argument
-    return ""
+            words.append(argument)
+    return words
 
 
-def refuse(verb: str) -> None:
-    """Raise PantheonError if ``verb`` has no sense in a deployment."""
+def refuse(verb: str, more: list[str]) -> None:
+    """Raise PantheonError if a command has no sense in a deployment.
+
+    Args:
+        more: the words after the verb.
+    """
+    if verb == "projects" and more[:1] == ["delete"]:
+        raise PantheonError("`feast projects delete` is not for a deployment of Pantheon.", _KEPT)
     if verb in SERVERS:
         raise PantheonError(f"`feast {verb}` starts a server of its own, which nothing here uses.", REFUSED["serve"])
     if verb in REFUSED:
@@ -59,6 +68,18 @@ def keep_what_others_defined() -> None:
         return keep, set(), update, add
 
     registry_diff.tag_objects_for_keep_delete_update_add = without_removals
+
+
+def refuse_if_used(here: Here, name: str) -> None:
+    """Raise PantheonError if models use the definition ``name``, or if the models cannot be asked."""
+    from pantheon.features.definitions import Definitions
+    from pantheon.features.deleting import refuse_used
+    from pantheon.store import open_store
+
+    store = repository.open_store(here.repository)
+    registered = Definitions(store, Path, here.turn, lambda view: "", lambda view: None)  # which only reads here
+    models = open_store(here.state, retry_seconds=RETRY_SECONDS)
+    refuse_used(name, registered.views(), registered.services(), models)
 
 
 @contextlib.contextmanager
@@ -79,8 +100,8 @@ def run(here: Here, arguments: list[str]) -> int:
     Raises:
         PantheonError: the command is refused, or a variable is missing.
     """
-    verb = verb_of(arguments)
-    refuse(verb)
+    verb, *more = words_of(arguments) or [""]
+    refuse(verb, more)
     repository.set_variables()
     repository.make(here.repository)
     os.chdir(here.repository)
@@ -89,6 +110,8 @@ def run(here: Here, arguments: list[str]) -> int:
     from feast.cli.cli import cli
 
     keep_what_others_defined()
+    if verb == "delete" and more:
+        refuse_if_used(here, more[0])
     with turn(here) if verb in ONE_AT_A_TIME else contextlib.nullcontext():
         try:
             cli(arguments, prog_name="feast", standalone_mode=True)

@@ -23,7 +23,7 @@ from pantheon.features.contract import CREATED, EVENT, View, Written
 from pantheon.features.duck import name
 from pantheon.features.gate import Gate
 from pantheon.features.quality import CHECKS, RUN, encoded
-from pantheon.store.place import FolderPlace, Place
+from pantheon.store.place import CurrentPlace, FolderPlace, Place
 
 ROOT = "features"  # of the state folder and of the bucket
 SCHEMA = "0-schema.parquet"  # before all parts, whose names begin with a year
@@ -56,9 +56,13 @@ class Parts:
         self._lock = threading.Lock()
         self._ready: set[str] = set()  # views whose copies are known to be what is stored
         duck.clear(self.scratch)
-        for folder in (mirror, place.folder if isinstance(place, FolderPlace) else mirror):
+        for folder in (mirror, place.folder if isinstance(place, FolderPlace | CurrentPlace) else mirror):
             if folder.exists():
                 files.remove_parts(folder)
+
+    def gather(self) -> int:
+        """Bring parts to where they are stored since a move of the store; return how many. Other methods do it, too."""
+        return self.place.gather() if isinstance(self.place, CurrentPlace) else 0
 
     def lock(self, view: str) -> threading.RLock:
         """Return the lock of a view's writers."""
@@ -244,18 +248,6 @@ class Parts:
             pairs = ", ".join(f"{key}: {duck.text(value)}" for key, value in (said or {}).items() if value)
             metadata = f", KV_METADATA {{{pairs}}}" if pairs else ""
             connection.execute(f"COPY ({sql}) TO {duck.text(part)} (FORMAT parquet, COMPRESSION zstd{metadata})")
-
-
-def bring(old: Place, new: Place) -> int:
-    """Move parts from one place to another; return how many. Interrupted, the next call goes on."""
-    if old.where == new.where:
-        return 0
-    keys = [stored.key for stored in old.list()]
-    for key in keys:
-        if (content := old.read(key)) is not None:
-            new.put_new(key, content)
-            old.remove(key)
-    return len(keys)
 
 
 def _named(moment: str, content: bytes) -> str:

@@ -14,6 +14,7 @@ import uvicorn
 
 from pantheon.features.here import unavailable
 from pantheon.features.login import App, Guarded
+from pantheon.features.registry_page import ShownOnly
 from pantheon.features.service import Service
 from pantheon.features.web import HEALTH, Api, Handle
 
@@ -78,7 +79,7 @@ def apps(service: Service, ports: Ports, routes: Mapping[tuple[str, str], Any]) 
     store = service.store
     return {
         ports.features: Guarded(feature_server.get_app(store, REFRESH_SECONDS), ports.password, USER),
-        ports.ui: Guarded(ui_server.get_app(store, store.project), ports.password, USER),
+        ports.ui: Guarded(ShownOnly(ui_server.get_app(store, store.project)), ports.password, USER),
         ports.api: Guarded(Api(own, service.here.incoming, unavailable), ports.key, open_paths=(HEALTH,)),
     }
 

@@ -15,9 +15,8 @@ from pantheon.features.intervals import Intervals
 from pantheon.features.keeper import Keeper
 from pantheon.features.look import Look
 from pantheon.features.online import Online
-from pantheon.features.parts import ROOT, Parts, bring
-from pantheon.store import place
-from pantheon.store.place import FolderPlace
+from pantheon.features.parts import ROOT, Parts
+from pantheon.store.place import CurrentPlace
 
 
 class Service:
@@ -26,7 +25,7 @@ class Service:
     Attributes:
         here: where its files are.
         store: Feast's FeatureStore; its registry is in PostgreSQL, and it reads definitions from there.
-        parts: the rows of all views.
+        place: where they are stored; ``parts``: the rows of all views.
         definitions: the views and feature services in the registry.
         look: answers questions about views and their rows.
         keeper: writes and reads the online store.
@@ -34,7 +33,8 @@ class Service:
 
     def __init__(self, here: Here, store: Any) -> None:
         self.here, self.store = here, store
-        self.parts = Parts(place.open_place(here.state, ROOT), here.parts)
+        self.place = CurrentPlace(here.state, ROOT)
+        self.parts = Parts(self.place, here.parts)
 
         def path(view: str) -> Path:  # for Feast, which runs in the repository
             return Path(os.path.relpath(self.parts.glob(view), here.repository))
@@ -50,8 +50,8 @@ class Service:
         If that is not possible now, each view is brought up to date when it is used.
         """
         try:
-            if moved := bring(FolderPlace(self.here.state / ROOT), self.parts.place):
-                say(f"{moved:,} parts were moved from {self.here.state / ROOT} to {self.parts.place.where}.")
+            if moved := self.parts.gather():
+                say(f"{moved:,} parts were moved from {self.place.folder} to {self.place.where}.")
             if moved := self.definitions.move():
                 say(f"the paths of {moved:,} views were corrected.")
             for view in self.definitions.views():

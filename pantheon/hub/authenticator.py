@@ -24,7 +24,6 @@ USER_SCOPES = [  # of everybody with a role; starting a server is for `edit`
     *("read:users!user", "read:servers!user", "delete:servers!user", "users:activity!user", "access:servers!user"),
     *("tokens!user", "access:services", "list:services", "read:services:name"),
 ]
-OUTSIDE = "provider:"  # a group of the provider, among a user's groups in JupyterHub, which has no other place for it
 
 
 def model(state: Path, name: str, groups: Collection[str] = ()) -> dict[str, Any] | None:
@@ -42,7 +41,7 @@ def model(state: Path, name: str, groups: Collection[str] = ()) -> dict[str, Any
     return {
         "name": name,
         "admin": admin,
-        "groups": sorted({*(set(roles) - {EVERY}), *(OUTSIDE + group for group in groups if group in bound)}),
+        "groups": sorted({*(set(roles) - {EVERY}), *(people.OUTSIDE + group for group in groups if group in bound)}),
         "roles": [
             {"name": "user", "scopes": USER_SCOPES},
             *([each for each in get_default_roles() if each["name"] == "admin"] if admin else []),
@@ -67,7 +66,7 @@ class Roles(Authenticator):  # type: ignore[misc]
         return bool(authentication)  # ``authenticate`` has refused who has no role
 
     async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> Any:
-        groups = [group.name.removeprefix(OUTSIDE) for group in user.groups if group.name.startswith(OUTSIDE)]
+        groups = people.outside([group.name for group in user.groups])
         return model(Path(self.state), user.name, groups) or False
 
 

@@ -10,6 +10,7 @@ from pantheon.hub.settings import Oidc, Settings
 COOKIE_DAYS = 1.0  # of a login; it ends before at a logout
 TOKEN_SECONDS = 12 * 60 * 60  # of a login at another service
 COMMANDS, CULLER = "commands", "idle-culler"
+DASHBOARD = "dashboard"  # it lists servers; their state says what memory they take
 
 
 def configure(c: Any, given: Settings) -> None:
@@ -55,6 +56,15 @@ def configure(c: Any, given: Settings) -> None:
             "services": [CULLER],
         },
         {"name": COMMANDS, "scopes": ["admin:users", "admin:servers", "list:groups"], "services": [COMMANDS]},
+        *(
+            {
+                "name": name,
+                "scopes": ["list:users", "read:users:groups", "read:servers", "admin:server_state"],
+                "services": [name],
+            }
+            for name in given.services
+            if name == DASHBOARD
+        ),
     ]
     hub.services = [
         {"name": CULLER, "api_token": given.secret("hub_culler_token")},

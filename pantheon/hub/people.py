@@ -8,7 +8,6 @@ The host writes both. Only JupyterHub's service can read the passwords, and the 
 import base64
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import string
@@ -25,6 +24,7 @@ from pantheon.hub.roles import DEFAULT, EVERY, ROLES, Role, highest
 from pantheon.typed import VERSION
 
 ADMIN = "admin"
+OUTSIDE = "provider:"  # a group of the provider, among a user's groups in JupyterHub, which has no other place for it
 PASSWORD_CHARACTERS = 24  # 142 bits
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")  # RFC 1123: names of profiles are name spaces
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
@@ -90,6 +90,11 @@ class People(msgspec.Struct, frozen=True):
             given.setdefault(profile.name, []).extend(role for group, role in profile.groups.items() if group in groups)
         known = {EVERY, *(profile.name for profile in self.profiles)}
         return {name: role for name, roles in given.items() if name in known and (role := highest(roles))}
+
+
+def outside(groups: Iterable[str]) -> list[str]:
+    """Return the groups of the company's provider among those that a user has in JupyterHub."""
+    return [group.removeprefix(OUTSIDE) for group in groups if group.startswith(OUTSIDE)]
 
 
 def people_file(state: Path) -> Path:
@@ -306,6 +311,4 @@ def _replace(path: Path, value: People | Passwords) -> None:
     content = msgspec.json.format(msgspec.json.encode(value)) + b"\n"
     with files.atomic(path, mode=0o600, fsync=True) as part:
         part.write_bytes(content)
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.chown(part, owner.st_uid, owner.st_gid)
+        files.hand_to_owner(part)

@@ -24,6 +24,7 @@ ACTIONS: dict[str, Role] = {  # the action → the lowest role that allows it; d
     "volumes.see": "view",
     "activity.see": "view",  # who did what
     "people.see": "view",  # who may do what
+    "servers.see": "view",  # which servers the profile's members have
     "servers.start": "edit",  # one's own; it reads and writes notebooks, runs and data
     "runs.start": "edit",
     "runs.stop": "edit",
@@ -39,7 +40,7 @@ _SCOPE = re.compile(r"custom:pantheon:(view|edit|admin)(?:!group=(.+))?")
 
 
 def allowed(role: str, action: str) -> bool:
-    """Return whether ``role`` allows ``action``. No role, and a name that is no role, allow nothing.
+    """Return whether ``role`` allows ``action``. No role, and a name that is not a role, allow nothing.
 
     Raises:
         KeyError: there is no such action.

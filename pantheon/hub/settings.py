@@ -3,8 +3,8 @@
 ``STATE_DIR``; ``SECRETS_DIR``; ``HUB_DIR`` the folder of its database; ``HUB_BIND`` the address to bind, with
 ``HUB_API_PORT``; ``HUB_INSIDE`` its host name for other services; ``JUPYTER_PORT`` the proxy's port, which people open;
 ``HUB_PROXY_URL`` the proxy's API; ``HUB_SERVERS_URL`` what starts servers, and ``HUB_SERVERS_INSIDE`` the host name of
-servers; ``TENSORBOARD_PORT``, ``DASHBOARD_PORT`` services that ask it for logins; ``HUB_IDLE`` after which a server
-stops, such as ``4h``, and ``HUB_SERVERS_PER_USER``; ``OIDC_…``: a company's own login.
+servers; ``HUB_SERVICES`` the services that ask it for logins, as ``NAME=PORT`` with commas between them; ``HUB_IDLE``
+after which a server stops, such as ``4h``, and ``HUB_SERVERS_PER_USER``; ``OIDC_…``: a company's own login.
 """
 
 import os
@@ -73,7 +73,7 @@ def settings() -> Settings:
     given = os.environ
     idle = given.get("HUB_IDLE", "").strip() or "4h"
     secrets = Path(given["SECRETS_DIR"])
-    ports = {name: given.get(f"{name.upper()}_PORT", "") for name in ("tensorboard", "dashboard")}
+    services = (each.partition("=") for each in given.get("HUB_SERVICES", "").split(",") if each)
     return Settings(
         state=Path(given["STATE_DIR"]),
         secrets=secrets,
@@ -85,7 +85,7 @@ def settings() -> Settings:
         proxy_url=given["HUB_PROXY_URL"],
         servers_url=given["HUB_SERVERS_URL"],
         servers_inside=given.get("HUB_SERVERS_INSIDE") or "127.0.0.1",
-        services={name: int(port) for name, port in ports.items() if port},
+        services={name: int(port) for name, _, port in services},
         idle_seconds=0.0 if idle == "off" else durations.seconds(idle),
         per_user=int(given.get("HUB_SERVERS_PER_USER") or 3),
         oidc=oidc(secrets),

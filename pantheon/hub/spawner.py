@@ -1,6 +1,7 @@
 """Start and stop servers of users by the service that keeps them (``pantheon.jupyter.servers``).
 
-JupyterHub stores nothing about a server but its address: after a restart it asks that service by the server's name.
+JupyterHub stores nothing about a server that it needs but its address: after a restart it asks that service by the
+server's name. What memory a server took when it was asked last is in its state, for the dashboard.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ class KeptServers(Spawner):  # type: ignore[misc]
     address = Unicode("", config=True, help="The service that keeps servers")
     key_file = Unicode("", config=True, help="The file with its key")
     host = Unicode("127.0.0.1", config=True, help="The host name of servers, for JupyterHub and its proxy")
+    memory = 0  # bytes
 
     async def ask(self, method: str, query: str = "", body: Any = None) -> Answer:
         """Send a request about this server.
@@ -47,10 +49,14 @@ class KeptServers(Spawner):  # type: ignore[misc]
         except NoAnswer:
             return STOPPED  # with that service, its servers end
         state = answer.json() if answer.ok else {"running": False, "status": STOPPED}
+        self.memory = int(state.get("memory", 0))
         return None if state["running"] else int(state["status"] or 0)
 
     async def stop(self, now: bool = False) -> None:
         await self.ask("DELETE", "?now=1" if now else "")
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), "memory": self.memory}
 
     def get_env(self) -> dict[str, str]:
         return {name: str(value) for name, value in super().get_env().items()}

@@ -7,6 +7,7 @@ Environment: ``STATE_DIR`` the deployment's state folder, ``KUBEFLOW_BIND`` the 
 import ctypes
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,8 +49,13 @@ def main() -> int:
     except (PantheonError, OSError) as error:
         say(f"cannot start: {error}")
         return 1
-    manager.start()
-    web.run(lambda: say(f"listening on http://{host}:{port}, with {len(store):,} objects"), manager.stop)
+
+    def ready() -> None:
+        say(f"listening on http://{host}:{port}, with {len(store):,} objects")
+        # Only now, in a thread: hundreds of processes that start would keep the health check waiting.
+        threading.Thread(target=manager.start, name="start", daemon=True).start()
+
+    web.run(ready, manager.stop)
     return 0
 
 

@@ -16,6 +16,9 @@ NAME = "the service kubeflow"
 CURE = "Look at it: `bin/pantheon status`, `bin/pantheon logs --service kubeflow`."
 RETRY_SECONDS = 30.0  # a killed service takes a few seconds to come back
 POLL_SECONDS = 0.5
+ANSWER_SECONDS = 60.0  # the first pipeline that is checked imports kfp, which takes long on a busy machine
+WATCH_SECONDS = 0.2  # between two looks at an object that a person watches
+ENDS = ("Succeeded", "Complete", "Failed", "Ended")  # conditions
 
 
 class Failed(PantheonError):
@@ -33,9 +36,13 @@ class Failed(PantheonError):
 
 
 class Transport(Protocol):
-    """Sends one request to the service and returns its answer."""
+    """Sends requests to the service."""
 
-    def __call__(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer: ...
+    def __call__(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        """Send one request and return its answer."""
+
+    def watch(self, path: str, headers: Mapping[str, str], take: Callable[[Answer], None]) -> None:
+        """Call ``take`` with an object's answer, and with each later one that differs, until the object has ended."""
 
 
 class Http:
@@ -49,7 +56,7 @@ class Http:
 
     def __init__(self, address: str, key_file: Path, retry_seconds: float = RETRY_SECONDS) -> None:
         self.address, self.key_file, self.retry_seconds = address, key_file, retry_seconds
-        self._client = Client(address, NAME, CURE)
+        self._client = Client(address, NAME, CURE, timeout=ANSWER_SECONDS)
 
     def __call__(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         try:
@@ -59,6 +66,17 @@ class Http:
             raise PantheonError(what, "Write it again: `bin/pantheon up`", 1) from None
         sent = {**headers, "Authorization": f"Bearer {key}"}
         return self._client.ask(method, path, body, retry_seconds=self.retry_seconds, headers=sent)
+
+    def watch(self, path: str, headers: Mapping[str, str], take: Callable[[Answer], None]) -> None:
+        before = b""
+        while True:
+            answer = self("GET", path, None, headers)
+            if answer.data != before:
+                take(answer)
+                before = answer.data
+            if not answer.ok or has_ended(answer.json()):
+                return
+            time.sleep(WATCH_SECONDS)
 
 
 class Kubeflow:
@@ -159,6 +177,20 @@ class Kubeflow:
 
         return seen[0] if self._wait(right, seconds, poll) else None
 
+    def follow(
+        self, kind: str, name: str, seen: Callable[[Object], None], namespace: str = DEFAULT_NAMESPACE
+    ) -> Object:
+        """Call ``seen`` with an object, and after each change, until it has ended; return it."""
+        last: list[Object] = []
+
+        def take(answer: Answer) -> None:
+            last[:] = [_checked(answer).json()]
+            seen(last[0])
+
+        headers = {USER_HEADER: self._by} if self._by else {}
+        self._transport.watch(_path(namespace, kind, name), headers, take)
+        return last[0]
+
     def changes(self, namespace: str = ALL_NAMESPACES, most: int = 50) -> builtins.list[dict[str, Any]]:
         """Return the last changes, newest first: see ``Service.changes``."""
         found: builtins.list[dict[str, Any]] = self._json("GET", f"/activity/{namespace}?most={most}")["changes"]
@@ -196,15 +228,31 @@ class Kubeflow:
         headers = {USER_HEADER: self._by} if self._by else {}
         if body is not None:
             headers["Content-Type"] = "application/yaml"
-        answer = self._transport(method, path, body, headers)
-        if answer.ok:
-            return answer
-        cause = answer.reason("error", "message")
-        if cause.startswith("status "):
-            raise Failed(answer.status, f"{NAME} answered with {cause}.", CURE)
-        error = answer.json()["error"]
-        applied = answer.json().get("applied", ())
-        raise Failed(answer.status, cause, error.get("cure", ""), error.get("path", ""), applied)
+        return _checked(self._transport(method, path, body, headers))
+
+
+def has_ended(found: Object) -> bool:
+    """Return whether an object is finished: one of the conditions that end it is true, and it has not changed since."""
+    status = found["status"]
+    if status.get("observedGeneration") != found["metadata"]["generation"]:
+        return False
+    return any(each["type"] in ENDS and each["status"] == "True" for each in status.get("conditions", []))
+
+
+def _checked(answer: Answer) -> Answer:
+    """Return an answer that is not a refusal.
+
+    Raises:
+        Failed: it is one.
+    """
+    if answer.ok:
+        return answer
+    cause = answer.reason("error", "message")
+    if cause.startswith("status "):
+        raise Failed(answer.status, f"{NAME} answered with {cause}.", CURE)
+    error = answer.json()["error"]
+    applied = answer.json().get("applied", ())
+    raise Failed(answer.status, cause, error.get("cure", ""), error.get("path", ""), applied)
 
 
 def _query(**given: str) -> str:

@@ -66,6 +66,7 @@ class Kind:
         plural: in addresses and commands, such as ``experiments``.
         short: abbreviations for commands, such as ``exp``.
         columns: returns the columns of `bin/pantheon get` for an object, title → text; NAME and AGE are added.
+        no_action: what to do in the place of an action, for a kind that has none.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Kind:
     plural: str
     short: tuple[str, ...] = ()
     columns: Callable[[Object], dict[str, str]] = no_columns
+    no_action: str = ""
 
     @property
     def group(self) -> str:
@@ -81,17 +83,22 @@ class Kind:
 
 
 class Process(Protocol):
-    """A process of an object: the leader of a process group, under ``pantheon.launcher``."""
+    """A process of an object: the leader of a process group, under ``pantheon.launcher``.
 
-    @property
-    def pid(self) -> int:
-        """The launcher's process id."""
+    Attributes:
+        lost: it has ended because its launcher was killed, or the warm Python that it was forked from ended.
+    """
+
+    lost: bool
+
+    def fileno(self) -> int:
+        """The descriptor that can be read when the process has ended."""
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit status (128 + N for signal N); None if it still runs after ``timeout`` seconds."""
 
-    def stop(self, grace: float = 6.0) -> int:
-        """Send SIGTERM, after ``grace`` seconds SIGKILL to it and all its descendants; return the exit status."""
+    def stop(self) -> int:
+        """Send SIGTERM, after its grace period SIGKILL to it and all its descendants; return the exit status."""
 
 
 class Objects(Protocol):
@@ -103,8 +110,11 @@ class Objects(Protocol):
     def list(self, kind: str) -> list[Object]:
         """Return all objects of a kind, oldest first."""
 
-    def apply(self, manifest: Object) -> Object:
+    def apply(self, manifest: Object, part: bool = False) -> Object:
         """Create or change an object, as the owner of the job; return it.
+
+        Args:
+            part: it does the work of this object, and so does not count as another one that is not finished.
 
         Raises:
             Refused: the manifest is not valid.
@@ -112,6 +122,9 @@ class Objects(Protocol):
 
     def delete(self, kind: str, name: str) -> None:
         """Delete an object, if it exists; its controller may need a while to stop it."""
+
+    def folder(self, found: Object) -> Path:
+        """Return the folder of an object's own files: its ``Job.folder``."""
 
 
 class Job(Protocol):
@@ -121,7 +134,8 @@ class Job(Protocol):
         object: the object as it is now, with the spec of the generation for which ``run`` was called. Do not change it.
         state: the deployment's state folder.
         folder: the object's own files; they stay until it is deleted.
-        logs: ``folder/logs``: every file below it can be read by users as a log of the object.
+        logs: ``folder/logs``: every file below it can be read by users as a log of the object. The middle of a long
+            ``*.log`` directly in it is removed (``pantheon.kubeflow.logs``).
         tensorboard: the folder for event files of TensorBoard; made by who writes there.
         stopping: set if the service stops, the object is deleted, or its spec has changed: return soon.
         objects: other objects of this namespace.
@@ -146,12 +160,17 @@ class Job(Protocol):
             message: a sentence for people.
         """
 
+    def record(self, *conditions: tuple[str, bool, str, str], **fields: Any) -> None:
+        """Set several conditions, each as for ``condition``, and fields, as for ``status``, in one write."""
+
     def process(
         self,
         command: Sequence[str],
         log: Path,
         environment: Mapping[str, str],
         folder: Path | None = None,
+        grace: float = 6.0,
+        warm: Path | None = None,
     ) -> Process:
         """Start a process that ends with the service at the latest; after a restart, the controller starts it again.
 
@@ -160,6 +179,9 @@ class Job(Protocol):
             environment: its variables, besides ``PATH``, ``PYTHONPATH``, the locale, the time zone and the
                 deployment's tag; for a stage of the workflow, pass ``os.environ``.
             folder: its working directory; default: ``folder``.
+            grace: seconds from SIGTERM to SIGKILL when it is stopped, or the service ends.
+            warm: the folder with the socket of a warm Python (``pipelines.interpreter``), which runs what it knows in a
+                fork; without one, or for another program, the process is started.
 
         Raises:
             PantheonError: the program does not exist.

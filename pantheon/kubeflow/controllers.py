@@ -14,16 +14,18 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from pantheon.errors import PantheonError
-from pantheon.kubeflow import running, validation
+from pantheon.errors import PantheonError, describe
+from pantheon.kubeflow import disk, logs, running, validation
 from pantheon.kubeflow.contract import BY, CONTROLLERS, Controller, Kind, Object, Refused
 from pantheon.kubeflow.job import OwnJob
-from pantheon.kubeflow.objects import Full, Key, Store, is_true, set_condition
+from pantheon.kubeflow.objects import Full, Key, Store, is_true, now, set_condition
 
 FAILED = "Failed"
 MOST_ACTIVE = 256  # objects that are not finished
 POLL_SECONDS = 0.1  # between two looks at processes of an earlier service
+MOST_OWN = 64  # more of those that other objects make: without room for a Trial, no Experiment would ever end
 RETRY_SECONDS = 5.0  # between two attempts to undo what an object did
+TRIM_SECONDS = 1.0  # between two looks at the sizes of logs
 STOP_SECONDS = 15.0  # for all threads when the service ends
 
 
@@ -54,16 +56,18 @@ class Manager:
         self.by_plural = {each.kind.plural: each for each in controllers.values()}
         self.lock = threading.RLock()
         self.threads: dict[Key, Thread] = {}
+        self.ended: set[Path] = set()  # folders of logs whose threads have ended since the last look at their sizes
         self.stopping = False
+        self.full: dict[Key, dict[str, str]] = {}  # objects that wait for space on the disk, which cannot record it
 
     def start(self) -> None:
-        """Continue what is not finished."""
+        """Continue what is not finished; requests may be answered meanwhile."""
         for key in self.store.all_keys():
-            found = self.store.find(key)
-            if key.plural in self.by_plural and (
-                "deletionTimestamp" in found["metadata"] or not self.is_finished(found)
-            ):
-                self._wake(key)
+            with self.lock:
+                found = self.store.get(key) if key.plural in self.by_plural and key not in self.threads else None
+                if found and ("deletionTimestamp" in found["metadata"] or not self.is_finished(found)):
+                    self._wake(key)
+        threading.Thread(target=self._trim, name="logs", daemon=True).start()
 
     def stop(self) -> None:
         """Have all threads return; what they did is continued by the next service."""
@@ -117,8 +121,11 @@ class Manager:
         self.controllers[kind.name].check(manifest, old)
         return key, manifest
 
-    def save(self, key: Key, manifest: Object) -> tuple[Object, str]:
+    def save(self, key: Key, manifest: Object, most: int | None = MOST_ACTIVE) -> tuple[Object, str]:
         """Save a checked manifest and have its controller make it true; see ``Store.apply``.
+
+        Args:
+            most: objects that are not finished, before a new one; None: any number.
 
         Raises:
             Full: too many objects are not finished.
@@ -127,8 +134,12 @@ class Manager:
         with self.lock:
             if self.stopping:
                 raise PantheonError("the service is stopping.", "Try again in a moment.", 1)
-            if key not in self.threads and len(self.threads) >= MOST_ACTIVE:
-                raise Full(f"{MOST_ACTIVE} objects are not finished yet.", "Wait for some, or delete some.", 1)
+            if most is not None and key not in self.threads and len(self.threads) >= most:
+                raise Full(
+                    f"{len(self.threads)} objects are not finished, and the limit is {MOST_ACTIVE}.",
+                    "Wait until some end, or delete some.",
+                    1,
+                )
             before = self.store.get(key)
             saved, action = self.store.apply(key, manifest)
             if action == "created" or (before and before["metadata"]["generation"] != saved["metadata"]["generation"]):
@@ -140,6 +151,11 @@ class Manager:
         key, manifest = self.check(given, namespace, by)
         return self.save(key, manifest)
 
+    def apply_own(self, given: Object, namespace: str, by: str, part: bool) -> Object:
+        """Apply a manifest of another object; see ``contract.Objects.apply``."""
+        key, manifest = self.check(given, namespace, by)
+        return self.save(key, manifest, None if part else MOST_ACTIVE + MOST_OWN)[0]
+
     def act(self, key: Key, action: str, by: str = "") -> Object:
         """Do one of a controller's own actions, such as ``suspend``.
 
@@ -149,7 +165,7 @@ class Manager:
         """
         controller = self.by_plural[key.plural]
         if action not in controller.actions:
-            cure = f"Actions: {', '.join(controller.actions)}." if controller.actions else ""
+            cure = f"Actions: {', '.join(controller.actions)}." if controller.actions else controller.kind.no_action
             raise Refused("", f"{key.plural} have no action {action[:60]!r}.", cure)
         with self.lock:
             changed = controller.act(self.store.find(key), action)
@@ -174,6 +190,42 @@ class Manager:
         controller = self.controllers[found["kind"]]
         return any(is_true(found, type) for type in controller.finished)
 
+    def shown(self, found: Object) -> Object:
+        """Return an object as users see it: with the condition that it waits for space on the disk, if it does."""
+        metadata = found["metadata"]
+        plural = self.controllers[found["kind"]].kind.plural
+        if waiting := self.full.get(Key(metadata["namespace"], plural, metadata["name"])):
+            found["status"].setdefault("conditions", []).append(waiting)
+        return found
+
+    def waits(self, key: Key, error: OSError) -> None:
+        """Record that an object waits for space on the disk."""
+        if key not in self.full:
+            message = f"{describe(error).cause} It goes on by itself when there is space."
+            self.say(f"{key}: {message}")
+            self.full[key] = {"type": "Waiting", "status": "True", "reason": "DiskFull", "message": message}
+            self.full[key]["lastTransitionTime"] = now()
+
+    def goes_on(self, key: Key) -> None:
+        """Record that an object has space again."""
+        if self.full.pop(key, None):
+            self.say(f"{key}: there is space on the disk again.")
+
+    def _trim(self) -> None:
+        said = ""
+        while not self.stopping:
+            time.sleep(TRIM_SECONDS)
+            with self.lock:
+                folders = {thread.logs for thread in self.threads.values() if thread.logs} | self.ended
+                self.ended = set()
+            for folder in folders:
+                try:
+                    logs.trim(folder)
+                except OSError as error:
+                    if said != str(error):
+                        said = str(error)
+                        self.say(f"logs in {folder} cannot be shortened: {said}.")
+
     def _wake(self, key: Key) -> None:
         with self.lock:
             thread = self.threads.get(key)
@@ -190,12 +242,14 @@ class Thread(threading.Thread):
     """Works on one object until there is nothing to do.
 
     Attributes:
+        logs: the folder of the object's logs.
         again: whether the object changed since the last look; guarded by the manager's lock.
         stopping: for the controller's current run.
     """
 
     def __init__(self, manager: Manager, key: Key) -> None:
         super().__init__(name=f"{key.plural}/{key.name}", daemon=True)
+        self.logs: Path | None = None
         self.manager, self.key, self.again = manager, key, True
         self.stopping = threading.Event()
 
@@ -205,24 +259,35 @@ class Thread(threading.Thread):
             with manager.lock:
                 if manager.stopping or not self.again:
                     del manager.threads[self.key]
+                    if self.logs:
+                        manager.ended.add(self.logs)
                     return
                 self.again = False
                 self.stopping.clear()
             try:
                 self.work()
-            except Exception:  # noqa: BLE001 - such as a full disk: other objects go on
-                traceback.print_exc(file=sys.stderr)
-                self.stopping.wait(RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001 - such as a full disk: other objects go on
+                if disk.is_full(error):
+                    assert isinstance(error, OSError)
+                    manager.waits(self.key, error)
+                else:
+                    traceback.print_exc(file=sys.stderr)
+                self.stopping.wait(disk.RETRY_SECONDS if disk.is_full(error) else RETRY_SECONDS)
                 with manager.lock:
                     self.again = True
 
     def work(self) -> None:
         found = self.manager.store.get(self.key)
         if found is None:
+            self.manager.full.pop(self.key, None)
             return
         controller = self.manager.by_plural[self.key.plural]
         job = OwnJob(self.manager, self.key, found, self.stopping)
         job.logs.mkdir(parents=True, exist_ok=True)
+        self.logs = job.logs
+        if self.key in self.manager.full and "deletionTimestamp" not in found["metadata"]:
+            disk.check(job.folder)
+            self.manager.goes_on(self.key)
         while running.in_use(job.folder):  # of a service that was killed: they are ending
             if self.stopping.wait(POLL_SECONDS):
                 return
@@ -237,7 +302,9 @@ class Thread(threading.Thread):
             controller.run(job)
         except PantheonError as error:
             self.fail(job, "Refused" if isinstance(error, Refused) else "Failed", str(error))
-        except Exception as error:  # noqa: BLE001 - a defect of the controller, or of what it calls
+        except Exception as error:
+            if disk.is_full(error):
+                raise
             traceback.print_exc(file=sys.stderr)
             self.fail(job, "Defect", f"{type(error).__name__}: {error}")
         finally:
@@ -254,9 +321,11 @@ class Thread(threading.Thread):
             try:
                 controller.clear(job)
                 break
-            except Exception as error:  # noqa: BLE001 - such as a store that does not answer
-                if not isinstance(error, PantheonError):
+            except Exception as error:
+                if not isinstance(error, PantheonError) and not disk.is_full(error):
                     traceback.print_exc(file=sys.stderr)
+                if disk.is_full(error):
+                    raise
                 message = f"It could not be deleted yet: {error}"
                 self.manager.say(f"{self.key}: {message}")
                 uid = job.uid

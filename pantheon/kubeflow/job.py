@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from pantheon.kubeflow import disk
 from pantheon.kubeflow.contract import BY, Controller, Object, Process
 from pantheon.kubeflow.contract import Objects as Neighbouring
 from pantheon.kubeflow.objects import Key, Store, condition, set_condition
-from pantheon.kubeflow.running import Running
+from pantheon.kubeflow.running import GRACE_SECONDS, Running
+
+BEGUN = ("Created", "Running")  # conditions that a power cut may undo: what has only begun begins again then
 
 
 class Host(Protocol):
@@ -19,7 +22,11 @@ class Host(Protocol):
 
     def controller(self, plural: str) -> Controller: ...
 
-    def apply(self, given: Object, namespace: str = "", by: str = "") -> tuple[Object, str]: ...
+    def waits(self, key: Key, error: OSError) -> None: ...
+
+    def goes_on(self, key: Key) -> None: ...
+
+    def apply_own(self, given: Object, namespace: str, by: str, part: bool) -> Object: ...
 
     def delete(self, key: Key, uid: str = "") -> Object: ...
 
@@ -38,8 +45,11 @@ class Neighbours:
         if self._manager.store.get(key):
             self._manager.delete(key)
 
-    def apply(self, manifest: Object) -> Object:
-        return self._manager.apply(manifest, self._namespace, self._by)[0]
+    def apply(self, manifest: Object, part: bool = False) -> Object:
+        return self._manager.apply_own(manifest, self._namespace, self._by, part)
+
+    def folder(self, found: Object) -> Path:
+        return self._manager.store.folder(self._key(found["kind"], found["metadata"]["name"]), found["metadata"]["uid"])
 
     def list(self, kind: str) -> list[Object]:
         return self._manager.store.list(self._namespace, self._manager.controller(kind).kind.plural)
@@ -77,7 +87,7 @@ class OwnJob:
                 if old and old["status"] == "True":
                     set_condition(found, type, False, "Restarted", "It is worked on again.")
 
-        self._change(change, fsync=True)
+        self._change(change)  # lost in a power cut, it is recorded again
 
     def end(self) -> None:
         """Stop the processes that are left."""
@@ -87,27 +97,56 @@ class OwnJob:
             process.stop()
 
     def status(self, **fields: Any) -> None:
-        def change(found: Object) -> None:
-            found["status"].update({key: value for key, value in fields.items() if value is not None})
-            for key in [key for key, value in fields.items() if value is None]:
-                found["status"].pop(key, None)
-
-        self._change(change)
+        self._change(lambda found: _set(found, fields))
 
     def condition(self, type: str, status: bool, reason: str, message: str) -> None:
-        self._change(lambda found: set_condition(found, type, status, reason, message), fsync=True)
+        self.record((type, status, reason, message))
+
+    def record(self, *conditions: tuple[str, bool, str, str], **fields: Any) -> None:
+        def change(found: Object) -> None:
+            _set(found, fields)
+            for each in conditions:
+                set_condition(found, *each)
+
+        self._change(change, fsync=any(type not in BEGUN for type, *_ in conditions))
 
     def process(
-        self, command: Sequence[str], log: Path, environment: Mapping[str, str], folder: Path | None = None
+        self,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+        grace: float = GRACE_SECONDS,
+        warm: Path | None = None,
     ) -> Process:
-        started = Running(command, log, environment, folder or self.folder, self.folder)
+        started = Running(command, log, environment, folder or self.folder, self.folder, grace, warm)
         with self._lock:
             self._processes = [each for each in self._processes if each.wait(0) is None]
             self._processes.append(started)
         return started
 
     def _change(self, change: Any, fsync: bool = False) -> None:
-        changed = self._manager.store.update(self._key, self.uid, change, fsync)
+        changed = self._update(change, fsync)
         if changed is not None:
             with self._lock:
                 self.object = {**self.object, "status": changed["status"]}
+
+    def _update(self, change: Any, fsync: bool) -> Object | None:
+        """Save a change; on a full disk, wait until there is space, unless the run is to end."""
+        while True:
+            try:
+                changed = self._manager.store.update(self._key, self.uid, change, fsync)
+            except OSError as error:
+                if not disk.is_full(error) or self.stopping.is_set():
+                    raise
+                self._manager.waits(self._key, error)
+                self.stopping.wait(disk.RETRY_SECONDS)
+                continue
+            self._manager.goes_on(self._key)
+            return changed
+
+
+def _set(found: Object, fields: Mapping[str, Any]) -> None:
+    """Set fields of an object's status; None removes one."""
+    status = {**found["status"], **fields}
+    found["status"] = {key: value for key, value in status.items() if value is not None}

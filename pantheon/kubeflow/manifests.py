@@ -46,7 +46,9 @@ def read(text: bytes) -> list[dict[str, Any]]:
     """
     if len(text) > MOST_BYTES:
         raise Refused(
-            "", f"the manifests have {len(text):,} bytes, but at most {MOST_BYTES:,} are taken.", "Split them."
+            "",
+            f"the manifests have {len(text):,} bytes, and the limit is {MOST_BYTES:,}.",
+            "Apply them in several parts.",
         )
     try:
         decoded = text.decode("utf-8-sig")
@@ -62,7 +64,9 @@ def read(text: bytes) -> list[dict[str, Any]]:
         if value is None:
             continue
         if not isinstance(value, dict):
-            raise Refused("", f"{where} is {what(value)}, not a manifest.", "It starts with apiVersion: and kind:")
+            raise Refused(
+                "", f"{where} is {what(value)}, not a manifest.", "A manifest starts with apiVersion: and kind:"
+            )
         items = value.get("items")
         if value.get("kind") == "List" and isinstance(items, list):
             for place, item in enumerate(items):
@@ -72,7 +76,11 @@ def read(text: bytes) -> list[dict[str, Any]]:
         else:
             found.append(value)
     if len(found) > MOST_DOCUMENTS:
-        raise Refused("", f"there are {len(found):,} manifests, but at most {MOST_DOCUMENTS} are taken.", "Split them.")
+        raise Refused(
+            "",
+            f"there are {len(found):,} manifests, and the limit is {MOST_DOCUMENTS}.",
+            "Apply them in several parts.",
+        )
     return found
 
 
@@ -97,7 +105,11 @@ def _composed(text: str) -> list[yaml.Node | None]:
     for node in nodes:
         total += _size(node, {}, set())
         if total > MOST_VALUES:
-            raise Refused("", f"the manifests have more than {MOST_VALUES:,} values, counted with their aliases.")
+            raise Refused(
+                "",
+                f"the manifests have more than {MOST_VALUES:,} values, counted with their aliases.",
+                "Apply them in several parts.",
+            )
     return nodes
 
 
@@ -113,11 +125,17 @@ def _check_shape(text: str) -> None:
             depth -= 1
         line = event.start_mark.line + 1 if event.start_mark else 0
         if depth > MOST_DEPTH:
-            raise Refused("", f"line {line} is nested more than {MOST_DEPTH} levels deep.")
+            raise Refused(
+                "", f"line {line} is nested more than {MOST_DEPTH} levels deep, the limit.", "Check its brackets."
+            )
         if documents > MOST_DOCUMENTS:
-            raise Refused("", f"line {line} begins document {documents}, but at most {MOST_DOCUMENTS} are taken.")
+            raise Refused(
+                "",
+                f"line {line} begins document {documents}, and the limit is {MOST_DOCUMENTS}.",
+                "Apply them in several parts.",
+            )
         if values > 2 * MOST_VALUES:
-            raise Refused("", f"the manifests have more than {MOST_VALUES:,} values.")
+            raise Refused("", f"the manifests have more than {MOST_VALUES:,} values.", "Apply them in several parts.")
 
 
 def _size(node: yaml.Node | None, known: dict[int, int], above: set[int]) -> int:
@@ -125,7 +143,7 @@ def _size(node: yaml.Node | None, known: dict[int, int], above: set[int]) -> int
     if node is None or isinstance(node, yaml.ScalarNode):
         return 1
     if id(node) in above:
-        raise Refused("", f"line {node.start_mark.line + 1} contains itself by an alias.")
+        raise Refused("", f"line {node.start_mark.line + 1} contains an alias of itself.")
     if id(node) not in known:
         above.add(id(node))
         parts = node.value if isinstance(node, yaml.SequenceNode) else [each for pair in node.value for each in pair]
@@ -167,7 +185,7 @@ class _Values:
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 said = f" {key_node.value[:LONG]!r}" if plain else ""
-                raise Refused(path, f"line {line}: the key{said} is not a text.", "Put quotes around it.")
+                raise Refused(path, f"line {line}: the key{said} is not a string.", "Put quotes around it.")
             below = f"{path}.{key[:LONG]}" if path else key[:LONG]
             if merges:
                 merged = self.merge(value_node, path, depth) | merged
@@ -194,13 +212,15 @@ class _Values:
         if kind != "str":
             raise self.tag(node, path)
         if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
-            raise Refused(path, f"line {node.start_mark.line + 1} has a character that no text may have.")
+            raise Refused(
+                path, f"line {node.start_mark.line + 1} has a character that is not allowed, such as a zero byte."
+            )
         return text
 
     def tag(self, node: yaml.Node, path: str) -> Refused:
         said = str(node.tag).removeprefix(_TAG)[:LONG]
         line = node.start_mark.line + 1
-        return Refused(path, f"line {line} has the type {said!r}, which manifests do not have.", "Remove it.")
+        return Refused(path, f"line {line} has the tag {said!r}, which manifests cannot have.", "Remove it.")
 
 
 def _plain(kind: str, text: str, path: str) -> Any:
@@ -209,7 +229,7 @@ def _plain(kind: str, text: str, path: str) -> Any:
         return None
     if kind == "bool":
         return text.lower() == "true"
-    quoted = "Put quotes around it to have a text."
+    quoted = "Put quotes around it to have a string."
     if kind == "int":
         digits = text.lstrip("-+")
         value = 2**63 if len(digits) > LONG else int(text, 0) if digits[:2] in ("0x", "0o") else int(text)
@@ -237,7 +257,7 @@ def what(value: Any) -> str:
     """Describe the type of a JSON value."""
     if isinstance(value, bool):
         return "true or false"
-    for kind, words in ((dict, "a mapping"), (list, "a list"), (str, "a text"), ((int, float), "a number")):
+    for kind, words in ((dict, "a mapping"), (list, "a list"), (str, "a string"), ((int, float), "a number")):
         if isinstance(value, kind):
             return words
     return "empty"

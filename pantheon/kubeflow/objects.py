@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pantheon import files
 from pantheon.errors import PantheonError
+from pantheon.kubeflow import disk
 from pantheon.kubeflow.contract import BY, Object
 
 MOST = 5_000  # objects
@@ -86,7 +87,8 @@ class Store:
     def get(self, key: Key) -> Object | None:
         """Return an object; None if there is none."""
         with self.changed:
-            return copy.deepcopy(self._objects.get(key))
+            found = self._objects.get(key)
+        return copy.deepcopy(found)
 
     def find(self, key: Key) -> Object:
         """Return an object.
@@ -107,8 +109,9 @@ class Store:
                 for key, found in self._objects.items()
                 if namespace in ("", key.namespace) and plural in ("", key.plural)
             ]
-            wanted.sort(key=lambda found: (found["metadata"]["creationTimestamp"], found["metadata"]["name"]))
-            return copy.deepcopy(wanted)
+        # Copied without the lock: an object is never changed, but replaced.
+        wanted.sort(key=lambda found: (found["metadata"]["creationTimestamp"], found["metadata"]["name"]))
+        return copy.deepcopy(wanted)
 
     def apply(self, key: Key, manifest: Object) -> tuple[Object, str]:
         """Create or change an object; its status stays.
@@ -176,7 +179,14 @@ class Store:
             if "deletionTimestamp" in found["metadata"]:
                 return found
             found["metadata"]["deletionTimestamp"] = now()
-            return self._save(key, found, fsync=True)
+            try:
+                return self._save(key, found, fsync=True)
+            except OSError as error:
+                if not disk.is_full(error):
+                    raise
+                self._objects[key] = found  # in memory only: a deletion makes space
+                self.changed.notify_all()
+                return copy.deepcopy(found)
 
     def remove(self, key: Key, uid: str) -> None:
         """Remove an object that was marked, and its empty folders."""

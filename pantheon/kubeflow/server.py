@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError, describe
-from pantheon.kubeflow import manifests
+from pantheon.kubeflow import disk, manifests
 from pantheon.kubeflow.contract import USER_HEADER
 from pantheon.kubeflow.service import Refusal, Service, query, refusal
 from pantheon.web.messages import BodyError, Response
@@ -41,15 +41,22 @@ class App:
 
     async def __call__(self, request: Request) -> Response:
         # Before the body, so that nobody without the key takes memory.
-        if request.path != "/healthz" and (denied := self.denied(request.header("authorization"))):
+        if request.path == "/healthz":  # not in a thread: each of them may be busy with a slow request
+            return self.answered(request, b"")
+        if denied := self.denied(request.header("authorization")):
             return denied
         try:
             body = await request.body(manifests.MOST_BYTES)
         except BodyError as error:
             if error.status != 413:
                 raise
-            at_most = f"at most {manifests.MOST_BYTES:,} bytes are taken"
-            return answer(413, Refusal(413, f"The request's body is too large: {at_most}.", "Split the file.").body)
+            at_most = f"the limit is {manifests.MOST_BYTES:,} bytes"
+            return answer(
+                413,
+                Refusal(
+                    413, f"The request's body is too large: {at_most}.", "Apply the manifests in several parts."
+                ).body,
+            )
         return await asyncio.get_running_loop().run_in_executor(self.threads, self.answered, request, body)
 
     def quick(self, request: Request) -> None:
@@ -67,9 +74,10 @@ class App:
             known = refusal(error)
             return answer(known.status, known.body)
         except OSError as error:
-            traceback.print_exc(file=sys.stderr)
-            said = describe(error)
-            return answer(503, Refusal(503, said.cause, said.cure).body)
+            said, status = describe(error), 507 if disk.is_full(error) else 503
+            if status == 503:
+                traceback.print_exc(file=sys.stderr)
+            return answer(status, Refusal(status, said.cause, said.cure).body)
         except Exception:  # noqa: BLE001 - the service keeps running; the error is logged
             traceback.print_exc(file=sys.stderr)
             return self.refuse(500, "An internal error occurred; see the service's log.")

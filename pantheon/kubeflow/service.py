@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pantheon.errors import PantheonError
-from pantheon.kubeflow import manifests, validation
+from pantheon.kubeflow import logs, manifests, validation
 from pantheon.kubeflow.activity import Activity
 from pantheon.kubeflow.contract import ALL_NAMESPACES, BY, Controller, Object, Refused
 from pantheon.kubeflow.controllers import Manager
@@ -65,7 +65,7 @@ class Service:
             validation.label(namespace, "namespace")
         given = manifests.read(body)
         if not given:
-            raise Refused("", "there is no manifest.", "A manifest begins with apiVersion: and kind:")
+            raise Refused("", "there is no manifest.", "A manifest starts with apiVersion: and kind:")
         checked = [self._checked(given, place, namespace, by) for place in range(len(given))]
         done: list[dict[str, str]] = []
         for key, manifest in checked:
@@ -103,7 +103,8 @@ class Service:
         """
         controller = self.manager.controller(plural)
         kind = controller.kind
-        found = self.manager.store.list("" if namespace == ALL_NAMESPACES else namespace, kind.plural)
+        kept = self.manager.store.list("" if namespace == ALL_NAMESPACES else namespace, kind.plural)
+        found = [self.manager.shown(each) for each in kept]
         if not table:
             return {"apiVersion": "v1", "kind": "List", "items": found}
         return {
@@ -115,13 +116,16 @@ class Service:
 
     def get(self, key: Key, table: bool = False) -> dict[str, Any]:
         """Return an object, or its row as ``list`` does."""
-        found = self.manager.store.find(key)
+        found = self.manager.shown(self.manager.store.find(key))
         return _row(self.manager.by_plural[key.plural], found) if table else found
 
     def delete(self, key: Key, uid: str, by: str) -> Object:
         """Delete an object, and record who wanted it."""
         found = self.manager.delete(key, uid)
-        self.activity.add(by, "deleted", found["kind"], key.namespace, key.name)
+        try:
+            self.activity.add(by, "deleted", found["kind"], key.namespace, key.name)
+        except PantheonError as error:  # a full disk: what is deleted may free it
+            self.manager.say(f"{key} is deleted by {by}; {error}")
         return found
 
     def act(self, key: Key, action: str, by: str) -> Object:
@@ -190,9 +194,13 @@ class Service:
         with os.fdopen(descriptor, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             start = max(0, size + begin) if begin < 0 else min(begin, size)
-            file.seek(start)
-            content = file.read(MOST_LOG_BYTES)
-        return content, start + len(content), size
+            found, content = logs.read(descriptor, start, MOST_LOG_BYTES)
+        end = found + len(content)
+        if found > start:
+            content = (
+                f"\n… {found - start:,} bytes of this log were removed: it had become too long …\n".encode() + content
+            )
+        return content, end, size
 
     def _logs(self, key: Key) -> Path:
         uid = self.manager.store.find(key)["metadata"]["uid"]

@@ -8,7 +8,6 @@ at a time. An Experiment's name follows from all inputs of the search, so a stag
 
 import hashlib
 import json
-import os
 import re
 import time
 from functools import partial
@@ -16,8 +15,9 @@ from typing import Any
 
 from pantheon.errors import PantheonError
 from pantheon.files import sha256
+from pantheon.kubeflow import owned
 from pantheon.kubeflow.client import Kubeflow
-from pantheon.kubeflow.contract import DEFAULT_NAMESPACE, Object
+from pantheon.kubeflow.contract import Object
 from pantheon.kubeflow.evaluator import Evaluator
 from pantheon.kubeflow.trial import SCORE, fold_name, text_of, value_of
 from pantheon.workflow import cancellation
@@ -31,7 +31,6 @@ from pantheon.workflow.training.crossval import CrossValidation
 BY = "katib"
 STAGE = "hyperparameter_tuning"
 KIND = "experiments"
-NAMESPACE = "KUBEFLOW_NAMESPACE"  # the variable with the profile whose run this is
 POLL_SECONDS = 0.1
 MOST_TRIALS = 1000  # as ``katib.plan``
 LEAST = {"double": 1e-10, "int": 1}  # on a logarithmic scale, as Katib has it
@@ -52,7 +51,7 @@ def hook(inner: Hook | None = None) -> Hook:
 
 def tune(run: Run) -> Summary:
     """``candidates.json`` → ``tuning.json``, as the workflow's own stage; see there."""
-    client = Kubeflow.here("workflow")
+    client = Kubeflow.here(owned.by() or "workflow")
     inputs = "".join(sha256(run.path(name)) for name in INPUTS if run.path(name).exists())
     with Evaluator(run) as evaluator:
         return stage.tune(run, partial(_search, run, client, evaluator, inputs))
@@ -72,7 +71,7 @@ def _search(
     if parameters is None or not 1 <= folds.params.trials <= MOST_TRIALS or not 0 <= folds.params.seed < 2**32:
         return stage.search(family, folds, end)  # Katib cannot say this space, which only an extension can have
     evaluator.add(family, folds)
-    namespace = os.environ.get(NAMESPACE) or DEFAULT_NAMESPACE
+    namespace = owned.namespace()
     manifest = experiment(run, family, folds, parameters, inputs)
     name = manifest["metadata"]["name"]
     client.apply(json.dumps(manifest).encode(), namespace)
@@ -169,7 +168,7 @@ def experiment(
     what = json.dumps([run.id, family.name, folds.metric, inputs, spec]).encode() + own
     slug = re.sub(r"[^a-z0-9]+", "-", family.name.lower()).strip("-")[:16].strip("-")
     name = f"tune-{slug}-{hashlib.sha256(what).hexdigest()[:12]}"
-    labels = {"pantheon/run": run.id, "pantheon/family": family.name[:63].strip("-_")}
+    labels = owned.labels(run.id, **{"pantheon/family": family.name[:63].strip("-_")})
     return {
         "apiVersion": "kubeflow.org/v1beta1",
         "kind": "Experiment",

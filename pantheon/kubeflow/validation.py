@@ -85,7 +85,7 @@ def _texts(given: Object, path: str, values_too: bool) -> dict[str, str]:
             cure = "Use at most 63 letters, digits, '-', '_' and '.', after a domain and a slash if it has one."
             raise Refused(path, f"{key[:80]!r} is not a valid key.", cure)
         if not isinstance(value, str):
-            raise Refused(f"{path}.{key}", f"must be a text, not {what(value)}.", "Put quotes around it.")
+            raise Refused(f"{path}.{key}", f"must be a string, not {what(value)}.", "Put quotes around it.")
         if values_too and value and not _PART.fullmatch(value):
             raise Refused(
                 f"{path}.{key}", f"{value[:80]!r} is not valid: at most 63 letters, digits, '-', '_' and '.'."
@@ -102,7 +102,7 @@ def label(given: Any, path: str) -> str:
         Refused: it is not.
     """
     if not isinstance(given, str):
-        raise Refused(path, f"must be a text, not {what(given)}.", "Put quotes around it.")
+        raise Refused(path, f"must be a string, not {what(given)}.", "Put quotes around it.")
     if not LABEL.fullmatch(given):
         cure = "Use at most 63 lower-case letters, digits and '-', with a letter or digit at both ends."
         raise Refused(path, f"{given[:80]!r} is not a valid name.", cure)
@@ -120,7 +120,7 @@ def text(given: Object, name: str, path: str, cure: str = "") -> str:
     if value is None or value == "":
         raise Refused(where, "is missing.", cure)
     if not isinstance(value, str):
-        raise Refused(where, f"must be a text, not {what(value)}.", "Put quotes around it.")
+        raise Refused(where, f"must be a string, not {what(value)}.", "Put quotes around it.")
     return value
 
 
@@ -166,7 +166,7 @@ def convert(given: Any, kind: type[T], path: str) -> T:
             raise Refused(joined(where, name[1][:60]), "there is no such field.", cure) from None
         if "missing required field" in said and name:
             raise Refused(joined(where, name[1]), "is missing.") from None
-        raise Refused(where, _plain(said)) from None
+        raise Refused(where, _plain(said), _quotes(_plain(said))) from None
 
 
 def conform(given: Any, model: Any, path: str) -> Any:
@@ -192,7 +192,7 @@ def conform(given: Any, model: Any, path: str) -> Any:
             where += f"[{step}]" if isinstance(step, int) else f".{step}"
             value = value.get(step) if isinstance(value, dict) else value[int(step)]
         said = "is missing." if first["type"] == "missing" else _said(first)
-        raise Refused(where, said) from None
+        raise Refused(where, said, _quotes(said)) from None
 
 
 def _known(given: Any, kind: Any, path: str) -> None:
@@ -226,7 +226,7 @@ def _bare(kind: Any) -> Any:
 def _said(error: Any) -> str:
     """Return what pydantic says about a value, as the end of a sentence."""
     wanted = {
-        "string_type": "a text",
+        "string_type": "a string",
         "int_type": "a whole number",
         "float_type": "a number",
         "bool_type": "true or false",
@@ -244,13 +244,21 @@ def _said(error: Any) -> str:
 
 def _plain(said: str) -> str:
     """Return what msgspec says about a value, as the end of a sentence."""
-    words = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "empty"}
+    words = {"str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "empty"}
     words |= {"array": "a list", "object": "a mapping"}
     got = re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", said)
     if not got:
         return f"is not valid: {said[:1].lower()}{said[1:]}."
     wanted = [words.get(each.strip(), each.strip()) for each in got[1].split("|") if each.strip() != "null"]
-    return f"must be {' or '.join(wanted)}, not {words.get(got[2], got[2])}."
+    given = "a decimal number" if got[2] == "float" else words.get(got[2], got[2])
+    return f"must be {' or '.join(wanted)}, not {given}."
+
+
+def _quotes(said: str) -> str:
+    """Return what to do about a value of the wrong type, if quotes make the difference."""
+    if re.fullmatch(r"must be a string, not (a number|a whole number|a decimal number|true or false)\.", said):
+        return "Put quotes around it."
+    return "Remove the quotes." if re.fullmatch(r"must be (a.* number|true or false), not a string\.", said) else ""
 
 
 def _steps(place: str) -> list[str]:

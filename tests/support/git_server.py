@@ -1,4 +1,5 @@
-"""Git repositories and a DVC remote over HTTP on this machine: ``git http-backend``, and files below ``/dvc/``."""
+"""Git repositories and a DVC remote over HTTP on this machine: ``git http-backend``, and files below ``/dvc/`` (below
+``/private-dvc/``, the same files, to ``GitServer.user`` only)."""
 
 import base64
 import os
@@ -15,14 +16,17 @@ class GitServer:
 
     Attributes:
         asked: the paths of all requests.
+        open: while it is not set, requests wait.
     """
 
     user, password = "ada", "sesame4711"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, host: str) -> None:
         self.root, self.asked = root, list[str]()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        self.open = threading.Event()
+        self.open.set()
+        self.server = ThreadingHTTPServer((host, 0), self._handler())
+        self.address = f"http://{host}:{self.server.server_port}"
 
     def _handler(owner) -> type[BaseHTTPRequestHandler]:
         class Handler(BaseHTTPRequestHandler):
@@ -33,8 +37,13 @@ class GitServer:
 
             def do_GET(self) -> None:
                 owner.asked.append(self.path)
-                if self.path.startswith("/dvc/"):
-                    self.file(owner.root / self.path.partition("?")[0].lstrip("/"))
+                owner.open.wait()
+                if self.path.startswith("/private") and not self.known():
+                    self.send_response(401)
+                    self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                    self.end_headers()
+                elif self.path.startswith(("/dvc/", "/private-dvc/")):
+                    self.file(owner.root / self.path.partition("?")[0].removeprefix("/private-").lstrip("/"))
                 else:
                     self.backend()
 
@@ -49,14 +58,11 @@ class GitServer:
                 if self.command != "HEAD":
                     self.wfile.write(content)
 
-            def backend(self) -> None:
-                given = self.headers.get("Authorization", "")
+            def known(self) -> bool:
                 wanted = "Basic " + base64.b64encode(f"{owner.user}:{owner.password}".encode()).decode()
-                if self.path.startswith("/private") and given != wanted:
-                    self.send_response(401)
-                    self.send_header("WWW-Authenticate", 'Basic realm="git"')
-                    self.end_headers()
-                    return
+                return self.headers.get("Authorization", "") == wanted
+
+            def backend(self) -> None:
                 path, _, query = self.path.partition("?")
                 environment = {
                     "PATH": os.environ["PATH"],
@@ -86,14 +92,15 @@ class GitServer:
 
 
 @contextmanager
-def git_server(root: Path) -> Iterator[GitServer]:
-    """Run a ``GitServer`` during the block."""
-    made = GitServer(root)
+def git_server(root: Path, host: str = "127.0.0.1") -> Iterator[GitServer]:
+    """Run a ``GitServer`` on an address of this machine during the block."""
+    made = GitServer(root, host)
     thread = threading.Thread(target=made.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield made
     finally:
+        made.open.set()
         made.server.shutdown()
         made.server.server_close()
         thread.join()

@@ -49,6 +49,30 @@ def spec(code: str = "pass", algorithm: str = "random", settings: dict[str, str]
     return made | more
 
 
+def of_trainjobs(given: Spec, nodes: int = 2, **template: Any) -> Spec:
+    """Return the same spec with a TrainJob in the place of the Job; its first node reports the metrics.
+
+    Args:
+        template: more of the trialTemplate.
+    """
+    before = given["trialTemplate"]
+    (container,) = before["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    trainer = {
+        "image": "pantheon/workflow", "numNodes": nodes, "command": container["command"], "args": container["args"],
+    }  # fmt: skip
+    trial = {
+        **before,
+        "primaryContainerName": "node",
+        "primaryPodLabels": {"batch.kubernetes.io/job-completion-index": "0"},
+        "trialSpec": {
+            "apiVersion": "trainer.kubeflow.org/v1alpha1",
+            "kind": "TrainJob",
+            "spec": {"runtimeRef": {"name": "torch-distributed"}, "trainer": trainer},
+        },
+    }
+    return {**given, "trialTemplate": trial | template}
+
+
 def experiment(name: str, given: Spec) -> Spec:
     """Return an Experiment as a manifest."""
     return {"apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "metadata": {"name": name}, "spec": given}

@@ -79,7 +79,9 @@ def _place(kind: str, given: Mapping[str, Any], path: str) -> tuple[str, bool]:
     named, format = given.get("path") or DEFAULT_PATHS[kind], given.get("format") or ""
     parts = named.strip("/").split("/")
     if not named.startswith("/") or not parts[0] or ".." in parts:
-        raise Refused(f"{path}.path", f"{named!r} is not an absolute path.", "Such as /var/log/katib/metrics.log.")
+        raise Refused(
+            f"{path}.path", f"{named!r} must be an absolute path without '..'.", "Such as /var/log/katib/metrics.log."
+        )
     if format and (kind != "File" or format not in ("TEXT", "JSON")):
         cure = "Use TEXT or JSON." if kind == "File" else "Remove it."
         raise Refused(f"{path}.format", f"{format!r} is not for the collector {kind}.", cure)

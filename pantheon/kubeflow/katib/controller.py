@@ -7,14 +7,15 @@ from typing import Any
 from pantheon.kubeflow.contract import Job, Kind, Object, Refused
 from pantheon.kubeflow.katib import medianstop, plan, summary, template, watch
 from pantheon.kubeflow.katib.conditions import EXPERIMENT, OWNER, end_of, is_true, reason
+from pantheon.kubeflow.katib.reading import HISTORY
 from pantheon.kubeflow.katib.space import Assignments
-from pantheon.kubeflow.katib.trials import HISTORY
 from pantheon.kubeflow.objects import Full, now
 
 POLL_SECONDS = 0.2  # between two looks at whether to stop
 LOOK_POLLS = 10  # after so many, trials are looked at without a bell, such as one that failed by a defect
 CLEAR_SECONDS = 30.0  # for the trials of a deleted Experiment to end
 JOURNAL = "search.jsonl"
+NO_ACTION = "Katib cannot suspend them: apply it with a lower parallelTrialCount, or delete it."
 
 
 def columns(experiment: Object) -> dict[str, str]:
@@ -35,7 +36,7 @@ def columns(experiment: Object) -> dict[str, str]:
 class Experiments:
     """The controller of the kind Experiment."""
 
-    kind = Kind("Experiment", ("kubeflow.org/v1beta1",), "experiments", ("exp",), columns)
+    kind = Kind("Experiment", ("kubeflow.org/v1beta1",), "experiments", ("exp",), columns, NO_ACTION)
     finished = ("Succeeded", "Failed")
     actions: tuple[str, ...] = ()
 
@@ -202,6 +203,8 @@ class Experiment:
         for key in ("primaryContainerName", "successCondition", "failureCondition", "primaryPodLabels"):
             if trial.get(key):
                 made[key] = trial[key]
+        if trial.get("retain"):
+            made["retainRun"] = True
         if spec.get("metricsCollectorSpec"):
             made["metricsCollector"] = spec["metricsCollectorSpec"]
         if self.plan.early is not None:

@@ -47,7 +47,7 @@ def _scalar(value: Any) -> float | None:
 
 
 def _events(content: bytes) -> Iterator[Any]:
-    """Yield the events of a file; nothing from what is no event file, or after where one is incomplete."""
+    """Yield the events of a file; nothing from what is not an event file, or after where one is incomplete."""
     from google.protobuf.message import DecodeError
     from tensorboardX.proto.event_pb2 import Event
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from pantheon.kubeflow import validation
 from pantheon.kubeflow.contract import Object, Refused
+from pantheon.kubeflow.katib import trainspec
 from pantheon.kubeflow.katib.collector import Source
+from pantheon.kubeflow.trainer.plan import plan_of
 
 SOURCE = Path(__file__).resolve().parents[3]
 IMAGES = {"pantheon/workflow": "WORKFLOW_ENVIRONMENT", "pantheon/kubeflow": ""}
@@ -39,6 +41,7 @@ DEFAULTS = {
     "failureCondition": 'status.conditions.#(type=="Failed")#|#(status=="True")#',
 }
 CONTAINERS = "spec.template.spec.containers"
+TRIAL_NAME = "KATIB_TRIAL_NAME"  # the variable that Katib gives to every trial
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,11 @@ class Command:
     deadline: float | None
 
 
-def check(spec: Object, trial: Mapping[str, Any], path: str, source: Source) -> None:
+def check(spec: Object, trial: Mapping[str, Any], path: str, source: Source, sample: Object | None = None) -> None:
     """Check a ``trialSpec`` (or a Trial's ``runSpec``) and the conditions of ``trial``.
 
     Args:
+        sample: the spec with values in the place of its placeholders; default: it has none.
         trial: has ``primaryContainerName``, ``successCondition`` and ``failureCondition``.
         path: of ``trial``.
         source: where metrics are collected.
@@ -72,24 +76,30 @@ def check(spec: Object, trial: Mapping[str, Any], path: str, source: Source) -> 
         Refused: it is not valid, or needs a cluster.
     """
     at = f"{path}.{'trialSpec' if path.endswith('trialTemplate') else 'runSpec'}"
-    container = _container(spec, at)
+    _metadata(spec.get("metadata"), f"{at}.metadata", at.endswith("trialSpec"))
+    of_trainer = trainspec.is_one(spec)
+    container = trainspec.check(spec, sample or spec, at) if of_trainer else _container(spec, at)["name"]
     primary = trial.get("primaryContainerName") or ""
     if not primary:
         raise Refused(f"{path}.primaryContainerName", "is missing.", "Name the container of the trialSpec.")
-    if primary != container["name"]:
+    if primary != container:
         cause = f"there is no container {primary!r} in the trialSpec."
-        raise Refused(f"{path}.primaryContainerName", cause, f"Write {container['name']}.")
+        raise Refused(f"{path}.primaryContainerName", cause, f"Write {container}.")
     asked: list[str] = []
     for name, default in DEFAULTS.items():
         said = trial.get(name) or default
         found = CONDITION.fullmatch(said)
         if not found or found[1] not in ("Complete", "Failed"):
-            cause = "only asks for the conditions Complete and Failed of a Job here; other questions need a cluster."
+            cause = "can only ask for the condition Complete or Failed here; anything else needs a cluster."
             raise Refused(f"{path}.{name}", cause, f"Omit it, or write {default}")
         if found[1] in asked:
             raise Refused(f"{path}.{name}", "is the same as successCondition.", f"Write {default}")
         asked.append(found[1])
-    command(spec, Path("/"), source, at)
+    if not of_trainer:
+        command(spec, Path("/"), source, at)
+        return
+    nodes = plan_of({"metadata": {"name": "trial"}, "spec": (sample or spec)["spec"]}).nodes
+    trainspec.primary(trial.get("primaryPodLabels"), nodes, f"{path}.primaryPodLabels")
 
 
 def _container(spec: Object, at: str) -> Object:
@@ -97,9 +107,10 @@ def _container(spec: Object, at: str) -> Object:
     kind, version = spec.get("kind"), spec.get("apiVersion")
     if (kind, version) != ("Job", "batch/v1"):
         cause = f"trials of the kind {kind!r} of {version!r} need a cluster."
-        raise Refused(f"{at}.kind", cause, "Without one, a trial is a Job of batch/v1.")
+        raise Refused(
+            f"{at}.kind", cause, f"Without one, a trial is a Job of batch/v1, or a TrainJob of {trainspec.VERSION}."
+        )
     validation.fields(spec, ("apiVersion", "kind", "metadata", "spec"), at)
-    _metadata(spec.get("metadata"), f"{at}.metadata", at.endswith("trialSpec"))
     job = validation.mapping(spec.get("spec"), f"{at}.spec")
     _fields(job, JOB, JOB_OF_A_CLUSTER, f"{at}.spec")
     for name in ("completions", "parallelism"):
@@ -128,10 +139,10 @@ def _container(spec: Object, at: str) -> Object:
     for name in ("command", "args"):
         words = container.get(name, [])
         if not isinstance(words, list):
-            raise Refused(f"{where}[0].{name}", "must be a list of texts.")
+            raise Refused(f"{where}[0].{name}", "must be a list of strings.")
         for index, word in enumerate(words):
             if not isinstance(word, str) or "\0" in word:
-                raise Refused(f"{where}[0].{name}[{index}]", "must be a text.", "Put quotes around it.")
+                raise Refused(f"{where}[0].{name}[{index}]", "must be a string.", "Put quotes around it.")
     if not container.get("command"):
         raise Refused(f"{where}[0].command", "is missing.", "Without a cluster there is no image to say what to run.")
     _variables(container.get("env"), f"{where}[0].env")
@@ -158,7 +169,7 @@ def _metadata(given: Any, path: str, of_template: bool) -> None:
     for part in ("labels", "annotations"):
         for key, value in validation.mapping(metadata.get(part) or {}, f"{path}.{part}").items():
             if not isinstance(value, str):
-                raise Refused(f"{path}.{part}.{key}", "must be a text.", "Put quotes around it.")
+                raise Refused(f"{path}.{part}.{key}", "must be a string.", "Put quotes around it.")
 
 
 def _variables(given: Any, path: str) -> None:
@@ -177,7 +188,7 @@ def _variables(given: Any, path: str) -> None:
             raise Refused(f"{at}.name", f"{name!r} is not a valid name of a variable.")
         value = variable.get("value", "")
         if not isinstance(value, str) or "\0" in value:
-            raise Refused(f"{at}.value", "must be a text.", "Put quotes around it.")
+            raise Refused(f"{at}.value", "must be a string.", "Put quotes around it.")
 
 
 def _whole(value: Any, least: int, path: str) -> None:

@@ -97,7 +97,8 @@ def read(spec: Object) -> Plan:
         raise Refused("spec.earlyStopping", "needs metrics while a trial runs, which TensorFlowEvent gives late.", cure)
     trial = _required(spec, "trialTemplate")
     template.check(trial, [parameter.name for parameter in space])
-    jobs.check(template.trial_spec(trial), trial, "spec.trialTemplate", sources)
+    sample = template.fill(trial, {parameter.name: parameter.sample for parameter in space}, "trial", "default")
+    jobs.check(template.trial_spec(trial), trial, "spec.trialTemplate", sources, sample)
     most = MOST_TRIALS if limit is None else limit
     return Plan(objective, name, settings, early, space, parallel, most, limit is not None, failures, resume)
 

@@ -44,6 +44,11 @@ class Parameter:
         return self.type in ("double", "int")
 
     @property
+    def sample(self) -> str:
+        """One of its values."""
+        return self.text(self.low) if self.is_number else self.choices[0]
+
+    @property
     def steps(self) -> int:
         """Number of steps between the bounds; 0 for a single value. Only with a step."""
         assert self.step
@@ -171,8 +176,7 @@ def _choices(type_: str, space: dict[str, Any], at: str) -> tuple[str, ...]:
 
 def _log(distribution: str, at: str) -> bool:
     if distribution not in DISTRIBUTIONS:
-        known = ", ".join(DISTRIBUTIONS)
-        raise Refused(f"{at}.distribution", f"{distribution!r} is not a distribution.", f"Use one of: {known}.")
+        raise Refused(f"{at}.distribution", f"{distribution!r} is not a distribution.", "Use uniform or logUniform.")
     if distribution in ("normal", "logNormal"):
         raise Refused(
             f"{at}.distribution", f"{distribution} needs a cluster.", "Without one, use uniform or logUniform."

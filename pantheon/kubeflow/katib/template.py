@@ -65,7 +65,9 @@ def check(trial: Mapping[str, Any], names: Sequence[str]) -> None:
     if unknown := used - seen["name"]:
         name = min(unknown)
         raise Refused(
-            f"{PATH}.trialSpec", f"${{trialParameters.{name}}} is not one of trialParameters.", f"Add {name}."
+            f"{PATH}.trialSpec",
+            f"${{trialParameters.{name}}} is not one of trialParameters.",
+            f"Add {name} to {PATH}.trialParameters.",
         )
     if left := [name for name in names if name not in seen["reference"]]:
         raise Refused(path, f"the parameter {left[0]!r} is searched, but no trial gets its value.", "Refer to it.")

@@ -1,30 +1,27 @@
-"""Trials: each runs one Job as a process, collects its metrics, and says how it ended. Made by Experiments."""
+"""Trials: each runs its Job or TrainJob, collects its metrics, and says how it ended. Made by Experiments."""
 
-import os
 import select
 import shutil
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pantheon.kubeflow import validation
 from pantheon.kubeflow.contract import Job, Kind, Object, Process, Refused
-from pantheon.kubeflow.katib import collector, jobs, watch
-from pantheon.kubeflow.katib.collector import Lines, Report, Source
+from pantheon.kubeflow.katib import collector, jobs, trainjobs, trainspec, watch
+from pantheon.kubeflow.katib.collector import Source
 from pantheon.kubeflow.katib.conditions import ENDS, EXPERIMENT, OWNER, end_of, is_true, metrics_of
 from pantheon.kubeflow.katib.eventfiles import Curves
-from pantheon.kubeflow.katib.eventfiles import read as read_events
 from pantheon.kubeflow.katib.medianstop import Watch
 from pantheon.kubeflow.katib.plan import Objective, objective_of
+from pantheon.kubeflow.katib.reading import Reading, begin, conclude, last_line, values_of
 from pantheon.kubeflow.objects import now
 from pantheon.processes import SYSTEM_PATH
 
 POLL_SECONDS = 0.1  # between two looks at a trial's output
 LOG = "trial.log"
-HISTORY = "pantheon/reports"  # the label that says how many reports of the objective the status keeps
-MOST_BYTES = 1 << 20  # of output that is read at once
+MOST_EARLIER = 9  # logs of attempts before the last one
 
 
 def columns(trial: Object) -> dict[str, str]:
@@ -68,19 +65,25 @@ class Trials:
         experiment = (metadata.get("labels") or {}).get(EXPERIMENT, "")
         try:
             if why := _unwanted(job, experiment):
-                job.status(completionTime=now())
-                job.condition("Killed", True, "TrialKilled", why)
+                job.record(("Killed", True, "TrialKilled", why), completionTime=now())
             else:
-                Attempts(job, _curves(job)).run()
+                self._work(job, _curves(job))
         finally:
             if not job.stopping.is_set():
                 watch.forget(metadata["uid"])
             watch.ring(metadata["namespace"], experiment)
 
+    def _work(self, job: Job, curves: Path) -> None:
+        if trainspec.is_one(job.object["spec"]["runSpec"]):
+            trainjobs.Training(job, curves).run()
+        else:
+            Attempts(job, curves).run()
+
     def act(self, manifest: Object, action: str) -> Object:
         raise Refused("", f"Trials have no action {action!r}.")
 
     def clear(self, job: Job) -> None:
+        trainjobs.clear(job)
         with suppress(FileNotFoundError):
             shutil.rmtree(_curves(job))
         metadata = job.object["metadata"]
@@ -129,12 +132,7 @@ class Attempts:
         self.command = jobs.command(self.spec["runSpec"], self.work, self.source, "spec.runSpec")
 
     def run(self) -> None:
-        job, metadata = self.job, self.job.object["metadata"]
-        if not is_true(job.object, "Created"):
-            job.status(startTime=now())
-            job.condition("Created", True, "TrialCreated", "Trial is created")
-        job.condition("Running", True, "TrialRunning", "Trial is running")
-        watch.ring(metadata["namespace"], (metadata.get("labels") or {}).get(EXPERIMENT, ""))
+        begin(self.job)
         deadline = None if self.command.deadline is None else time.monotonic() + self.command.deadline
         for left in range(self.command.retries, -1, -1):
             attempt = Attempt(self, deadline)
@@ -143,47 +141,27 @@ class Attempts:
                 return
             if end != "Failed" or attempt.late or not left:
                 break
-        metrics = collector.observation(attempt.reports, self.objective.names)
-        if end in ("Succeeded", "EarlyStopped"):
-            strategy = self.objective.strategies[self.objective.metric]
-            if collector.value_of(metrics, self.objective.metric, strategy) is None:
-                end, message = "MetricsUnavailable", "Metrics are not available"
-        history = int((metadata.get("labels") or {}).get(HISTORY, "0"))
-        values = [report.value for report in attempt.reports if report.name == self.objective.metric]
-        job.status(
-            completionTime=now(),
-            observation={"metrics": metrics} if attempt.reports else None,
-            objectiveReports=values[:history] or None,
-        )
-        job.condition("Running", False, "TrialRunning", "Trial is running")
-        reason = end if end == "MetricsUnavailable" else f"Trial{end}" if end != "EarlyStopped" else "TrialEarlyStopped"
-        job.condition(end, True, reason, message)
+        conclude(self.job, self.objective, attempt.reading.reports, end, message)
 
 
 class Attempt:
     """One process of a Trial.
 
     Attributes:
-        reports: the metrics that it has reported.
         late: it was stopped at the Job's deadline.
     """
 
     def __init__(self, trial: Attempts, deadline: float | None) -> None:
-        self.trial, self.deadline = trial, deadline
-        self.job, self.objective, self.source = trial.job, trial.objective, trial.source
-        self.reports: list[Report] = []
+        self.trial, self.deadline, self.job = trial, deadline, trial.job
         self.late = False
         self.log = self.job.logs / LOG
-        of_file = self.source.kind == "File"
-        self.watched = trial.work / self.source.path.strip("/") if of_file else self.log
-        self.lines = Lines(self.source, self.objective.names) if self.source.kind != "TensorFlowEvent" else None
-        self.rules = [Watch(rule) for rule in trial.spec.get("earlyStoppingRules") or []]
-        self.place = 0
+        self.place = trial.work / trial.source.path.strip("/") if trial.source.path else self.log
+        rules = [Watch(rule) for rule in trial.spec.get("earlyStoppingRules") or []]
+        self.reading = Reading(trial.source, trial.objective, rules, Curves(trial.curves))
 
     def run(self) -> tuple[str, str]:
         """Return the condition that it leads to, with its message; empty if the service stops or it is deleted."""
         self._prepare()
-        curves = Curves(self.trial.curves)
         name = self.job.object["metadata"]["name"]
         home = self.trial.command.home
         environment = {
@@ -192,15 +170,14 @@ class Attempt:
             "PYTHONPATH": str(jobs.SOURCE),
             "HOME": str(self.trial.work),
             "STATE_DIR": str(self.job.state),
-            "KATIB_TRIAL_NAME": name,
+            jobs.TRIAL_NAME: name,
             **self.trial.command.environment,
         }
         process = self.job.process(self.trial.command.words, self.log, environment, self.trial.work)
         try:
-            return self._follow(process, curves)
+            return self._follow(process)
         finally:
-            values = {each["name"]: each["value"] for each in self.trial.spec["parameterAssignments"]}
-            curves.close(values)
+            self.reading.curves.close(values_of(self.trial.spec))
 
     def _prepare(self) -> None:
         """Empty the trial's folder, and put the log of an earlier attempt aside."""
@@ -208,75 +185,49 @@ class Attempt:
             with suppress(FileNotFoundError):
                 shutil.rmtree(folder)
         self.trial.work.mkdir(parents=True)
-        if self.source.path:
-            place = self.trial.work / self.source.path.strip("/")
-            (place.parent if self.source.kind == "File" else place).mkdir(parents=True, exist_ok=True)
+        if self.trial.source.path:
+            folder = self.place.parent if self.trial.source.kind == "File" else self.place
+            folder.mkdir(parents=True, exist_ok=True)
         self.job.logs.mkdir(parents=True, exist_ok=True)
         if self.log.exists():
-            earlier = sum(1 for _ in self.job.logs.glob("trial.*.log"))
-            self.log.rename(self.job.logs / f"trial.{earlier + 1}.log")
+            earlier = sorted(int(path.name.split(".")[1]) for path in self.job.logs.glob("trial.*.log"))
+            self.log.rename(self.job.logs / f"trial.{(earlier or [0])[-1] + 1}.log")
+            for number in earlier[: -MOST_EARLIER + 1]:
+                (self.job.logs / f"trial.{number}.log").unlink()
         self.log.touch()
 
-    def _follow(self, process: Process, curves: Curves) -> tuple[str, str]:
+    def _follow(self, process: Process) -> tuple[str, str]:
         waiting = select.poll()
-        descriptor = os.pidfd_open(process.pid)
-        try:
-            waiting.register(descriptor, select.POLLIN)
-            while True:
-                ended = bool(waiting.poll(POLL_SECONDS * 1000))
-                if self._read(curves, ended):
-                    process.stop()
-                    return "EarlyStopped", "Trial is early stopped"
-                if ended:
-                    return self._ended(process.wait() or 0)
-                if self.job.stopping.is_set():
-                    process.stop()
-                    return "", ""
-                if why := watch.killed(self.job.object["metadata"]["uid"]):
-                    process.stop()
-                    return "Killed", why
-                if self.deadline is not None and time.monotonic() >= self.deadline:
-                    self.late = True
-                    process.stop()
-                    return "Failed", "Trial has failed. Job reason: DeadlineExceeded"
-        finally:
-            os.close(descriptor)
-
-    def _read(self, curves: Curves, ended: bool) -> bool:
-        """Read what was reported since the last look; return whether the trial is to be stopped early."""
-        if self.lines is None:
-            if ended:
-                folder = self.trial.work / self.source.path.strip("/")
-                self.reports = read_events(folder, self.objective.names)
-                curves.add(self.reports)
-            return False
-        stopped = False
+        waiting.register(process, select.POLLIN)
         while True:
-            content = self._next()
-            new = self.lines.feed(content, ended and not content)
-            self.reports += new
-            curves.add(new)
-            for report in new:
-                if report.name == self.objective.metric:
-                    value = collector.number(report.value)
-                    stopped |= any(rule.stops(value) for rule in self.rules)
-            if not content:
-                return stopped and not ended
+            ended = bool(waiting.poll(POLL_SECONDS * 1000))
+            if self._read(ended):
+                process.stop()
+                return "EarlyStopped", "Trial is early stopped"
+            if ended:
+                return self._ended(process.wait() or 0)
+            if self.job.stopping.is_set():
+                process.stop()
+                return "", ""
+            if why := watch.killed(self.job.object["metadata"]["uid"]):
+                process.stop()
+                return "Killed", why
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                self.late = True
+                process.stop()
+                return "Failed", "Trial has failed. Job reason: DeadlineExceeded"
 
-    def _next(self) -> bytes:
-        try:
-            with self.watched.open("rb") as file:
-                file.seek(self.place)
-                content = file.read(MOST_BYTES)
-        except FileNotFoundError:  # not written yet
-            return b""
-        self.place += len(content)
-        return content
+    def _read(self, ended: bool) -> bool:
+        """Read what was reported since the last look; return whether the trial is to be stopped early."""
+        if self.trial.source.kind != "TensorFlowEvent":
+            return self.reading.read([self.place], ended)
+        if ended:
+            self.reading.read_events([self.place])
+        return False
 
     def _ended(self, code: int) -> tuple[str, str]:
-        conditions: Mapping[str, Any] = self.trial.spec
-        if jobs.succeeded(conditions, code):
+        if jobs.succeeded(self.trial.spec, code):
             return "Succeeded", "Trial has succeeded"
         said = f"its process {'was killed by signal ' + str(code - 128) if code > 128 else 'exited with ' + str(code)}"
-        tail = self.log.read_bytes()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]
-        return "Failed", f"Trial has failed: {said}" + (f": {tail[:300]}" if tail else "")
+        tail = last_line(self.log)
+        return "Failed", f"Trial has failed: {said}" + (f": {tail}" if tail else "")

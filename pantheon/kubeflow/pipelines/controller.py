@@ -14,8 +14,8 @@ import msgspec
 
 from pantheon.errors import PantheonError
 from pantheon.files import read_json, write_json
-from pantheon.kubeflow import validation
-from pantheon.kubeflow.contract import Job, Object, Refused
+from pantheon.kubeflow import owned, validation
+from pantheon.kubeflow.contract import BY, Job, Object, Refused
 from pantheon.kubeflow.pipelines import kinds
 from pantheon.kubeflow.pipelines.kinds import BUILT_IN, MOST_AT_ONCE, PipelineSpec, RunSpec, VersionSpec
 
@@ -26,6 +26,7 @@ FROZEN = ("pipelineRef", "pipelineSpec", "parameters", "caching")  # of a run
 MOST_RUNS = max(2, os.cpu_count() or 2)  # at once; others wait
 WAIT_SECONDS = 0.5  # between two looks at whether a run may start
 ARTIFACTS = "artifacts"
+STOPPED = "It was stopped: `bin/pantheon pipeline resume NAME` continues it."
 
 
 class Pipelines:
@@ -94,10 +95,7 @@ class PipelineRuns:
     def run(self, job: Job) -> None:
         spec = validation.convert(job.object["spec"], RunSpec, "spec")
         if spec.stop:
-            job.condition("Running", False, "Stopped", "It was stopped.")
-            job.condition(
-                "Failed", True, "Stopped", "It was stopped: `bin/pantheon pipeline resume NAME` continues it."
-            )
+            stop(job, spec)
             return
         job.condition("Running", False, "Waiting", f"At most {MOST_RUNS} runs work at once.")
         while not self.slots.acquire(timeout=WAIT_SECONDS):
@@ -123,7 +121,7 @@ class PipelineRuns:
         return changed
 
     def clear(self, job: Job) -> None:
-        pass
+        owned.delete(job)
 
 
 def check_source(spec: Object, reference: Any, inside: Any) -> None:
@@ -184,68 +182,85 @@ def resolve(job: Job, spec: RunSpec) -> Any:
     return raw
 
 
-def execute(job: Job, spec: RunSpec) -> None:
-    """Run the steps that are not done yet; set the conditions."""
-    import kfp
-    from kfp.local.cache import LocalCache
+def stop(job: Job, spec: RunSpec) -> None:
+    """End a run that was stopped: what its steps have started elsewhere stops, and exit handlers run."""
+    owned.stop(job)
+    if any((job.folder / "steps").glob("*/step.json")):
+        execute(job, spec)
+    else:
+        ended(job, "Failed", "Stopped", STOPPED)
 
+
+def execute(job: Job, spec: RunSpec) -> None:
+    """Run the steps that are not done yet, of a run that was stopped its exit handlers only; set the conditions."""
     from pantheon.kubeflow.pipelines import definition
-    from pantheon.kubeflow.pipelines.engine import Engine, Stopped
+    from pantheon.kubeflow.pipelines.cache import Cache
+    from pantheon.kubeflow.pipelines.curves import Curves
+    from pantheon.kubeflow.pipelines.engine import Cancelled, Engine, Stopped
     from pantheon.kubeflow.pipelines.leaf import Interpreter, Steps
     from pantheon.kubeflow.pipelines.records import Records, Step
 
-    raw = resolve(job, spec)
-    found = read_definition(raw, "spec.pipelineSpec")
+    found = read_definition(resolve(job, spec), "spec.pipelineSpec")
+    if spec.stop and not definition.has_exit_handler(found.spec):
+        ended(job, "Failed", "Stopped", STOPPED)
+        return
     given = dict(spec.parameters)
     if spec.pipeline_ref and spec.pipeline_ref.name == BUILT_IN:
         given.setdefault("run", kinds.run_id_of(job.object))
-    parameters = definition.arguments(found, given, "spec.parameters")
-    records = Records(
-        job.folder, lambda steps: job.status(steps=[seen(step) for step in steps], artifacts=listed(job, steps))
-    )
+    arguments = definition.arguments(found, given, "spec.parameters")
+    parameters = engine_parameters(found, arguments)
+    curves = Curves(job.tensorboard)
+
+    def show(steps: list[Step]) -> None:
+        job.status(steps=[seen(step) for step in steps], artifacts=listed(job, steps))
+        curves.add(steps)
+
+    records = Records(job.folder, show)
     metadata = job.object["metadata"]
     name = f"{metadata['namespace']}-{metadata['name']}-{metadata['uid'][:8]}"
-    python = job.folder / "python"  # kfp and nothing else, as KFP's own command installs it in a step's image
-    python.mkdir(exist_ok=True)
-    (python / "kfp").unlink(missing_ok=True)
-    (python / "kfp").symlink_to(Path(kfp.__file__).parent)
     own = any("pantheon." in function.source for function in found.functions.values())
-    environment = step_environment(python, parameters.get("threads"))
-    environment[NAMESPACE] = job.object["metadata"]["namespace"]
     interpreter = Interpreter(
-        job.process, str(workflow_environment() / "bin" / "python"), job.folder / "interpreter",
-        job.logs / "interpreter.log", environment, "workflow" if own else "",
+        job.process, str(workflow_environment() / "bin" / "python"), job.folder / owned.INTERPRETER,
+        job.logs / "interpreter.log", step_environment(job, parameters.get("threads")), "workflow" if own else "",
     )  # fmt: skip
-    cache = LocalCache(str(job.state / "kubeflow" / "cache" / metadata["namespace"])) if spec.caching else None
+    cache = Cache(job.state / "kubeflow" / "cache" / metadata["namespace"]) if spec.caching else None
     steps = Steps(found, records, interpreter, job.folder, job.logs, job.stopping, name, cache, spec.at_once)
-    engine = Engine(found, records, steps, job.stopping, name)
+    engine = Engine(found, records, steps, job.stopping, name, spec.stop)
     started = job.object.get("status", {}).get("startTime") or now()
-    job.status(
-        pipeline=found.name, startTime=started, completionTime=None, notes=found.notes,
-        parameters=engine_parameters(found, parameters),
-    )  # fmt: skip
-    job.condition("Running", True, "Started", "Its steps run.")
+    job.status(pipeline=found.name, startTime=started, completionTime=None, notes=found.notes, parameters=parameters)
+    job.condition("Running", True, "Started", "Its exit handlers run." if spec.stop else "Its steps run.")
     try:
         interpreter.ensure()
-        outputs = engine.run(parameters)
+        outputs = engine.run(arguments)
     except Stopped:
         job.condition("Running", False, "Interrupted", "The service stopped it; it will be continued.")
         return
+    except Cancelled as error:
+        failed = f" {error.cause}" if engine.failures else ""
+        ended(job, "Failed", "Stopped", STOPPED + failed)
+        return
     except PantheonError as error:
-        job.status(completionTime=now())
-        job.condition("Running", False, "StepFailed", str(error))
-        job.condition("Failed", True, "StepFailed", str(error))
+        ended(job, "Failed", "StepFailed", str(error))
         return
     finally:
         interpreter.close()
+        curves.close(parameters)
     plain = {key: value for key, value in outputs.items() if isinstance(value, str | int | float | bool)}
     ran = [step for step in records.steps.values() if isinstance(step, Step)]
     cached = sum(step.cached for step in ran)
     done = sum(step.state == "done" for step in ran)
-    job.status(completionTime=now(), outputs=plain)
-    said = f"{done} steps are done" + (f", {cached} of them from the cache." if cached else ".")
-    job.condition("Running", False, "Done", said)
-    job.condition("Succeeded", True, "Done", said)
+    job.status(outputs=plain)
+    skipped = sum(step.state == "skipped" for step in ran)
+    said = f"{done} steps are done" + (f", {cached} of them from the cache" if cached else "")
+    said += f"; {skipped} skipped by a condition." if skipped else "."
+    ended(job, "Succeeded", "Done", said)
+
+
+def ended(job: Job, type: str, reason: str, message: str) -> None:
+    """Record that a run has ended."""
+    job.status(completionTime=now())
+    job.condition("Running", False, reason, message)
+    job.condition(type, True, reason, message)
 
 
 def engine_parameters(found: Any, parameters: Object) -> Object:
@@ -255,16 +270,18 @@ def engine_parameters(found: Any, parameters: Object) -> Object:
     return with_defaults(parameters, found.spec.root.input_definitions)
 
 
-NAMESPACE = "KUBEFLOW_NAMESPACE"  # of steps: where a stage makes objects, such as Experiments
-
-
-def step_environment(python: Path, threads: Any) -> dict[str, str]:
+def step_environment(job: Job, threads: Any) -> dict[str, str]:
     """Return the variables of steps.
 
     Args:
-        python: a folder with the packages that steps get besides those of their environment.
         threads: of numeric libraries, which read it when they are imported; see ``pantheon.worker.fix_threads``.
     """
+    import kfp
+
+    python = job.folder / "python"  # kfp and nothing else, as KFP's own command installs it in a step's image
+    python.mkdir(exist_ok=True)
+    (python / "kfp").unlink(missing_ok=True)
+    (python / "kfp").symlink_to(Path(kfp.__file__).parent)
     kept = {
         key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV", "MALLOC_", "_"))
     }
@@ -276,6 +293,9 @@ def step_environment(python: Path, threads: Any) -> dict[str, str]:
         "PYTHONPATH": f"{SOURCE}:{python}",
         "GOMP_SPINCOUNT": "1000",
         "WORKFLOW_IN_SERVICE": "1",
+        owned.NAMESPACE: job.object["metadata"]["namespace"],
+        owned.RUN: job.object["metadata"]["name"],
+        owned.BY_WHOM: (job.object["metadata"].get("annotations") or {}).get(BY, ""),
     }  # fmt: skip
 
 

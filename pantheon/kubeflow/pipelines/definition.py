@@ -34,6 +34,8 @@ WORDS = {
     TYPES.STRUCT: "an object",
 }
 WORKSPACE = "{{$.workspace_path}}"
+ALWAYS = pb.PipelineTaskSpec.TriggerPolicy.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
+EXIT = re.compile(r"exit-handler-\d+")  # the tasks whose end an exit handler waits for
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,18 @@ def needs(task: Any) -> set[str]:
         if given.WhichOneof("kind") == "task_output_artifact":
             found.add(given.task_output_artifact.producer_task)
     return found
+
+
+def is_final(task: Any) -> bool:
+    """Return whether a task is an exit handler."""
+    return task.trigger_policy.strategy == ALWAYS and any(EXIT.fullmatch(need) for need in needs(task))
+
+
+def has_exit_handler(spec: Any) -> bool:
+    """Return whether a pipeline, or one within it, has an exit handler."""
+    return any(
+        is_final(task) for component in (spec.root, *spec.components.values()) for task in component.dag.tasks.values()
+    )
 
 
 def _check_scope(definition: Definition, component: Any, path: str, outer: tuple[str, ...]) -> None:

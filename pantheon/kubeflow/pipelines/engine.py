@@ -21,13 +21,13 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 
 from pantheon.errors import PantheonError
 from pantheon.kubeflow.pipelines import conditions
-from pantheon.kubeflow.pipelines.definition import Definition, needs
+from pantheon.kubeflow.pipelines.definition import ALWAYS, Definition, is_final, needs
 from pantheon.kubeflow.pipelines.records import Records, Step
 
 Outputs = dict[str, Any]
-ALWAYS = pb.PipelineTaskSpec.TriggerPolicy.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
 GROUPS = re.compile(r"(exit-handler|condition|condition-branches)-\d+")
 LOOP = re.compile(r"(.+)-iteration-(\d+)")
+INPUT = re.compile(r"\{\{\$\.inputs\.parameters\[['\"]([^'\"]+)['\"]\]\}\}")
 FIELD = re.compile(r'\["([^"]*)"\]')
 INTEGER = pb.ParameterType.ParameterTypeEnum.NUMBER_INTEGER
 MOST_ITEMS = 10_000  # of a loop: each is a thread while it waits
@@ -35,6 +35,10 @@ MOST_ITEMS = 10_000  # of a loop: each is a thread while it waits
 
 class Stopped(Exception):
     """The run was asked to stop; its steps were interrupted and can be run again."""
+
+
+class Cancelled(PantheonError):
+    """A task that does not run because the run was stopped; exit handlers do."""
 
 
 class Leaf(Protocol):
@@ -46,13 +50,21 @@ class Leaf(Protocol):
 
 @dataclass
 class Scope:
-    """The state of one pass through a scope's tasks."""
+    """The state of one pass through a scope's tasks.
+
+    Attributes:
+        since: for an exit handler, when the last step ended that it waits for; what it did before is done again.
+        state: task → done, failed, cancelled or skipped.
+        last: task → when its last step ended, or started if it did not end; only tasks that have begun.
+    """
 
     component: Any
     path: tuple[str, ...]
     store: io.IOStore
-    state: dict[str, str] = field(default_factory=dict)  # task → done, failed or skipped
+    since: str | None = None
+    state: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    last: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +75,7 @@ class Engine:
         leaf: runs a step.
         stopping: set if the run must stop.
         name: of the run, unique: exit handlers get it.
+        cancelled: whether the run was stopped: only exit handlers of what had begun run.
     """
 
     definition: Definition
@@ -70,6 +83,7 @@ class Engine:
     leaf: Leaf
     stopping: threading.Event
     name: str
+    cancelled: bool = False
     failures: list[str] = field(default_factory=list)
 
     def run(self, arguments: Outputs) -> Outputs:
@@ -77,23 +91,27 @@ class Engine:
 
         Raises:
             PantheonError: a step failed; the steps that do not need it, and exit handlers, have run.
+            Cancelled: it is ``cancelled``, and exit handlers have run.
             Stopped: the run was stopped.
         """
         try:
             return self.scope(self.definition.spec.root, arguments, (), None)
         except PantheonError as error:
-            raise PantheonError(" ".join(dict.fromkeys(self.failures)) or error.cause, "", 1) from None
+            kind = Cancelled if self.cancelled else PantheonError
+            raise kind(" ".join(dict.fromkeys(self.failures)) or error.cause, "", 1) from None
 
-    def scope(self, component: Any, arguments: Outputs, path: tuple[str, ...], parent: io.IOStore | None) -> Outputs:
+    def scope(
+        self, component: Any, arguments: Outputs, path: tuple[str, ...], outer: Scope | None, since: str | None = None
+    ) -> Outputs:
         """Run the tasks of a scope, each as soon as those that it needs have ended.
 
         Raises:
             PantheonError: a task failed.
         """
-        store = io.IOStore(parent=parent)
+        store = io.IOStore(parent=outer.store if outer else None)
         for name, value in with_defaults(arguments, component.input_definitions).items():
             store.put_parent_input(name, value)
-        scope = Scope(component, path, store)
+        scope = Scope(component, path, store, since)
         waiting = {name: needs(task) for name, task in component.dag.tasks.items()}
         ended: queue.SimpleQueue[tuple[str, BaseException | None]] = queue.SimpleQueue()
         running = 0
@@ -111,13 +129,16 @@ class Engine:
                 defect = error
             for wanted in waiting.values():
                 wanted.discard(name)
+        if outer and scope.last:
+            outer.last[path[-1]] = max(scope.last.values())
         if defect:
             raise defect
         if self.stopping.is_set():
             raise Stopped
-        failed = [name for name, state in scope.state.items() if state == "failed"]
+        failed = [name for name, state in scope.state.items() if state in ("failed", "cancelled")]
         if failed:
-            raise PantheonError(scope.reasons[failed[0]], "", 1)
+            kind = Cancelled if scope.state[failed[0]] == "cancelled" else PantheonError
+            raise kind(scope.reasons[failed[0]], "", 1)
         return self.results(scope)
 
     def results(self, scope: Scope) -> Outputs:
@@ -150,8 +171,9 @@ class Engine:
             self.task(scope, name)
             error: BaseException | None = None
         except PantheonError as problem:
-            scope.state[name], scope.reasons[name], error = "failed", problem.cause, problem
-            scope.store.put_task_status(name, "FAILED")
+            how = "cancelled" if isinstance(problem, Cancelled) else "failed"
+            scope.state[name], scope.reasons[name], error = how, problem.cause, problem
+            scope.store.put_task_status(name, how.upper())
         except BaseException as problem:  # noqa: BLE001 - raised again by the thread of the scope
             error = problem
         ended.put((name, error))
@@ -160,9 +182,13 @@ class Engine:
         """Run one task: skip it, take it from its record, or do its work."""
         task = scope.component.dag.tasks[name]
         upstream = needs(task)
+        begun = any(need in scope.last for need in upstream)
+        if self.cancelled and scope.since is None and is_final(task) and not begun:
+            scope.state[name] = "skipped"  # nothing of what it waits for had begun
+            return
         lost = sorted(need for need in upstream if scope.state.get(need) != "done")
         if lost and task.trigger_policy.strategy != ALWAYS:
-            how = "did not run" if scope.state[lost[0]] == "skipped" else "failed"
+            how = "did not run" if scope.state[lost[0]] in ("skipped", "cancelled") else "failed"
             self.skip(scope, name, f"{lost[0]} {how}")
             return
         try:
@@ -194,6 +220,8 @@ class Engine:
     def skip(self, scope: Scope, name: str, why: str) -> None:
         scope.state[name] = "skipped"
         scope.store.put_task_status(name, "SKIPPED")
+        if self.cancelled:  # the step keeps the record that it has
+            return
         for leaf in self.leaves(scope.component.dag.tasks[name], (*scope.path, name)):
             self.records.save(Step(name=shown_name(leaf), state="skipped", note=why))
 
@@ -222,6 +250,10 @@ class Engine:
         found: Outputs = OrchestratorUtils.make_task_arguments(inputs, scope.store)
         for key, selector in selectors.items():
             found[key] = selected(found[key], selector)
+        if self.definition.component(task).WhichOneof("implementation") == "dag":  # for a step, ``kfp.local`` does it
+            for key, one in inputs.parameters.items():
+                if one.HasField("runtime_value") and isinstance(found[key], str):
+                    found[key] = INPUT.sub(lambda name: text(found[name[1]]), found[key])
         for key, one in inputs.parameters.items():
             if one.HasField("task_final_status"):
                 found[key]["pipeline_job_resource_name"] = self.name
@@ -231,18 +263,28 @@ class Engine:
 
     def work(self, scope: Scope, name: str, task: Any, arguments: Outputs) -> Outputs:
         """Run a step, or the scope that a task stands for."""
-        component, path = self.definition.component(task), (*scope.path, name)
+        component, path, since = self.definition.component(task), (*scope.path, name), scope.since
+        if since is None and is_final(task):
+            since = max((scope.last.get(need, "") for need in needs(task)), default="")
         if component.WhichOneof("implementation") == "dag":
-            return self.scope(component, arguments, path, scope.store)
+            return self.scope(component, arguments, path, scope, since)
         shown = shown_name(path)
-        known = self.records.done(shown)
-        if known is not None:
-            return known
         try:
+            known = self.records.done(shown)
+            if known is not None and (since is None or self.records.steps[shown].started >= since):
+                return known
+            if self.cancelled and since is None:
+                raise Cancelled("the run was stopped", "", 1)
             return self.leaf(shown, task, arguments)
+        except Cancelled:
+            raise
         except PantheonError as error:
             self.failures.append(f"The step {shown} failed: {error.cause.rstrip('.')}.")
             raise
+        finally:
+            record = self.records.steps.get(shown)
+            if record and record.state != "skipped":
+                scope.last[name] = record.finished or record.started
 
     def loop(self, scope: Scope, name: str, task: Any, arguments: Outputs) -> Outputs:
         """Run a task once for each item, as many at once as its limit allows; return lists of their outputs.
@@ -269,6 +311,8 @@ class Engine:
             thread.start()
         for thread in threads:
             thread.join()
+        if ended := [end for each, end in list(scope.last.items()) if each.startswith(f"{name}-iteration-")]:
+            scope.last[name] = max(ended)
         if self.stopping.is_set():
             raise Stopped
         if failures:
@@ -298,6 +342,11 @@ class Engine:
         if len(items) > MOST_ITEMS:
             raise self.failed(scope, name, f"its loop has {len(items)} items, more than {MOST_ITEMS}")
         return items, iterator.item_input
+
+
+def text(value: Any) -> str:
+    """Return a parameter as a part of a text."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def selected(value: Any, selector: str) -> Any:

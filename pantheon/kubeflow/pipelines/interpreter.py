@@ -5,6 +5,8 @@ connection is one step: a line with a ``Request`` as JSON, answered by a line wi
 If the connection is closed before, the step is stopped. The modules of the workflow take longer to import than most
 stages take to run, and a fork has them already: a step costs some 50 ms instead of 2 s.
 
+A connection that brings descriptors is a node of a TrainJob of the run, with its launcher, as in ``forks``.
+
 Nothing is executed before a fork but imports: a library whose threads are running does not survive it. clean_data
 is not among them for this reason: pandera, which it imports, runs a query of Polars when it is imported.
 """
@@ -21,24 +23,26 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
 from pantheon.errors import PantheonError
 from pantheon.files import write_json
+from pantheon.kubeflow import forks
+from pantheon.kubeflow.running import SOCKET, path_of
 from pantheon.processes import bind_to_parent
 from pantheon.workflow import memory
 
-SOCKET = "socket"
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL: a stage removes its incomplete files
 STOPS = (signal.SIGTERM, signal.SIGINT)
 PRELOAD = {
     "workflow": (
+        "pantheon.kubeflow.pipelines.stage",
         "pantheon.worker",
         "pantheon.store",
+        "pantheon.features.stages",
+        "pydantic",  # of pandera
         "pantheon.workflow.stages.load_data",
         "pantheon.workflow.stages.split_data",
         "pantheon.workflow.stages.preprocess",
@@ -56,6 +60,7 @@ PRELOAD = {
         "onnxruntime",
     )
 }
+MODULES = {("-P", "-m", "pantheon.shares")}  # what nodes of TrainJobs may run here, as ``forks.MODULES``
 POOLS = {"polars-0", "tokio-rt-worker"}  # threads of Polars that exist after its first query
 
 
@@ -93,16 +98,6 @@ class Step:
     kill_at: float = float("inf")
 
 
-@contextmanager
-def path_of(folder: Path) -> Iterator[str]:
-    """Yield a short path of the socket in ``folder``: a socket's path has at most 107 characters."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{opened}/{SOCKET}"
-    finally:
-        os.close(opened)
-
-
 @dataclass
 class Server:
     """Forks a process for each connection."""
@@ -110,6 +105,7 @@ class Server:
     listener: socket.socket
     selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
     steps: dict[int, Step] = field(default_factory=dict)
+    launchers: set[int] = field(default_factory=set)
     ending: bool = False
 
     def serve(self) -> None:
@@ -122,7 +118,7 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self.selector.register(wake, selectors.EVENT_READ, lambda: os.read(wake, 4096))
         self.selector.register(self.listener, selectors.EVENT_READ, self.accept)
-        while not self.ending or self.steps:
+        while not self.ending or self.steps or self.launchers:
             soonest = min((step.kill_at for step in self.steps.values()), default=float("inf"))
             left = None if soonest == float("inf") else max(0.0, soonest - time.monotonic())
             for key, _ in self.selector.select(left):
@@ -135,8 +131,15 @@ class Server:
     def accept(self) -> None:
         connection, _ = self.listener.accept()
         try:
+            first, given, _, _ = socket.recv_fds(connection, 1, 2)
+            if self.ending or not first:
+                raise ConnectionAbortedError
+            if given:
+                self.launch([connection.fileno(), *given])
+                connection.close()
+                return
             with connection.makefile("rb") as file:
-                request: Request = json.loads(file.readline())
+                request: Request = json.loads(first + file.readline())
         except (OSError, ValueError):  # who asked has ended already
             connection.close()
             return
@@ -147,22 +150,36 @@ class Server:
         step = self.steps[pid] = Step(pid, connection)
         self.selector.register(connection, selectors.EVENT_READ, lambda: self.stop(step))
 
+    def launch(self, given: list[int]) -> None:
+        """Fork the launcher of a node."""
+        pid = os.fork()
+        if not pid:
+            self.leave()
+            forks.lead(given, MODULES)
+        self.launchers.add(pid)
+        for each in given[1:]:
+            os.close(each)
+
     def become(self, request: Request, parent: int) -> NoReturn:
         """Be the step's process."""
         try:
             bind_to_parent(parent)
             os.setsid()
-            signal.set_wakeup_fd(-1)
+            self.leave()
             for number in (*STOPS, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
-            self.selector.close()
-            self.listener.close()
-            for step in self.steps.values():
-                step.connection.close()
             work(request)
         except BaseException:  # noqa: BLE001 - a fork must never return to the loop of its parent
             traceback.print_exc()
             os._exit(1)
+
+    def leave(self) -> None:
+        """Close what a fork must not have."""
+        signal.set_wakeup_fd(-1)
+        self.selector.close()
+        self.listener.close()
+        for step in self.steps.values():
+            step.connection.close()
 
     def stop(self, step: Step) -> None:
         """Stop a step that nobody waits for any more."""
@@ -177,9 +194,12 @@ class Server:
             if step.kill_at == float("inf"):
                 step.kill_at = time.monotonic() + GRACE_SECONDS
                 signal_group(step.pid, signal.SIGTERM)
+        for pid in self.launchers:
+            os.kill(pid, signal.SIGTERM)
 
     def reap(self) -> None:
-        """Answer for the steps that have ended; end what they left behind."""
+        """Answer for the steps that have ended; end what they left behind. Launchers do both themselves."""
+        self.launchers = {pid for pid in self.launchers if not os.waitpid(pid, os.WNOHANG)[0]}
         for pid in list(self.steps):
             ended, status, used = os.wait4(pid, os.WNOHANG)
             if not ended:

@@ -98,6 +98,7 @@ class RecurringSpec(Strict):
         max_concurrency: how many of its runs may be unfinished at once; a run that is due waits.
         no_catchup: whether only the newest of several missed times is made up for.
         mode: ENABLE or DISABLE.
+        history_limit: how many of its finished runs are kept; older ones are deleted.
     """
 
     trigger: Trigger
@@ -108,10 +109,13 @@ class RecurringSpec(Strict):
     max_concurrency: int = 1
     no_catchup: bool = True
     mode: str = "ENABLE"
+    history_limit: int = 20
 
 
 def state_of(run: Object) -> str:
     """Return the state of a PipelineRun: waiting, running, done, failed or stopped."""
+    if run.get("status", {}).get("observedGeneration") != run["metadata"].get("generation"):
+        return "waiting"  # it was resumed, or is to stop: its conditions are those of before
     for each in run.get("status", {}).get("conditions", []):
         if each["status"] == "True" and each["type"] in STATES:
             return "stopped" if each["reason"] == "Stopped" else STATES[each["type"]]

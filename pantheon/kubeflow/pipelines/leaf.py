@@ -15,15 +15,17 @@ from typing import Any, Protocol
 import msgspec
 from kfp import dsl
 from kfp.local import executor_input_utils, executor_output_utils, importer_handler, placeholder_utils
-from kfp.local.cache import LocalCache
 
 from pantheon.errors import PantheonError
 from pantheon.files import read_json
+from pantheon.kubeflow import disk
 from pantheon.kubeflow.contract import Process
+from pantheon.kubeflow.pipelines.cache import Cache
 from pantheon.kubeflow.pipelines.definition import TYPES, Definition
 from pantheon.kubeflow.pipelines.engine import Outputs, Stopped
-from pantheon.kubeflow.pipelines.interpreter import SOCKET, Answer, Request, path_of
+from pantheon.kubeflow.pipelines.interpreter import Answer, Request
 from pantheon.kubeflow.pipelines.records import Records, Step, dump
+from pantheon.kubeflow.running import SOCKET, path_of
 from pantheon.processes import ended
 
 MODULE = "pantheon.kubeflow.pipelines.interpreter"
@@ -161,7 +163,7 @@ class Steps:
     logs: Path
     stopping: threading.Event
     name: str
-    cache: LocalCache | None
+    cache: Cache | None
     at_once: int
 
     def __post_init__(self) -> None:
@@ -201,6 +203,7 @@ class Steps:
                     self.records.save(msgspec.structs.replace(step, state="interrupted", finished=now()))
                     raise
                 except PantheonError as error:
+                    disk.check(self.folder)  # for want of space, the run waits; the step has not failed
                     self.say(step, f"attempt {tries} failed: {error.cause}")
                     if tries <= policy.max_retry_count and error.status != REFUSED:
                         pause = wait * (policy.backoff_factor or 2.0) ** (tries - 1)

@@ -12,8 +12,8 @@ from pantheon.kubeflow.pipelines.controller import PipelineRuns
 from pantheon.kubeflow.pipelines.kinds import OWN, RecurringSpec, time_of
 
 BUSY_SECONDS = 1.0  # between two looks at whether an earlier run has ended
+UNFINISHED = ("waiting", "running")
 LONGEST_WAIT = 3600.0  # so that a changed clock is noticed
-MOST_MISSED = 1000  # times to make up for
 
 
 class Times:
@@ -41,7 +41,7 @@ class Times:
     def read(self, text: str) -> tuple[str, int]:
         """Return a cron expression of five fields, and the second of the minute."""
         fields = text.split()
-        if text.startswith("@") or len(fields) == 5:
+        if len(fields) == 5:
             return text, 0
         if len(fields) == 6 and fields[0].isdecimal() and int(fields[0]) < 60:  # as KFP writes it
             return " ".join(fields[1:]), int(fields[0])
@@ -65,6 +65,18 @@ class Times:
                 return None
         return found if self.end is None or found <= self.end else None
 
+    def latest(self, now: datetime) -> datetime:
+        """Return the last time until ``now``; there must be one."""
+        now = min(now, self.end or now)
+        if self.step:
+            return self.begin + (now - self.begin) // self.step * self.step
+        from cronsim import CronSim
+
+        offset = timedelta(seconds=self.seconds)
+        times = CronSim(self.cron, now.astimezone(UTC) + timedelta(minutes=1), reverse=True)
+        found: datetime = next(time for time in times if time + offset <= now)
+        return found + offset
+
     def due(self, last: datetime, now: datetime, newest: bool) -> tuple[datetime | None, datetime | None]:
         """Return the time to start a run for, None if none is due, and the next time.
 
@@ -72,14 +84,12 @@ class Times:
             last: the time of the last run, or when it was made.
             newest: skip all missed times but the newest one.
         """
-        found, following = None, self.after(last)
-        for _ in range(MOST_MISSED):
-            if following is None or following > now:
-                break
-            found, following = following, self.after(following)
-            if not newest:
-                break
-        return found, following
+        found = self.after(last)
+        if found is None or found > now:
+            return None, found
+        if newest:
+            found = self.latest(now)
+        return found, self.after(found)
 
 
 class RecurringRuns:
@@ -100,6 +110,8 @@ class RecurringRuns:
             raise Refused("spec.mode", "must be ENABLE or DISABLE.")
         if spec.max_concurrency < 1:
             raise Refused("spec.maxConcurrency", "must be at least 1.")
+        if spec.history_limit < 1:
+            raise Refused("spec.historyLimit", "must be at least 1.")
         Times(spec, self.clock())
         PipelineRuns().check({**manifest, "spec": run_spec(manifest["spec"])}, None)
 
@@ -122,6 +134,7 @@ class RecurringRuns:
                     continue
                 started = self.start(job, found)  # the same name after a kill: it is not started twice
                 job.status(lastTime=found.isoformat(), lastRun=started)
+                self.forget(job, spec.history_limit)
                 continue
             if following is None:
                 job.status(nextTime=None)
@@ -132,14 +145,19 @@ class RecurringRuns:
                 job.status(nextTime=following.isoformat())
             job.stopping.wait(min(LONGEST_WAIT, max(0.0, (following - self.clock()).total_seconds())))
 
+    def runs(self, job: Job) -> list[Object]:
+        """Return its runs, oldest first."""
+        name, found = job.object["metadata"]["name"], job.objects.list("PipelineRun")
+        return [run for run in found if (run["metadata"].get("labels") or {}).get("recurring-run") == name]
+
     def active(self, job: Job) -> int:
-        name = job.object["metadata"]["name"]
-        mine = [
-            run
-            for run in job.objects.list("PipelineRun")
-            if (run["metadata"].get("labels") or {}).get("recurring-run") == name
-        ]
-        return sum(kinds.state_of(run) in ("waiting", "running") for run in mine)
+        return sum(kinds.state_of(run) in UNFINISHED for run in self.runs(job))
+
+    def forget(self, job: Job, limit: int) -> None:
+        """Delete finished runs beyond the limit: otherwise there would be too many objects one day."""
+        finished = [run for run in self.runs(job) if kinds.state_of(run) not in UNFINISHED]
+        for run in finished[:-limit]:
+            job.objects.delete("PipelineRun", run["metadata"]["name"])
 
     def start(self, job: Job, due: datetime) -> str:
         name = f"{job.object['metadata']['name']}-{due.astimezone(UTC):%Y%m%d%H%M%S}"

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import shutil
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from msgspec import structs
 
 from pantheon.errors import PantheonError
 from pantheon.files import remove_parts
-from pantheon.kubeflow import tuning
+from pantheon.kubeflow import owned, training, tuning
 from pantheon.workflow import locks
 from pantheon.workflow.outputs import Comparison, Metrics, Selection, Trained, Tuning
 from pantheon.workflow.run import Run
@@ -52,6 +53,7 @@ def begin(run: str, dataset: str, tier: str, **params: Any) -> None:
     """Make the run, if it does not exist; remove what a process that was killed left in it."""
     worker = importlib.import_module("pantheon.worker")
     request = {"dataset": dataset, "params": params, "tier": tier, "runner": "graph"}
+    request["by"] = owned.by()
     tidy(worker.ensured(state(), run, json.dumps(request)))
 
 
@@ -65,7 +67,7 @@ def find(run: str) -> Run:
 
 
 def stage(name: str, run: str, **artifacts: Any) -> dict[str, Any]:
-    """Run one stage of a run, as ``python -m pantheon.worker stage NAME --run RUN`` does.
+    """Run one stage of a run, as ``python -m pantheon.worker stage NAME --run RUN`` does; train as a TrainJob.
 
     Args:
         artifacts: of the component: each gets the stage's file of this name, and the stage's figures as metadata.
@@ -76,12 +78,29 @@ def stage(name: str, run: str, **artifacts: Any) -> dict[str, Any]:
     Raises:
         PantheonError: the stage failed.
     """
+    if name == training.STAGE and os.environ.get("KUBEFLOW_URL"):  # a service that runs TrainJobs
+        training.train(find(run))
+    else:
+        in_this_process(name, run)
+    current = find(run)
+    for key, artifact in artifacts.items():
+        hand_on(current.path(FILES[key]), artifact)
+        artifact.metadata.update(about(current, name))
+    return dict(current.records()[name].summary)
+
+
+def about(run: Run, stage: str) -> dict[str, Any]:
+    """Return what an artifact says of the stage that made it: its figures, and notes."""
+    record = run.records()[stage]
+    notes = {"notes": list(record.notes)} if record.notes else {}
+    return flat({**record.summary, **notes}) | {"run": run.id, "stage": stage}
+
+
+def in_this_process(name: str, run: str) -> None:
     worker: Any = importlib.import_module("pantheon.worker")
-    last: dict[str, Any] = {}
 
     def say(event: dict[str, Any]) -> None:
         if event["event"] == "stage":
-            last.update(event)
             figures = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in event.get("summary", {}).items())
             notes = [*event.get("notes", []), event.get("error", "")]
             print(". ".join(filter(None, [f"{event['stage']} {event['state']}", figures, *notes])), flush=True)
@@ -92,12 +111,6 @@ def stage(name: str, run: str, **artifacts: Any) -> dict[str, Any]:
         worker.hook = lambda state: tuning.hook(of_worker(state))
     given = worker.parser().parse_args(["stage", name, "--run", run])
     given.call(given)
-    current = find(run)
-    summary: dict[str, Any] = last.get("summary") or {}
-    for key, artifact in artifacts.items():
-        hand_on(current.path(FILES[key]), artifact)
-        artifact.metadata.update(flat(summary) | {"run": run, "stage": name})
-    return summary
 
 
 def hand_on(source: Path, artifact: Any) -> None:
@@ -141,6 +154,12 @@ def family(run: str, name: str, metrics: Any, report: Any) -> None:
         rows[f"{selection['metric']}, tuned"] = sum(best["folds"]) / len(best["folds"])
         rows |= {f"best {key}": value for key, value in best["params"].items()}
     log(metrics, rows)
+    scores = [trial["mean"] for trial in found["trials"]] if found else []
+    metrics.metadata["curves"] = {
+        f"folds/{name}": ranked["folds"],
+        f"tuning/{name}": scores,
+        f"best-so-far/{name}": list(accumulate(scores, max if selection["greater_is_better"] else min)),
+    }  # for TensorBoard
     write_report(report, f"{name} on {current.record.dataset}", table(rows))
 
 
@@ -151,6 +170,7 @@ def performance(run: str, metrics: Any, report: Any) -> None:
     log(metrics, {key: value for key, value in found["held_out"].items() if value is not None})
     plots = [path.read_text(encoding="utf-8") for path in sorted(current.path("plots").glob("*.svg"))]
     drawings = "\n".join(f"<figure>{plot[plot.index('<svg') :]}</figure>" for plot in plots if "<svg" in plot)
+    report.metadata.update(about(current, "performance_metrics"))
     title = f"{found['chosen']} on {current.record.dataset}"
     write_report(report, title, f"{table(found['held_out'])}\n{drawings}")
 

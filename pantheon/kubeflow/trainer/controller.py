@@ -9,6 +9,7 @@ from enum import Enum
 
 from pantheon.errors import PantheonError
 from pantheon.files import read_json
+from pantheon.kubeflow import disk, owned
 from pantheon.kubeflow.contract import Job, Kind, Object, Refused
 from pantheon.kubeflow.trainer import environment
 from pantheon.kubeflow.trainer.nodes import Nodes, how, jobs_status
@@ -143,12 +144,14 @@ class TrainJobs:
         with self.choosing:
             port = environment.free_port(self.ports)
             self.ports.add(port)
-        nodes = Nodes(job, plan, port)
+        nodes = Nodes(job, plan, port, owned.warm(job))
         try:
             return Training(job, plan, nodes, lambda: bool(place.evicted_by)).run()
         finally:
-            nodes.stop()
-            self.ports.remove(port)
+            try:
+                nodes.stop()
+            finally:
+                self.ports.remove(port)
             if not job.stopping.is_set() and state_of(job.object) != FAILED:
                 job.status(**nodes.report())
 
@@ -211,6 +214,7 @@ class Training:
         Of several nodes that fail at once, each counts.
         """
         nodes, policy = self.nodes, self.plan.failure_policy
+        disk.check(self.job.folder)  # nodes that failed for want of space have not failed: they run again
         failed = [node for node in nodes.nodes if node.state == "Failed" and node.due is None]
         nodes.progress.failures += len(failed)
         if nodes.progress.failures <= self.plan.backoff_limit:

@@ -45,6 +45,7 @@ class Node:
         name: as that of its pod, and of its log.
         code: its last exit status; None before its first end.
         due: when it is started (monotonic seconds); None while it runs and after it has succeeded.
+        warm: whether a warm Python was asked to run it.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Node:
     process: Process | None = None
     code: int | None = None
     due: float | None = 0.0
+    warm: bool = False
 
     @property
     def state(self) -> str:
@@ -66,11 +68,13 @@ class Nodes:
 
     Attributes:
         port: of the first node.
+        warm: see ``Job.process``; only for the first start of a node.
     """
 
     job: Job
     plan: Plan
     port: int = 0
+    warm: Path | None = None
     nodes: list[Node] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
 
@@ -119,14 +123,18 @@ class Nodes:
         again = self.progress.restarts + self.progress.failures
         with log.open("a", encoding="utf-8") as file:
             file.write(f"--- {node.name} starts{f' again after {again} failures' if again else ''} ---\n")
-        node.process = job.process(command, log, {**base, **values}, working)
-        node.due = None
+        warm = None if again else self.warm
+        node.process = job.process(command, log, {**base, **values}, working, plan.grace, warm)
+        node.due, node.warm = None, bool(warm)
 
     def ended(self) -> list[Node]:
-        """Return the nodes that have ended since the last call."""
+        """Return the nodes that have ended since the last call; one that was lost with the warm Python starts again."""
         found = []
         for node in self.nodes:
             if node.process and (code := node.process.wait(0)) is not None:
+                if node.process.lost and node.warm:
+                    self.warm, node.process, node.due = None, None, 0.0
+                    continue
                 node.process, node.code = None, code
                 found.append(node)
         return found
@@ -142,7 +150,7 @@ class Nodes:
         if not running:
             return
         with ThreadPoolExecutor(max_workers=len(running)) as pool:
-            codes = list(pool.map(lambda node: node.process and node.process.stop(self.plan.grace), running))
+            codes = list(pool.map(lambda node: node.process and node.process.stop(), running))
         for node, code in zip(running, codes, strict=True):
             node.process, node.code = None, code
             if code == 0:  # it ended by itself at that moment

@@ -6,6 +6,7 @@ The login in front of it is tested in tests/parts/hub.
 import html
 import io
 import itertools
+import json
 import re
 import signal
 import sys
@@ -20,6 +21,8 @@ import yaml
 
 from pantheon.dashboard.app import Dashboard, application, examples
 from pantheon.dashboard.board import Sources
+from pantheon.dashboard.orders import Orders, read_order
+from pantheon.dashboard.servers import Servers
 from pantheon.hub import people
 from pantheon.hub.oauth import USER
 from pantheon.hub.roles import ACTIONS, EVERY, ROLES, Role, allowed
@@ -28,9 +31,15 @@ from pantheon.kubeflow.client import Http, Kubeflow
 from pantheon.kubeflow.controllers import load
 from pantheon.store import FolderStore
 from tests.support.kubeflow import Service, ended, manifest
+from tests.support.ports import free_ports
 from tests.support.waiting import until
 
 NAMES: dict[Role, str] = {"view": "viewer", "edit": "editor", "admin": "owner"}  # who has this role in the profile team
+LINKS = {
+    "Notebooks": "http://127.0.0.1:8888/hub/home",
+    "Servers of others": "http://127.0.0.1:8888/hub/admin",
+    "TensorBoard": "http://127.0.0.1:6006",
+}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -47,9 +56,11 @@ class Asking:
     def __init__(self, app: Any, name: str, profiles: dict[str, Role]) -> None:
         self.app, self.user = app, User(name, profiles)
 
-    def __call__(self, path: str, form: dict[str, str] | None = None, accept: str = "text/html") -> Page:
+    def __call__(
+        self, path: str, form: dict[str, str] | bytes | None = None, accept: str = "text/html", **headers: str
+    ) -> Page:
         path, _, query = path.partition("?")
-        body = urllib.parse.urlencode(form).encode() if form is not None else b""
+        body = form if isinstance(form, bytes) else urllib.parse.urlencode(form or {}).encode()
         environ = {
             "REQUEST_METHOD": "GET" if form is None else "POST",
             "PATH_INFO": urllib.parse.unquote(path),
@@ -60,7 +71,7 @@ class Asking:
             "SERVER_PROTOCOL": "HTTP/1.1",
             "HTTP_HOST": "127.0.0.1:8001",
             "HTTP_ACCEPT": accept,
-            "CONTENT_TYPE": FORM,
+            "CONTENT_TYPE": "application/json" if isinstance(form, bytes) else FORM,
             "CONTENT_LENGTH": str(len(body)),
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": "http",
@@ -70,6 +81,7 @@ class Asking:
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
             USER: self.user,
+            **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
         }
         got: list[Any] = []
         content = b"".join(self.app(environ, lambda status, headers, exc_info=None: got.append((status, headers))))
@@ -89,8 +101,11 @@ class Deployment:
         people.add(folder, "stranger", {"other": "admin"})
         transport = Http(f"http://127.0.0.1:{self.service.port}", self.service.key, 5.0)
         store = FolderStore(folder / "models")
-        sources = Sources(lambda by: Kubeflow(transport, by), folder, store)
-        self.app = application(Dashboard(sources, {"Notebooks": "http://127.0.0.1:8888"}))
+        self.orders = Orders(folder / "volumes" / "orders")
+        (port,) = free_ports(1)  # JupyterHub does not run here
+        servers = Servers(f"http://127.0.0.1:{port}", "http://127.0.0.1:8888", self.service.key, folder)
+        sources = Sources(lambda by: Kubeflow(transport, by), folder, store, self.orders, servers)
+        self.app = application(Dashboard(sources, LINKS))
 
     def by(self, name: str) -> Asking:
         return Asking(self.app, name, people.read(self.state).roles(name))
@@ -113,23 +128,40 @@ def new(deployment: Deployment, name: str = "", to: int = 1) -> str:
     return f"/objects/team/counts/{name}"
 
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def order(namespace: str = "team", **more: Any) -> bytes:
+    model = {"url": "https://git.example.com/model.git", "commit": COMMIT}
+    data = {"url": "https://git.example.com/data.git", "commit": COMMIT, "path": "sales.csv", "target": "price"}
+    return json.dumps({"model": model, "data": data, "namespace": namespace, **more}).encode()
+
+
+def form_of_order(**more: str) -> dict[str, str]:
+    return {
+        "key": f"form-{next(NUMBERS)}", "model.url": "https://git.example.com/model.git", "model.commit": COMMIT,
+        "data.url": "https://git.example.com/data.git", "data.commit": COMMIT, "data.path": "sales.csv", **more,
+    }  # fmt: skip
+
+
 REQUESTS = {  # action → the request of it in the profile team; None: what other services have
     "objects.see": lambda made: ("/objects/team/counts", None),
     "activity.see": lambda made: ("/activity?profile=team", None),
     "people.see": lambda made: ("/people?profile=team", None),
     "models.see": lambda made: ("/models?profile=team", None),
     "volumes.see": lambda made: ("/volumes?profile=team", None),
+    "orders.see": lambda made: ("/orders?profile=team", None),
+    "servers.see": lambda made: ("/servers?profile=team", None),
+    "orders.place": lambda made: ("/orders?profile=team", form_of_order()),
+    "runs.see": lambda made: ("/objects/team/pipelineruns", None),
+    "runs.start": lambda made: ("/run?profile=team", {"dataset": "robots"}),
+    "runs.stop": lambda made: ("/objects/team/pipelineruns/none/stop", {}),
     "objects.apply": lambda made: ("/apply?profile=team", {"manifests": manifest("applied", "team", to=1).decode()}),
     "objects.delete": lambda made: (f"{new(made)}/delete", {}),
     "objects.act": lambda made: (f"{new(made)}/suspend", {}),
     "models.promote": lambda made: ("/models?profile=team", {"model": "robots", "version": "1"}),
 }
 ELSEWHERE = {
-    "runs.see",
-    "runs.start",
-    "runs.stop",
-    "orders.see",
-    "orders.place",
     "tensorboard.see",
     "servers.start",
     "servers.stop",
@@ -159,6 +191,68 @@ def test_nobody_reaches_a_profile_without_a_role_there(deployment: Deployment, a
     assert answer.status == 403 and "has no role in a profile &#39;team&#39;" in answer.text
     missing = deployment.by("stranger")("/activity?profile=nowhere")
     assert missing.status == 403, "as for a profile that does not exist"
+
+
+@pytest.mark.parametrize("action", ["servers.start", "servers.stop", "tensorboard.see"])
+def test_links_lead_to_what_a_role_may_do_there(deployment: Deployment, action: str) -> None:
+    address = LINKS[{"servers.start": "Notebooks", "servers.stop": "Servers of others"}.get(action, "TensorBoard")]
+    for role in ROLES:
+        page = deployment.by(NAMES[role])("/?profile=team").text
+        assert (f'href="{address}"' in page) is allowed(role, action), role
+
+
+def test_an_order_of_a_program_is_placed_once_and_followed(deployment: Deployment) -> None:
+    edit = deployment.by("editor")
+    first = edit("/orders", order(), "application/json", idempotency_key="one")
+    placed = json.loads(first.text)
+    assert (first.status, first.headers["location"]) == (201, f"/orders/{placed['id']}")
+    assert (placed["by"], placed["state"], placed["name"]) == ("editor", "checking", "sales")
+    again = edit("/orders", order(), "application/json", idempotency_key="one")
+    assert (again.status, json.loads(again.text)) == (200, placed)
+    other = edit("/orders", order(note="changed"), "application/json", idempotency_key="one")
+    assert other.status == 409 and "was used for another order" in other.text
+    without = edit("/orders", order(), "application/json")
+    assert without.status == 422 and "Idempotency-Key is missing" in without.text
+    elsewhere = edit("/orders", order("other"), "application/json", idempotency_key="two")
+    assert elsewhere.status == 403 and "has no role in a profile" in elsewhere.text
+    wrong = edit("/orders", order(params={"seed": "x"}), "application/json", idempotency_key="three")
+    assert wrong.status == 422 and "seed must be a whole number" in wrong.text
+
+    seen = deployment.by("viewer")(first.headers["location"], None, "application/json")
+    assert json.loads(seen.text) == placed
+    listed = deployment.by("viewer")("/orders?profile=team", None, "application/json")
+    assert placed["id"] in [each["id"] for each in json.loads(listed.text)["orders"]]
+    deployment.orders.save(placed["id"], deployment.orders.record(placed["id"]), state="failed", reason="no <b>route")
+    page = deployment.by("viewer")(first.headers["location"]).text
+    assert "no &lt;b&gt;route" in page and "http-equiv" not in page
+
+
+def test_an_order_of_another_profile_does_not_exist_for_others(deployment: Deployment) -> None:
+    placed, _ = deployment.orders.place("hidden", "editor", read_order(order()))
+    hidden, missing = (deployment.by("stranger")(f"/orders/{id}") for id in (placed.id, "0" * 16))
+    assert hidden.status == missing.status == 404
+    assert hidden.text.replace(placed.id, "0" * 16) == missing.text
+
+
+def test_the_form_places_an_order_and_says_what_is_wrong(deployment: Deployment) -> None:
+    edit = deployment.by("editor")
+    shown = edit("/orders/new?profile=team")
+    assert shown.status == 200 and 'name="data.path"' in shown.text
+    assert deployment.by("viewer")("/orders/new?profile=team").status == 403
+    form = form_of_order(**{"params.seed": "seven", "note": "<for> sales"})
+    wrong = edit("/orders?profile=team", form)
+    assert wrong.status == 422 and "seed must be a whole number, not &#39;seven&#39;" in wrong.text
+    assert 'value="&lt;for&gt; sales"' in wrong.text and 'value="seven"' in wrong.text, "nothing is typed again"
+    made = edit("/orders?profile=team", {**form, "params.seed": "7"})
+    assert made.status == 303
+    twice = edit("/orders?profile=team", {**form, "params.seed": "7"})
+    assert twice.headers["location"] == made.headers["location"], "a form that is sent twice orders once"
+    rows = cells(edit("/activity?profile=team").text)
+    assert ["editor", "ordered", "sales"] in [row[1:] for row in rows]
+    page = edit(made.headers["location"])
+    assert 'http-equiv="refresh"' in page.text and "by editor" in page.text
+    placed = deployment.orders.placed(made.headers["location"].rpartition("/")[2])
+    assert (placed.order.params, placed.order.namespace) == ({"seed": 7}, "team")
 
 
 def test_manifests_cannot_go_to_another_profile(deployment: Deployment) -> None:
@@ -231,11 +325,19 @@ def test_logs_are_shown_as_text(deployment: Deployment) -> None:
         ("/models?profile=team", {"model": "../x", "version": "1"}, 422),
         ("/models?profile=team", {"model": "robots", "version": "99"}, 422),
         ("/%00", None, 404),
+        ("/orders/0123456789abcdef", None, 404),
+        ("/orders/../x", None, 404),
+        ("/orders/new", {"key": "a"}, 405),
+        ("/orders?profile=team", {"key": "a"}, 422),
+        ("/orders", b"{", 422),
+        ("/orders", b"[" * 100_000, 422),
+        ("/run?profile=team", {}, 422),
+        ("/run?profile=team", {"dataset": "robots", "params.folds": "1"}, 422),
         ("/objects", None, 404),
     ],
 )
 def test_bad_requests_get_a_sentence(
-    deployment: Deployment, path: str, form: dict[str, str] | None, status: int
+    deployment: Deployment, path: str, form: dict[str, str] | bytes | None, status: int
 ) -> None:
     for accept in ("text/html", "application/json"):
         answer = deployment.by("owner")(path, form, accept)

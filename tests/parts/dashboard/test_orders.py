@@ -1,6 +1,7 @@
 """Orders with real repositories: git over HTTP, with and without a password, and data from a DVC remote."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pantheon.dashboard.orders import DataSource, ModelSource, Order, Orders, Prepared, Progress
+from pantheon.dashboard.carrying import Carrier, Prepared, Progress
+from pantheon.dashboard.orders import DataSource, ModelSource, Order, Orders, Placed, read_order
 from pantheon.dashboard.sources import Fetcher
 from pantheon.engines.local import environments
 from pantheon.versioning import launch
@@ -18,6 +20,7 @@ from tests.support.git_server import GitServer, git, git_server, repository
 from tests.support.ports import free_ports
 
 WINE = "alcohol,quality\n9.4,5\n9.8,6\n"
+TABLE = "alcohol,quality\n1.5,2\n"
 EXTENSION = "from pantheon.workflow.extensions import feature\n"
 
 
@@ -40,8 +43,11 @@ class Pipeline:
         }
         return "run"
 
-    def progress(self, run: str) -> Progress:
+    def progress(self, placed: Placed) -> Progress:
         return Progress(said="done", ended=True, result={"version": "v1"})
+
+    def clear(self, placed: Placed) -> None:
+        pass
 
 
 class Place:
@@ -56,14 +62,22 @@ class Place:
         data.mkdir()
         git(data, "init", "-q", "-b", "main", ".")
         (data / "wine.csv").write_text(WINE)
+        (data / "tables" / "2024").mkdir(parents=True)
+        (data / "tables" / "2024" / "wine.csv").write_text(TABLE)
+        (data / "tables" / "other.csv").write_text("a\n")
         self.dvc("init", "-q")
-        self.dvc("add", "-q", "wine.csv")
+        self.dvc("add", "-q", "wine.csv", "tables")
         remote = "[core]\n    remote = here\n['remote \"here\"']\n    url = "
         (data / ".dvc" / "config").write_text(f"{remote}{server.root / 'dvc'}\n")
         self.dvc("push", "-q")
         (data / ".dvc" / "config").write_text(f"{remote}{server.address}/dvc\n")
+        (data / "private" / ".dvc").mkdir(parents=True)
+        (data / "private" / ".dvc" / "config").write_text(f"{remote}{server.address}/private-dvc\n")
+        (data / "private" / "wine.csv.dvc").write_text((data / "wine.csv.dvc").read_text())
         (data / "small.csv").write_text("in git\n")
-        (data / "lost.csv.dvc").write_text((data / "wine.csv.dvc").read_text().replace("md5: ", "md5: 0", 1))
+        (data / "lost.csv.dvc").write_text(
+            re.sub(r"md5: \w{32}", f"md5: {'a' * 32}", (data / "wine.csv.dvc").read_text())
+        )
         (data / "wine.toml").write_text((DATASETS / "wine.toml").read_text())
         (data / "out.csv").symlink_to("/etc/hostname")
         git(data, "add", "-A")
@@ -72,10 +86,18 @@ class Place:
         self.data = git(data, "rev-parse", "HEAD")
         secrets = folder / "secrets"
         secrets.mkdir()
-        for name, password in (("git", server.password), ("wrong", "guess")):
-            (secrets / name).write_text(f"username={server.user}\npassword={password}\n")
+        host = server.address.partition("//")[2]
+        for name, password, at in (
+            ("git", server.password, host),
+            ("wrong", "guess", host),
+            ("other", server.password, "git.example.com"),
+        ):
+            (secrets / name).write_text(f"host={at}\nusername={server.user}\npassword={password}\n")
             (secrets / name).chmod(0o600)
-        self.orders = Orders(folder / "orders", Fetcher(secrets, folder / "home"), self.pipeline)
+        (secrets / "open").write_text((secrets / "git").read_text())
+        (secrets / "open").chmod(0o644)
+        self.orders = Orders(folder / "orders")
+        self.carrier = Carrier(self.orders, Fetcher(secrets, folder / "home"), self.pipeline)
         self.count = 0
 
     def dvc(self, *words: str) -> None:
@@ -102,9 +124,10 @@ class Place:
             data=DataSource(
                 **{"url": f"{self.server.address}/data.git", "commit": self.data, "path": "wine.csv", **data}
             ),
+            name="mine",
         )
-        placed, _ = self.orders.place(f"key {self.count}".replace(" ", "-"), "ada", msgspec.json.encode(asked))
-        record = self.orders.carry_out(placed.id)
+        placed, _ = self.orders.place(f"key-{self.count}", "ada", read_order(msgspec.json.encode(asked)))
+        record = self.carrier.carry_out(placed.id)
         assert self.server.password not in "".join(
             path.read_text(errors="replace") for path in (self.orders.folder / placed.id).rglob("*") if path.is_file()
         )
@@ -133,6 +156,31 @@ def test_data_may_be_in_git_itself(place: Place) -> None:
     assert place.pipeline.taken["data"] == "in git\n"
 
 
+def test_a_file_of_a_folder_that_dvc_tracks_is_taken_alone(place: Place) -> None:
+    asked = len(place.server.asked)
+    assert place.order(path="tables/2024/wine.csv").state == "done"
+    assert place.pipeline.taken["data"] == TABLE
+    objects = {path for path in place.server.asked[asked:] if path.startswith("/dvc/files/md5/")}
+    assert len(objects) == 2, "the folder's list and the file, not the other file"
+    folder = place.order(path="tables")
+    assert (folder.reason, folder.cure) == ("data.path: tables is a folder.", "Name a file in it: tables/FILE")
+    assert "DVC cannot get tables/none.csv of the data repository" in place.order(path="tables/none.csv").reason
+
+
+def test_a_remote_of_dvc_with_a_password_gets_it_from_a_file_that_names_its_host(place: Place) -> None:
+    refused = place.order(path="private/wine.csv")
+    assert refused.reason == (
+        f"DVC cannot get private/wine.csv of the data repository: {place.server.address}/private-dvc refuses access."
+    )
+    assert refused.cure == "Name a file with credentials in data.remote."
+    assert "refuses access" in place.order(path="private/wine.csv", remote="wrong").reason
+    asked = len(place.server.asked)
+    assert "data.remote: other has no host=127.0.0.1:" in place.order(path="private/wine.csv", remote="other").reason
+    assert not [path for path in place.server.asked[asked:] if path.startswith("/private-dvc")]
+    assert place.order(path="private/wine.csv", remote="git").state == "done"
+    assert place.pipeline.taken["data"] == WINE
+
+
 def test_a_private_repository_needs_a_file_with_credentials(place: Place) -> None:
     commit = git(place.folder / "private", "rev-parse", "HEAD")
     record = place.order("private", commit)
@@ -142,6 +190,11 @@ def test_a_private_repository_needs_a_file_with_credentials(place: Place) -> Non
     assert place.order("private", commit, "missing").reason == (
         "model.credentials: there is no file 'missing' in secrets/orders."
     )
+    asked = len(place.server.asked)
+    elsewhere = place.order("private", commit, "other")
+    assert elsewhere.reason.startswith("model.credentials: other has no host=127.0.0.1:")
+    assert len(place.server.asked) == asked, "a password is sent to its own host only"
+    assert place.order("private", commit, "open").reason == "model.credentials: others can read secrets/orders/open."
     assert place.order("private", commit, "git").state == "done"
 
 

@@ -3,15 +3,19 @@
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from pantheon.deployment.deployment import Deployment
+from pantheon.engines.compose.engine import ComposeEngine
 from pantheon.errors import PantheonError
 from pantheon.hub import people
 from pantheon.hub.oidc import discovered
 from pantheon.hub.settings import SECRET_FILE
+from pantheon.tiers import find
 from tests.support.hub import PAGE, Hub, Person
 from tests.support.waiting import until
 
@@ -112,3 +116,23 @@ def test_the_secret_of_the_client_is_in_no_log(hub: Hub, provider: Provider) -> 
 def test_what_is_no_provider_is_refused_with_the_reason(hub: Hub) -> None:
     with pytest.raises(PantheonError, match=re.escape(f"{hub.url} is not an OIDC provider")):
         discovered(hub.url, retry_seconds=0)
+
+
+def test_in_containers_jupyterhub_gets_the_settings_and_alone_a_way_to_the_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PANTHEON_HOME", str(tmp_path))
+
+    def services() -> dict[str, Any]:
+        engine = Deployment("company").engine(find("kraken"), "compose")
+        assert isinstance(engine, ComposeEngine)
+        return dict(engine.resolved().services)
+
+    assert not [name for name, each in services().items() if "outside" in (each.get("networks") or {})]
+    monkeypatch.setenv("OIDC_ISSUER", "https://login.example.com/realms/company")
+    monkeypatch.setenv("OIDC_CLIENT_ID", "pantheon")
+    found = services()
+    assert [name for name, each in found.items() if "outside" in (each.get("networks") or {})] == ["hub"]
+    given = found["hub"]["environment"]
+    assert (given["OIDC_ISSUER"], given["OIDC_CLIENT_ID"]) == ("https://login.example.com/realms/company", "pantheon")
+    assert "/run/secrets/oidc" in {entry["target"] for entry in found["hub"]["volumes"]}

@@ -5,6 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+from pantheon.dashboard.servers import Server
+from pantheon.dashboard.servers import Servers as DashboardServers
 from pantheon.jupyter.servers import Servers, size
 from tests.support.hub import Hub
 from tests.support.waiting import until
@@ -27,6 +29,24 @@ def test_servers_survive_kills_of_jupyterhub_and_of_the_proxy_and_are_found_agai
         assert mine.get(path + "api/status").json()["started"] == begun, f"the same server, after a kill of {service}"
         assert mine.server()["ready"]
     assert mine.get("/hub/home").status_code == 200, "still logged in"
+
+
+def test_the_dashboard_lists_servers_with_their_memory_to_the_profiles_of_their_user(hub: Hub) -> None:
+    token, api = hub.state / "secrets" / "dashboard_token", f"http://127.0.0.1:{8889 + hub.offset}"
+    servers = DashboardServers(api, hub.url, token, hub.state)
+    mine = hub.person("lea", team="edit")
+    path = mine.start("second")
+
+    def listed(profile: str) -> Server | None:
+        return next((each for each in servers.of(profile) if each.user == "lea"), None)
+
+    until(lambda: (found := listed("team")) and found.memory > 30e6, what="its memory is known")
+    found = listed("team")
+    assert found and (found.name, found.state, found.address) == ("second", "running", hub.url + path)
+    assert found.started and found.active
+    assert listed("other") is None
+    mine.api("DELETE", "/users/lea/servers/second")
+    until(lambda: listed("team") is None)
 
 
 def test_servers_end_with_what_keeps_them_and_can_be_started_again(hub: Hub) -> None:

@@ -192,3 +192,18 @@ def test_a_killed_service_runs_trials_again_and_counts_none_twice(service: Servi
     found = client.wait("exp", "killed", lambda each: ended(each) and each["status"]["trials"] == 8, 120)
     assert found and reason(found["status"], "Restarting") == "ExperimentRestarting"
     assert len(values_of(service, "killed")) == 8
+
+
+def test_a_trial_that_writes_a_lot_does_not_fill_the_disk(service: Service) -> None:
+    code = "import sys\nprint('first')\nfor _ in range(40_000): print('x' * 1000)\nprint('loss=1')"
+    apply(service, "long", spec(code, maxTrialCount=1))
+    assert finish(service, "long")["currentOptimalTrial"]["observation"]["metrics"][0]["latest"] == "1"
+    (log,) = (service.state / "kubeflow" / "work").glob("default/trials/long-*/logs/trial.log")
+    until(lambda: log.stat().st_blocks * 512 <= 32 << 20, what="its middle is removed")
+    (name,) = [each["metadata"]["name"] for each in trials(service, "long")]
+    begin, end = service.client.log("trials", name, "trial.log")
+    assert begin.startswith(b"first\nxxx") and end == 1 << 20
+    rest, _ = service.client.log("trials", name, "trial.log", end)
+    assert "bytes of this log were removed" in rest.decode().splitlines()[1]
+    last, end = service.client.log("trials", name, "trial.log", -8)
+    assert (last, end) == (b"\nloss=1\n", log.stat().st_size)

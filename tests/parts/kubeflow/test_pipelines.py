@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,19 @@ import yaml
 
 from pantheon.engines.local import environments
 from pantheon.kubeflow.client import Failed
+from pantheon.kubeflow.katib import eventfiles
+from pantheon.kubeflow.pipelines import kinds
 from pantheon.kubeflow.pipelines.stub import stubbed
+from pantheon.workflow.run import Run
 from tests.support import ROOT
 from tests.support.kubeflow import Service, ended, manifest
+from tests.support.pipelines_inside import offline
+from tests.support.training import stages
 from tests.support.waiting import until
 
 ENVIRONMENTS = ROOT / ".pantheon" / "envs"
 FLOWS = ROOT / "tests" / "support" / "pipelines_inside" / "flows.py"
+OFFLINE = "tests.support.pipelines_inside.offline"
 SECONDS = 300.0
 
 
@@ -30,16 +39,10 @@ def made_environments() -> None:
 
 def compiled(function: str, source: str = "", called: str = "flows.py") -> dict[str, Any]:
     """Compile a pipeline as the command does; return its event."""
+    words = ["-m", "pantheon.kubeflow.pipelines.compiling", "--called", called, "--function", function]
     done = subprocess.run(
-        [
-            str(ENVIRONMENTS / "kubeflow/bin/python"), "-P", "-m", "pantheon.kubeflow.pipelines.compiling",
-            "--called", called, "--function", function,
-        ],
-        input=source or FLOWS.read_text(),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+        [str(ENVIRONMENTS / "kubeflow/bin/python"), "-P", *words], input=source or FLOWS.read_text(),
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     event: dict[str, Any] = json.loads(done.stdout)
     return event
@@ -88,13 +91,25 @@ def test_a_pipeline_of_lightweight_components_runs_with_all_that_kfp_offers(serv
     assert done["add-3"]["inputs"] == {"a": 5, "b": 13}
     assert (tmp_path / "tries-goodbye").read_text() == "SUCCEEDED: None"
     artifacts = {each["name"]: each for each in found["status"]["artifacts"]}
-    assert artifacts["metrics"]["metadata"] == {"letters": 13}
+    assert artifacts["metrics"]["metadata"]["letters"] == 13
+    curves = service.state / "kubeflow" / "tensorboard" / "default" / "pipelineruns" / "every"
+    found_curves = [(each.name, float(each.value)) for each in eventfiles.read(curves, ["codes", "write"])]
+    assert ("write", 13.0) in found_curves, "the metric letters of the step write"
+    assert [value for name, value in found_curves if name == "codes"] == [float(ord(c)) for c in 'it\'s "quoted"']
     assert service.client.log("pipelineruns", "every", artifacts["data"]["file"])[0] == b'it\'s "quoted"'
     assert b"attempt 0 fails" in service.client.log("pipelineruns", "every", "flaky.log")[0]
 
+    cache = service.state / "kubeflow" / "cache" / "default"
+    earlier = (cache.stat().st_mtime - 3600,) * 2
+    for place in range(2100):
+        entry = cache / f"{place:064}.json"
+        entry.write_text("{}")
+        os.utime(entry, earlier if place else (0, 0))
     again = steps(run(service, "again", pipelineSpec=spec, parameters={"folder": str(folder), "n": 3}))
     assert {name for name, step in again.items() if step.get("cached")} >= {"add", "write", "count", "total"}
     assert not again["flaky"].get("cached") and not again["goodbye"].get("cached")
+    assert 2000 <= len(list(cache.iterdir())) < 2010, "the cache is bounded"
+    assert not (cache / f"{0:064}.json").exists(), "an entry that nothing has used for long is gone"
 
     failed = run(service, "failing", pipelineSpec=spec, parameters={"folder": str(folder), "times": 100})
     assert message(failed, "Failed") == "The step flaky failed: ValueError: attempt 5 fails."
@@ -120,19 +135,111 @@ def test_a_run_goes_on_after_the_service_ended_without_repeating_steps(
     assert steps(found)["add"]["attempts"] == 1
 
 
-def test_a_run_is_stopped_and_resumed(service: Service, tmp_path: Path) -> None:
-    run(service, "stops", wait=False, pipelineSpec=pipeline("waiting"), parameters={"folder": str(tmp_path)})
+def test_what_steps_have_started_stops_with_their_run_and_is_deleted_with_it(service: Service, tmp_path: Path) -> None:
+    parameters = {"folder": str(tmp_path)}
+    run(service, "owner", wait=False, pipelineSpec=pipeline("waiting"), parameters=parameters)
+    trainer = {"command": ["sleep", "600"], "image": "pantheon/workflow", "numNodes": 1}
+    spec = {"runtimeRef": {"name": "plainml-distributed"}, "trainer": trainer}
+    job = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "spec": spec}
+    for name, owner in (("its", "owner"), ("other", "another")):
+        metadata = {"name": name, "labels": {"pantheon/pipeline-run": owner}}
+        service.client.apply(json.dumps(job | {"metadata": metadata}).encode())
+    until(lambda: (tmp_path / "started").exists(), what="the step runs")
+    service.client.act("pipelineruns", "owner", "stop")
+    assert kinds.state_of(service.client.follow("pipelineruns", "owner", lambda _: None)) == "stopped"
+    until(lambda: ended(service.client.get("trainjobs", "its"), "Suspended"), what="its TrainJob is suspended")
+    assert not ended(service.client.get("trainjobs", "other"), "Suspended")
+    service.client.delete("pipelineruns", "owner")
+    until(lambda: {each["metadata"]["name"] for each in service.client.list("trainjobs")} == {"other"})
+    service.client.delete("trainjobs", "other")
+
+
+def test_a_run_is_stopped_and_resumed_and_its_exit_handler_runs_each_time(service: Service, tmp_path: Path) -> None:
+    said, inner = tmp_path.with_name(f"{tmp_path.name}-goodbye"), tmp_path / "inner-goodbye"
+    parameters = {"folder": str(tmp_path)}
+    run(service, "stops", wait=False, pipelineSpec=pipeline("guarded"), parameters=parameters, caching=False)
     until(lambda: (tmp_path / "started").exists(), what="the step runs")
     service.client.act("pipelineruns", "stops", "stop")
     found = service.client.wait("pipelineruns", "stops", ended, SECONDS)
-    assert found and steps(found)["slow"]["state"] == "interrupted"
+    assert found and steps(found)["slow"]["state"] == "interrupted" and steps(found)["add"]["state"] == "done"
+    assert kinds.state_of(found) == "stopped"
+    assert said.read_text() == "CANCELLED: the run was stopped"
+    assert not inner.exists(), "nothing in the inner pipeline had begun"
     until(lambda: not service.children(), what="no process is left")
     (tmp_path / "go").touch()
     service.client.act("pipelineruns", "stops", "resume")
-    found = service.client.wait("pipelineruns", "stops", lambda run: ended(run, "Succeeded"), SECONDS)
-    assert found and steps(found)["slow"]["state"] == "done"
+    found = service.client.follow("pipelineruns", "stops", lambda _: None)
+    assert ended(found, "Succeeded"), found["status"]
+    assert steps(found)["slow"]["state"] == "done" and steps(found)["add"]["attempts"] == 1
+    assert said.read_text() == inner.read_text() == "SUCCEEDED: None"
     with pytest.raises(Failed, match=r"the run is done\."):
         service.client.act("pipelineruns", "stops", "resume")
+
+
+def interpreters(service: Service) -> list[int]:
+    """Return the Python that steps are forked from, and its forks."""
+    known = b"pipelines.interpreter"
+    return sorted(pid for pid in service.children() if known in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+@pytest.mark.parametrize(("which", "reason"), [(1, "its process was killed"), (0, "the process that runs the steps")])
+def test_a_step_that_is_killed_fails_with_the_reason(service: Service, tmp_path: Path, which: int, reason: str) -> None:
+    parameters, name = {"folder": str(tmp_path)}, f"killed-{which}"
+    run(service, name, wait=False, pipelineSpec=pipeline("guarded"), parameters=parameters, caching=False)
+    until(lambda: (tmp_path / "started").exists(), what="the step runs")
+    os.kill(interpreters(service)[which], signal.SIGKILL)  # the Python that steps are forked from, or the step
+    found = service.client.wait("pipelineruns", name, ended, SECONDS)
+    assert found and message(found, "Failed").startswith(f"The step slow failed: {reason}"), found
+    said = tmp_path.with_name(f"{tmp_path.name}-goodbye").read_text()
+    assert said.startswith(f"FAILED: {reason}"), "the exit handler gets the reason"
+    assert steps(found)["goodbye"]["state"] == "done"
+
+
+def test_nodes_run_in_forks_of_their_runs_python_and_start_again_when_it_is_killed(
+    service: Service, bundled: Callable[..., Run], tmp_path: Path
+) -> None:
+    prepared = bundled("wine", rows=400)
+    stages(prepared, "preprocess", "feature_engineering", "feature_selection")
+    shutil.copytree(prepared.folder, service.state / "runs" / prepared.id)
+    parameters = {"folder": str(tmp_path)}
+    run(service, "warm", wait=False, pipelineSpec=pipeline("waiting"), parameters=parameters, caching=False)
+    until(lambda: (tmp_path / "started").exists(), what="a step runs")
+    spec = {"runtimeRef": {"name": "pantheon-workflow"}, "trainer": {"args": ["--run", prepared.id], "numNodes": 2}}
+    metadata = {"name": "forked", "labels": {"pantheon/pipeline-run": "warm"}}
+    job = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": metadata, "spec": spec}
+    service.client.apply(json.dumps(job).encode())
+    until(lambda: len(interpreters(service)) == 6, what="the step, and two nodes with their launchers, are forks")
+    os.kill(interpreters(service)[0], signal.SIGKILL)
+    found = service.client.wait("trainjobs", "forked", lambda each: ended(each, "Complete", "Failed"), SECONDS)
+    assert found and ended(found, "Complete"), service.output
+    assert found["status"]["restarts"] == 0, "the nodes have not failed"
+    log = service.client.log("trainjobs", "forked", "forked-node-0-1.log")[0].decode()
+    assert log.count("forked-node-0-1 starts") == 2 and "trees 60 to 63 of 64 are fitted" in log
+    failed = service.client.wait("pipelineruns", "warm", ended, SECONDS)
+    assert failed and ended(failed, "Failed")
+
+
+def test_the_workflow_runs_without_a_network_and_trains_by_a_trainjob(tmp_path: Path) -> None:
+    command = ("unshare", "--map-root-user", "--net", sys.executable, "-P", "-m", OFFLINE, str(tmp_path))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (job,) = found["jobs"]
+    assert job["spec"] == {
+        "runtimeRef": {"name": "pantheon-workflow"},
+        "trainer": {"numNodes": 2, "args": ["--run", offline.RUN]},
+    }
+    assert ended(job, "Complete") and job["metadata"]["labels"]["pantheon/pipeline-run"] == "offline"
+    assert "random_forest: trees 0 to 3 of" in found["log"]
+    assert steps(found["run"])["load-data"].get("attempts") == 1, "a kill of the service repeats no step that is done"
+    assert steps(found["run"])["deploy"]["state"] == "done"
+    assert all(ended(each, "Succeeded") for each in found["experiments"]) and found["experiments"]
+    trees = list((tmp_path / "kubeflow" / "work").rglob("trees-*.joblib"))
+    assert trees == [], "the trees are removed when the forests are complete"
+    curves = tmp_path / "kubeflow" / "tensorboard" / "default" / "pipelineruns" / "offline"
+    names = {"tuning", "folds", "candidate-0", "performance-metrics"}
+    assert {each.name for each in eventfiles.read(curves, sorted(names))} == names
 
 
 def changed(spec: dict[str, Any], **to: Any) -> dict[str, Any]:
@@ -198,14 +305,26 @@ def test_versions_of_a_pipeline_run_by_name_and_on_a_schedule(service: Service, 
     service.client.apply(manifest("naps-1", pipelineName="naps", pipelineSpec=pipeline("waiting"), **kfp))
     spec = {"pipelineRef": {"name": "naps"}, "parameters": {"folder": str(tmp_path)}}
     trigger = {"periodicSchedule": {"intervalSecond": 1}}
-    service.client.apply(manifest("often", kind="RecurringRun", version="pantheon.org/v1", trigger=trigger, **spec))
+    often = spec | {"trigger": trigger, "historyLimit": 2}
+    service.client.apply(manifest("often", kind="RecurringRun", version="pantheon.org/v1", **often))
 
     def ran() -> list[dict[str, Any]]:
         runs = service.client.list("pipelineruns")
         return [each for each in runs if each["metadata"]["name"].startswith("often-") and ended(each, "Succeeded")]
 
+    def lasts(name: str) -> str:
+        return str(service.client.get("recurringruns", name)["status"].get("lastRun", ""))
+
     until(lambda: len(ran()) >= 2, 120, what="two runs have started by themselves")
+    first = ran()[0]["metadata"]["name"]
+    until(lambda: first not in {each["metadata"]["name"] for each in ran()}, 120, what="the oldest run is deleted")
+    assert len(ran()) >= 2
     service.client.act("recurringruns", "often", "suspend")
+    cron = {"cronSchedule": {"cron": "*/5 0-23 * * sun,mon-sat", "startTime": "2026-01-31T14:01:00Z"}}
+    service.client.apply(manifest("fives", kind="RecurringRun", version="pantheon.org/v1", trigger=cron, **spec))
+    until(lambda: lasts("fives"), 60, what="the newest time that was missed is made up for")
+    assert re.fullmatch(r"fives-\d{10}[0-5][05]00", lasts("fives"))
+    service.client.delete("recurringruns", "fives")
     assert all(each["status"]["pipeline"] == "waiting" for each in ran())
     with pytest.raises(Failed, match=r"cron: 'noon' is not a cron expression"):
         bad = {"cronSchedule": {"cron": "noon"}}

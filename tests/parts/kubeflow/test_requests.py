@@ -52,19 +52,19 @@ def changed(**parts: Any) -> str:
         ("a: [1", "this is not YAML: line 2, column 1: did not find expected ',' or ']'.", ""),
         ("\ta: b", "this is not YAML: line 1, column 1: found character that cannot start any token.", ""),
         (HEAD + "kind: Count", "kind: is given twice, the second time in line 3.", "kind"),
-        (HEAD + "metadata: &a {name: *a}", "line 3 contains itself by an alias.", ""),
-        ("a: !!python/object:os.system x", "a: line 1 has the type 'python/object:os.system'", "a"),
-        ("{" * 60 + "}" * 60, "line 1 is nested more than 50 levels deep.", ""),
-        ("---\na: 1\n" * 101, "line 201 begins document 101, but at most 100 are taken.", ""),
+        (HEAD + "metadata: &a {name: *a}", "line 3 contains an alias of itself.", ""),
+        ("a: !!python/object:os.system x", "a: line 1 has the tag 'python/object:os.system'", "a"),
+        ("{" * 60 + "}" * 60, "line 1 is nested more than 50 levels deep, the limit.", ""),
+        ("---\na: 1\n" * 101, "line 201 begins document 101, and the limit is 100.", ""),
         ("a: [" + "1," * 150_000 + "1]", "the manifests have more than 100,000 values", ""),
         ("pipelineInfo: {name: x}\nroot: {}", "this is a compiled pipeline, not a manifest of an object.", ""),
         (changed(kind="Counts"), "kind: there is no kind 'Counts' here.", "kind"),
-        (changed(kind=5), "kind: must be a text, not a number.", "kind"),
+        (changed(kind=5), "kind: must be a string, not a number.", "kind"),
         (changed(apiVersion="v1"), "apiVersion: Count has no version 'v1' here.", "apiVersion"),
         (changed(sepc={}), "sepc: there is no such field.", "sepc"),
         (changed(spec=None), "spec: is missing.", "spec"),
         (changed(spec=[1]), "spec: must be a mapping, not a list.", "spec"),
-        (changed(spec={"to": "3"}), "spec.to: must be a whole number, not a text.", "spec.to"),
+        (changed(spec={"to": "3"}), "spec.to: must be a whole number, not a string.", "spec.to"),
         (changed(spec={"to": True}), "spec.to: must be a whole number, not true or false.", "spec.to"),
         (changed(spec={"to": 1, "paus": 2}), "spec.paus: there is no such field.", "spec.paus"),
         (changed(spec={}), "spec.to: is missing.", "spec.to"),
@@ -74,9 +74,9 @@ def changed(**parts: Any) -> str:
         (changed(metadata={"name": "a" * 64}), "metadata.name: 'aaa", "metadata.name"),
         (changed(metadata={"generateName": "x-"}), "metadata.generateName: names are not", "metadata.generateName"),
         (changed(metadata={"name": "a", "namespace": ".."}), "metadata.namespace: '..' is not", "metadata.namespace"),
-        (changed(metadata={"name": "a", "labels": {"x": 1}}), "metadata.labels.x: must be a text", "metadata.labels.x"),
+        (changed(metadata={"name": "a", "labels": {"x": 1}}), "metadata.labels.x: must be a", "metadata.labels.x"),
         (changed(metadata=None), "metadata: is missing.", "metadata"),
-        (HEAD + 'metadata: {name: "a\\0b"}', "metadata.name: line 3 has a character that no", "metadata.name"),
+        (HEAD + 'metadata: {name: "a\\0b"}', "metadata.name: line 3 has a character that", "metadata.name"),
         (HEAD + "metadata: {name: a}\nspec: {to: .nan}", "spec.to: .nan is not a number that JSON has.", "spec.to"),
     ],
 )  # fmt: skip
@@ -88,7 +88,7 @@ def test_each_bad_manifest_is_one_sentence_with_the_path(service: Service, text:
 
 def test_bytes_sizes_and_several_manifests(service: Service) -> None:
     assert refused(service, b"\xff\xfe", 422)[0] == "line 1 is not UTF-8: byte 0xff."
-    assert refused(service, b"x" * (1 << 20 | 1), 413)[0].endswith("at most 1,048,576 bytes are taken.")
+    assert refused(service, b"x" * (1 << 20 | 1), 413)[0].endswith("the limit is 1,048,576 bytes.")
     assert refused(service, iter([b"y" * 65536] * 800), 413)[0].startswith("The request's body is too large")  # chunked
     good, bad = manifest("refused-with", to=1), manifest("refused-too", to=-1)
     said, path = refused(service, good + b"---\n" + bad, 422)
@@ -135,7 +135,7 @@ def test_logs_are_only_regular_files_of_the_object(service: Service, tmp_path: P
     secret.write_text("secret")
     client.apply(manifest("logs", to=1))
     client.wait("counts", "logs", lambda found: bool(found["status"].get("code") == 0), 60)
-    (folder,) = service.state.glob("kubeflow/work/default/counts/logs-*/logs")
+    (folder,) = (service.state / "kubeflow" / "work").glob("default/counts/logs-*/logs")
     (folder / "link").symlink_to(secret)
     (folder / "way").symlink_to(tmp_path)
     assert [each["name"] for each in client.logs("counts", "logs")] == ["steps/count.log"]

@@ -1,6 +1,7 @@
 """Kubeflow's service as a process: objects live through kills, changes and deletions, and no process is left."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pantheon.kubeflow.client import Failed
+from pantheon.processes import table
 from tests.support.kubeflow import Service, ended, manifest
 from tests.support.waiting import until
 
@@ -25,7 +27,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def numbers(service: Service, name: str) -> list[int]:
-    (file,) = service.state.glob(f"kubeflow/work/default/counts/{name}-*/numbers")
+    (file,) = (service.state / "kubeflow" / "work").glob(f"default/counts/{name}-*/numbers")
     return [int(line) for line in file.read_text().split()]
 
 
@@ -69,6 +71,20 @@ def test_a_service_that_was_ended_continues_what_it_did(service: Service, number
     counted = numbers(service, "long")
     assert counted == list(range(1, len(counted) + 1)), "each number once: two processes never wrote at once"
     assert client.get("counts", "done") == done, "what was finished is not run again"
+
+
+def test_processes_outlive_the_python_that_they_were_forked_from(service: Service) -> None:
+    client = service.client
+    client.apply(manifest("before", to=60, pause=0.1))
+    assert client.wait("counts", "before", lambda found: found["status"].get("at", 0) > 0, 60)
+    assert service.process
+    (forks,) = [each.pid for each in table().values() if each.parent == service.process.pid]
+    os.kill(forks, signal.SIGKILL)
+    client.apply(manifest("after", to=2))
+    for name, last in (("before", 60), ("after", 2)):
+        found = client.wait("counts", name, ended, 60)
+        assert found and (found["status"]["code"], found["status"]["at"]) == (0, last)
+        assert numbers(service, name)[0] == 1 and client.log("counts", name, "steps/count.log")[0].count(b"from") == 1
 
 
 def test_a_changed_spec_runs_again_and_actions_change_it(service: Service) -> None:
@@ -130,7 +146,7 @@ def test_a_deleted_object_leaves_nothing_behind(service: Service, tmp_path: Path
     service.start()
     assert client.gone("counts", found, 60)
     assert not outside.exists()
-    assert not list(service.state.glob("kubeflow/work/default/counts/*"))
+    assert not list((service.state / "kubeflow" / "work").glob("default/counts/*"))
     assert not list(service.state.glob("kubeflow/objects/default/counts/*"))
     with pytest.raises(Failed, match="there is no counts 'gone' in the namespace default"):
         client.delete("counts", "gone")

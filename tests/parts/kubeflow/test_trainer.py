@@ -5,6 +5,9 @@ import json
 import shutil
 import signal
 import sys
+import threading
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ import pytest
 import yaml
 
 from pantheon.kubeflow.client import Failed
+from pantheon.kubeflow.controllers import MOST_ACTIVE
+from pantheon.workflow.bundle.onnx_export import export
 from pantheon.workflow.run import Run
 from pantheon.workflow.training.matrix import Table
 from tests.support.kubeflow import Service, ended
@@ -24,6 +29,7 @@ from tests.support.waiting import until
 VERSION = "trainer.kubeflow.org/v1alpha1"
 IMAGE = "pantheon/workflow"
 STEPS = 8
+HEALTH_SECONDS = 3.0  # as in compose/kubeflow.yaml: then a check has failed
 
 # Each node makes a chain of checksums, saves each one, and waits in the middle until it may go on.
 CHAIN = """
@@ -110,8 +116,10 @@ class Trainer:
         self.service.start(WORKFLOW_ENVIRONMENT=sys.prefix, TRAINER_SLOTS="3")
 
     def checkpoints(self, name: str) -> Path:
-        folders = list(self.service.state.glob(f"kubeflow/work/default/trainjobs/{name}-*/volumes/checkpoints"))
-        return folders[0] if folders else Path("/nonexistent")
+        folders = list(
+            (self.service.state / "kubeflow" / "work").glob(f"default/trainjobs/{name}-*/volumes/checkpoints")
+        )
+        return folders[0] if folders else self.service.state / "nothing"
 
     def until_middle(self, name: str, nodes: int = 2) -> None:
         """Wait until all nodes of a chain wait in the middle."""
@@ -250,6 +258,44 @@ def test_a_job_that_takes_too_long_fails(trainer: Trainer) -> None:
     assert condition(found, "Failed") == ("True", "DeadlineExceeded", "TrainJob exceeded its active deadline")
 
 
+def test_as_many_jobs_as_are_possible_wait_and_the_service_stays_healthy(trainer: Trainer) -> None:
+    client, late = trainer.client, []
+    over = threading.Event()
+
+    def ask_for_health() -> None:
+        while not over.is_set():
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{trainer.service.port}/healthz", timeout=HEALTH_SECONDS):
+                    pass
+            except OSError as error:
+                late.append(error)
+
+    asking = threading.Thread(target=ask_for_health)
+    asking.start()
+    try:
+        names = [f"many-{number}" for number in range(MOST_ACTIVE)]
+        for some in (names[:100], names[100:200], names[200:]):
+            client.apply(b"---\n".join(trainjob(name, CHAIN, 1) for name in some))
+        with pytest.raises(Failed, match="256 objects are not finished") as refused:
+            client.apply(trainjob("one-more", CHAIN, 1))
+        assert refused.value.code == 429
+
+        def states() -> Counter[str]:
+            return Counter(row["columns"]["STATE"] for row in client.table("trainjobs", namespace="default")["rows"]
+                           if row["name"].startswith("many-"))  # fmt: skip
+
+        until(
+            lambda: states() == {"Running": 3, "Suspended": MOST_ACTIVE - 3}, what="three have slots, the others wait"
+        )
+        for name in names:
+            client.delete("trainjobs", name)
+        until(lambda: not states(), 120, what="all are deleted")
+    finally:
+        over.set()
+        asking.join()
+    assert not late, late
+
+
 def test_the_forests_of_a_run_are_those_of_a_single_process(
     trainer: Trainer, bundled: Callable[..., Run], tmp_path: Path
 ) -> None:
@@ -269,4 +315,7 @@ def test_the_forests_of_a_run_are_those_of_a_single_process(
     for path in one.path("candidates").glob("*.joblib"):
         same = joblib.load(both.path("candidates") / path.name)
         np.testing.assert_array_equal(joblib.load(path).predict(X), same.predict(X))
+    forests = [export(joblib.load(run.path("candidates/random_forest.joblib"))) for run in (one, both)]
+    assert forests[0].SerializeToString() == forests[1].SerializeToString(), "the same bytes are served"
     assert both.records()["train"].state == "done"
+    assert not list(trainer.checkpoints("forest").glob("*/trees-*")), "only the plan is left"

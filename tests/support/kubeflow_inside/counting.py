@@ -77,11 +77,11 @@ class Counts:
         job.condition("Running", True, "Started", "It counts.")
         file = job.folder / "numbers"
         command = [sys.executable, "-c", COUNT, str(file), str(spec.to), str(spec.pause), spec.child]
-        process = job.process(command, job.logs / "steps" / "count.log", {"WHO": "counts"})
+        process = job.process(command, job.logs / "steps" / "count.log", {"WHO": "counts"}, grace=1.0)
         while process.wait(POLL_SECONDS) is None:
             job.status(at=len(file.read_text().split()) if file.exists() else 0)
             if job.stopping.is_set():
-                process.stop(1.0)
+                process.stop()
                 return
         code = process.wait()
         job.status(at=len(file.read_text().split()) if file.exists() else 0, code=code)

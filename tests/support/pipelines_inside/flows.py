@@ -20,6 +20,7 @@ def write(text: str, data: Output[Dataset], metrics: Output[Metrics]):
         file.write(text)
     data.metadata["letters"] = len(text)
     metrics.log_metric("letters", len(text))
+    metrics.metadata["curves"] = {"codes": [ord(letter) for letter in text]}
 
 
 @dsl.component
@@ -88,3 +89,17 @@ def everything(folder: str, n: int = 3, times: int = 1, text: str = 'it\'s "quot
 def waiting(folder: str, seconds: float = 600.0):
     before = add(a=1, b=2)
     slow(folder=folder, seconds=seconds).after(before).set_caching_options(False)
+
+
+@dsl.pipeline
+def inner(folder: str):
+    with dsl.ExitHandler(goodbye(folder=folder)):
+        add(a=1, b=2)
+
+
+@dsl.pipeline
+def guarded(folder: str, seconds: float = 600.0):
+    with dsl.ExitHandler(goodbye(folder=folder)):
+        before = add(a=1, b=2)
+        last = slow(folder=folder, seconds=seconds).after(before).set_caching_options(False)
+        inner(folder=f"{folder}/inner").after(last)

@@ -61,7 +61,7 @@ def canary(name: str, version: str, percent: Any) -> dict[str, Any]:
         ),
         (
             {"predictor": predictor(), "canary": [canary("a", "2", "1")]},
-            "spec.canary[0].trafficPercent: must be a whole number, not a text.",
+            "spec.canary[0].trafficPercent: must be a whole number, not a string.",
         ),
         (
             {"predictor": predictor(), "canary": [canary("a", "2", -1)]},

@@ -90,17 +90,17 @@ def test_json_is_read_as_it_is(value: dict[str, Any]) -> None:
             {"goal": 1, "parts": [{"name": "a", "maxCont": 1}]},
             "spec.parts[0].maxCont: there is no such field. Did you mean maxCount?",
         ),
-        ({"goal": "x"}, "spec.goal: must be a number, not a text."),
+        ({"goal": "x"}, "spec.goal: must be a number, not a string. Remove the quotes."),
         ({"goal": 1, "parts": [{"maxCount": 1}]}, "spec.parts[0].name: is missing."),
         ({"goal": 1, "parts": {}}, "spec.parts: must be a list, not a mapping."),
         (
             {"goal": 1, "byName": {"x": {"name": "a"}, "y.z": {"name": 1}}},
-            "spec.byName.y.z.name: must be a text, not a whole number.",
+            "spec.byName.y.z.name: must be a string, not a whole number. Put quotes around it.",
         ),
         ({"goal": 1, "byName": {"k": {"nam": 1}}}, "spec.byName.k.nam: there is no such field. Did you mean name?"),
         (
             {"goal": 1, "one": {"name": "a", "maxCount": 1.5}},
-            "spec.one.maxCount: must be a whole number, not a number.",
+            "spec.one.maxCount: must be a whole number, not a decimal number.",
         ),
         ({"goal": 1, "one": 5}, "spec.one: must be a mapping, not a whole number."),
         ({}, "spec.goal: is missing."),
@@ -124,7 +124,10 @@ def test_a_pydantic_model_refuses_with_the_path() -> None:
         most: pydantic.StrictInt = pydantic.Field(alias="maxTrialCount")  # type: ignore[name-defined]
 
     for given_spec, said in [
-        ({"maxTrialCount": 1, "parameters": [{}, {"max": 3}]}, "spec.parameters[1].max: must be a text, not a number."),
+        (
+            {"maxTrialCount": 1, "parameters": [{}, {"max": 3}]},
+            "spec.parameters[1].max: must be a string, not a number.",
+        ),
         (
             {"maxTrialCount": 1, "parameters": [{"mx": 3}]},
             "spec.parameters[0].mx: there is no such field. Did you mean max?",

@@ -57,6 +57,8 @@ def test_missed_times_are_made_up_for_once_or_each() -> None:
     hourly = times(intervalSecond=3600)
     now = MADE + timedelta(hours=3, minutes=30)
     hours = [MADE + timedelta(hours=place) for place in range(5)]
+    years = MADE + timedelta(hours=20_000, minutes=1)
+    assert hourly.due(MADE, years, newest=True)[0] == years - timedelta(minutes=1), "one run for any number of times"
     assert hourly.due(MADE, now, newest=True) == (hours[3], hours[4])
     assert hourly.due(MADE, now, newest=False) == (hours[1], hours[2])
     assert hourly.due(hours[3], now, newest=True) == (None, hours[4])

@@ -176,6 +176,25 @@ def test_what_is_known_later_changes_nothing(
         assert one.equals(other)
 
 
+@SOME
+@given(loads, asked, st.integers(0, 16))
+def test_loads_at_the_same_moment_have_one_answer(
+    store: Data, found: list[Load], questions: list[tuple[str, int]], moment: int
+) -> None:
+    """No two rows of an entity have the same event time and the same time of creation, whatever is written when."""
+    found = [(moment, rows) for _, rows in found]
+    load(store, found)
+    for view in (VIEW, SHORT):
+        parts = [pl.read_parquet(path) for path in (store.state / "features" / view.name).glob("[1-9]*.parquet")]
+        rows = pl.concat(parts) if parts else pl.DataFrame(schema={"robot_id": pl.String})
+        assert not rows.select(set(rows.columns) & {"robot_id", "event_timestamp", "created"}).is_duplicated().any()
+    expected = oracle(found, questions, list(KINDS)).rename({name: f"robots:{name}" for name in KINDS})
+    short = oracle(found, questions, ["x"], TTL).rename({"x": "short:x"})
+    expected = expected.join(short, on="row_id", maintain_order="left")
+    for pairs in (10**9, -1) * 3:
+        assert read(store, questions, pairs).equals(expected)
+
+
 def test_rows_a_microsecond_apart_are_told_apart(store: Data) -> None:
     store.do("reset", view="robots")
     empty = dict.fromkeys(KINDS)

@@ -1,7 +1,8 @@
-"""Parts in S3: they move there from the folder, and nothing is lost if that is interrupted or S3 goes away."""
+"""Parts in S3: they move there from the folder, and back; nothing is lost if that is interrupted or S3 goes away."""
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from pantheon.errors import PantheonError
 from pantheon.features.contract import Field, View
 from pantheon.state import write_store
+from pantheon.store.move import relocate
+from pantheon.store.place import bring_to_folder, moving
 from tests.support.feature_data import START, Data, parquet
 from tests.support.s3_servers import Weed, deployment, weed, where
 
@@ -51,7 +54,7 @@ def in_folder(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("[1-9]*.parquet")}
 
 
-def test_parts_move_to_s3_and_are_written_and_forgotten_there(s3: Weed, tmp_path: Path) -> None:
+def test_parts_move_to_s3_are_written_and_forgotten_there_and_move_back(s3: Weed, tmp_path: Path) -> None:
     state, bucket = deployment(tmp_path / "state", s3), s3.bucket()
     data = Data(state)
     try:
@@ -91,5 +94,23 @@ def test_parts_move_to_s3_and_are_written_and_forgotten_there(s3: Weed, tmp_path
         data.do("recover")
         assert in_folder(state / "volumes" / "features") == kept
         assert ages(data, "a", "b", "c", "e") == [None, 2.5, 3.0, 5.0]
+
+        with ThreadPoolExecutor(1) as pool:  # back to the folder; the service runs
+            with moving(state):
+                assert bring_to_folder(state) == {"predictions": 0, "features": len(kept)}
+                waiting = pool.submit(write, data, LATER, f=6.0)
+                assert not wait([waiting], timeout=0.5).done, "what is written meanwhile would be left behind"
+            waiting.result()  # whoever moved them was killed: S3 is still the place
+        assert (kept.items() <= in_s3(s3, bucket).items(), in_folder(state / "features")) == (True, {})
+        kept = in_s3(s3, bucket)
+        relocate(state, None)
+        assert (in_s3(s3, bucket), in_folder(state / "features")) == ({}, kept)
+        write(data, LATER, g=7.0)
+        assert len(in_folder(state / "features")) == len(kept) + 1
+        assert ages(data, "a", "b", "e", "f", "g") == [None, 2.5, 5.0, 6.0, 7.0]
+        data.kill()
+        data.start()
+        assert data.do("recover") == []
+        assert ages(data, "a", "b", "e", "f", "g") == [None, 2.5, 5.0, 6.0, 7.0]
     finally:
         data.kill()

@@ -14,9 +14,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
+from pantheon.engines.findings import Finding
 from pantheon.errors import PantheonError
+from pantheon.processes import descendants
+
+if TYPE_CHECKING:
+    from pantheon.engines.volumes import Volumes
 
 STATES = ("waiting", "starting", "healthy", "running", "completed", "failed", "restarting", "stopped")
 
@@ -133,16 +138,28 @@ class Engine(ABC):
         on_host: services are processes of this machine: its folders have the same paths in services, and services can
             call its programs, such as git.
         isolated: services cannot connect to other machines, nor to this one by its loopback address.
+        lets_out: services that need another S3 can connect to it all the same.
+        shares_folders: services use the folders of this machine; otherwise those of a volume, see ``publish``.
+        own_test: the name of a test that the engine itself has, such as ``helm test``; see ``test``.
         by_hand: users can run the definition with this engine's own command line; see ``prepare_by_hand``.
+        keeper: what restarts a service that ended, such as ``Docker``.
     """
 
     name: str
+    keeper: str = "the engine"
     on_host: bool = False
     isolated: bool = False
+    lets_out: bool = False
+    shares_folders: bool = True
+    own_test: str = ""
     by_hand: bool = False
 
     def check(self) -> None:  # noqa: B027 - an engine may have nothing to check
         """Raise PantheonError if this engine cannot be used on this machine now. Changes nothing."""
+
+    def findings(self) -> list[Finding]:
+        """Check what runs the services, if that is not this machine; see ``doctor``. Changes nothing."""
+        return []
 
     def survivors(self) -> dict[int, str]:
         """Return processes of the deployment, by pid with their names, that run although ``check`` fails."""
@@ -200,9 +217,25 @@ class Engine(ABC):
     def status(self) -> list[ServiceStatus]:
         """Return the status of every service in start order; empty if the deployment was never up."""
 
+    def processes(self) -> list[int]:
+        """Return the pids of all processes of the deployment, also of tasks; empty if they are on other machines."""
+        return descendants(status.pid for status in self.status() if status.pid)
+
+    def sizes(self, environments: Collection[str]) -> tuple[dict[str, int], int]:
+        """Return the bytes of each environment or image on this machine, and of all, where shared files count once.
+
+        Args:
+            environments: names as in ``Planned.environment``; those that do not exist are skipped.
+        """
+        return {}, 0
+
     def warnings(self) -> list[str]:
         """Return a sentence with a remedy for each trouble of the engine itself, as opposed to that of a service."""
         return []
+
+    def test(self) -> str:
+        """Run ``own_test``, and return what it found. Raises PantheonError if it fails."""
+        return ""
 
     @abstractmethod
     def logs(self, service: str | None = None, follow: bool = False, tail: int = 100) -> Iterator[str]:
@@ -234,6 +267,25 @@ class Engine(ABC):
         The task and its child processes end when the caller is interrupted or killed.
         """
 
+    def volumes(self) -> "Volumes | None":
+        """Return what has the folders of services for backups; None: they are folders of this machine."""
+        return None
+
+    def load_images(self, archive: Path) -> list[str]:
+        """Load the images of an archive that ``images-save`` made. Return their names.
+
+        Raises:
+            PantheonError: this engine does not run images, or the archive cannot be loaded.
+        """
+        raise PantheonError(f"the engine {self.name} does not run images.")
+
+    def publish(self) -> None:  # noqa: B027 - services read the files themselves where they share folders
+        """Bring the files that this machine writes for running services to them; tasks see them anyway.
+
+        Raises:
+            PantheonError: the services cannot be reached.
+        """
+
     def prepare_by_hand(self, env_file: Path) -> str:
         """Prepare the deployment for running the definition with the engine's own command line.
 
@@ -259,9 +311,11 @@ class EngineModule(Protocol):
 
     Attributes:
         RANK: a new deployment gets the available engine with the highest rank.
+        ON_HOST: services are processes of this machine.
     """
 
     RANK: int
+    ON_HOST: bool
 
     def available(self, environment: Mapping[str, str]) -> tuple[bool, str]:
         """Return whether this machine can use the engine, and why (not): ``processes of this machine``."""
@@ -284,6 +338,11 @@ def modules() -> dict[str, EngineModule]:
 def engine_names() -> list[str]:
     """Return the valid values of ``ENGINE=``."""
     return list(modules())
+
+
+def on_host(name: str) -> bool:
+    """Return whether services of the engine ``name`` are processes of this machine; of an unknown engine, False."""
+    return name in (engines := modules()) and engines[name].ON_HOST
 
 
 def open_engine(name: str, options: Options) -> Engine:

@@ -48,10 +48,14 @@ def who_holds(port: int) -> str | None:
     return f"pid {pid} ({command[:160] or 'unknown command line'})"
 
 
-def free_offset(ports: Iterable[int]) -> int:
-    """Return the smallest ``PORT_OFFSET`` (0, 100, 200 …) at which all ``ports`` are free; -1 if there is none."""
+def free_offset(ports: Iterable[int], first: int = 0) -> int:
+    """Return the smallest ``PORT_OFFSET`` (0, 100, 200 …) at which all ``ports`` are free; -1 if there is none.
+
+    Args:
+        first: the smallest one to try.
+    """
     wanted = list(ports)
-    for offset in range(0, HIGHEST - max(wanted, default=0) + 1, STEP):
+    for offset in range(first, HIGHEST - max(wanted, default=0) + 1, STEP):
         if all(is_free(port + offset) for port in wanted):
             return offset
     return -1

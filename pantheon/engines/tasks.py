@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from pantheon.errors import PantheonError
 
@@ -69,7 +70,15 @@ class Lines:
             self.rest = b""
 
 
-def pump(process: subprocess.Popen[bytes], pipes: Mapping[int, Lines]) -> bool:
+class Started(Protocol):
+    """What ``pump`` needs of a process."""
+
+    def poll(self) -> int | None: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+
+def pump(process: Started, pipes: Mapping[int, Lines]) -> bool:
     """Forward the data of ``pipes`` until all are closed. Return whether Ctrl-C was pressed."""
     interrupted = False
     selector = selectors.DefaultSelector()

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pantheon.engines import Engine, Options
 
 RANK = 20
+ON_HOST = False
 
 
 def available(environment: Mapping[str, str]) -> tuple[bool, str]:

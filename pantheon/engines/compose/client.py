@@ -135,6 +135,18 @@ class Api:
         names = ("active_anon", "inactive_anon", "unevictable")
         return sum(int(stats.get(f"total_{name}", stats.get(name, 0))) for name in names)
 
+    def pids(self, project: str) -> list[int]:
+        """Return the main pids of a Compose project's running containers, also of ``docker compose run``."""
+        filters = quote(json.dumps({"label": [f"com.docker.compose.project={project}"]}))
+        listed = self.ask(f"/containers/json?filters={filters}") or []
+        inspected = [self.ask(f"/containers/{entry['Id']}/json") for entry in listed]
+        return [pid for container in inspected if container and (pid := int(container["State"].get("Pid") or 0))]
+
+    def layers(self, image: str) -> dict[str, int]:
+        """Return the bytes of every layer of an image; images that share a layer have the same key for it."""
+        steps = self.ask(f"/images/{quote(image, safe=':/')}/history") or []
+        return {f"{step['Created']} {step['CreatedBy']}": int(step["Size"]) for step in steps if step["Size"]}
+
     def remove(self, container: str) -> None:
         self.ask(f"/containers/{container}?force=1&v=1", "DELETE")
 

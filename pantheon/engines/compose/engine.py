@@ -17,6 +17,7 @@ from pantheon.engines.definition.resolve import Definition, reason
 from pantheon.engines.owner import hand_over, owner_of
 from pantheon.engines.progress import MAX_LOG_LINES, Observation, Progress, is_up
 from pantheon.errors import PantheonError
+from pantheon.processes import descendants
 
 POLL_SECONDS = 0.1  # between two checks of the containers
 AHEAD_SECONDS = 180  # for a service that must be healthy before another one is replaced
@@ -36,6 +37,7 @@ class ComposeEngine(Engine):
     name = "compose"
     by_hand = True
     isolated = True
+    keeper = "Docker"
 
     def __init__(
         self,
@@ -334,6 +336,15 @@ class ComposeEngine(Engine):
         services += [stopped(status, status.why) for status in self.recorded() if status.name not in names]
         self.record(services)
         return services
+
+    def processes(self) -> list[int]:
+        return descendants(self.connect().pids(self.options.name))
+
+    def sizes(self, environments: Collection[str]) -> tuple[dict[str, int], int]:
+        images = {plan.environment: plan.image for plan in self.planned() if plan.environment in environments}
+        layers = {name: self.connect().layers(image) for name, image in images.items()}
+        shared = {layer: size for found in layers.values() for layer, size in found.items()}
+        return {name: sum(found.values()) for name, found in layers.items() if found}, sum(shared.values())
 
     def logs(self, service: str | None = None, follow: bool = False, tail: int = 100) -> Iterator[str]:
         api = self.connect()

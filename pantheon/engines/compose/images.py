@@ -59,7 +59,11 @@ def locks_of(name: str) -> list[Path]:
 
 def tag_of(name: str) -> str:
     """Return Pantheon's version and the locks' hash: images with the same tag contain the same packages."""
-    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks_of(name)))
+    return _tag(image_named(name))
+
+
+def _tag(image: Image) -> str:
+    digest = hashlib.sha256(b"".join(lock_of(environment).read_bytes() for environment in image.environments))
     return f"{__version__}-{digest.hexdigest()[:12]}"
 
 
@@ -75,7 +79,10 @@ def known() -> list[str]:
 
 def tags() -> dict[str, str]:
     """Return the values of the compose files' tag variables, such as ``PANTHEON_SERVING_TAG``."""
-    return {f"PANTHEON_{name.upper().replace('-', '_')}_TAG": tag_of(name) for name in known()}
+    locks = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+    images = {name: image for name, image in declared().items() if locks >= set(image.environments)}
+    found = {name: Image(environments=(name,)) for name in sorted(locks)} | images
+    return {f"PANTHEON_{name.upper().replace('-', '_')}_TAG": _tag(image) for name, image in sorted(found.items())}
 
 
 def dockerfile(name: str) -> str:
@@ -280,10 +287,15 @@ def save(images: list[str], file: Path) -> None:
         check(process, "saved")
 
 
-def load(file: Path) -> list[str]:
-    """Load the images of an archive into the engine. Return their names."""
+def check_archive(file: Path) -> None:
+    """Raise PantheonError if there is no such file."""
     if not file.is_file():
         raise PantheonError(f"there is no file {file}.", "Make one with `make images-save FILE=images.tar.gz`.")
+
+
+def load(file: Path) -> list[str]:
+    """Load the images of an archive into the engine. Return their names."""
+    check_archive(file)
     terminal.echo(f"docker image load --input {file}")
     with docker("image", "load", "--input", str(file), stdout=subprocess.PIPE) as process:
         assert process.stdout

@@ -62,14 +62,15 @@ def address(service: RawService, inside: str = "") -> str:
     """Return the address of the first published port, such as ``http://127.0.0.1:8080``; empty if there is none.
 
     Args:
-        inside: the service's name, to get the address for other containers.
+        inside: the service's name, to get the address for other containers; also of a port that is not published.
     """
     for entry in service.get("ports") or []:
         if published := entry.get("published"):
             scheme = entry.get("app_protocol")
             host, port = (inside, entry["target"]) if inside else (entry.get("host_ip") or LOOPBACK, published)
             return f"{scheme}://{host}:{port}" if scheme else f"{host}:{port}"
-    return ""
+    exposed = service.get("expose") or []
+    return f"{inside}:{exposed[0]}" if inside and exposed else ""
 
 
 def images(model: Model, only: str = "") -> list[str]:

@@ -47,6 +47,7 @@ class Definition:
         own: variables for docker-compose itself, such as PATH and DOCKER_HOST; they are not interpolated.
         values: more values to interpolate; they take precedence over ``interpolate``.
         overrides: more files, in order; later ones override earlier ones.
+        listed: returns the files' variables, if another definition of the same files knows them: its ``variables``.
     """
 
     options: Options
@@ -54,7 +55,9 @@ class Definition:
     own: dict[str, str]
     values: dict[str, str] = field(default_factory=dict)
     overrides: list[Path] = field(default_factory=list)
+    listed: Callable[[], dict[str, str]] | None = None
     _left_out: dict[str, list[str]] = field(default_factory=dict)
+    _variables: dict[str, str] | None = None
     _interpolated: dict[str, str] | None = None
 
     @property
@@ -73,13 +76,20 @@ class Definition:
         files = [argument for file in (self.file, *self.overrides) for argument in ("-f", name(file))]
         return ["-p", self.options.name, *files]
 
+    def variables(self) -> dict[str, str]:
+        """Return the default of each variable in the files."""
+        if self._variables is None:
+            own = {"PANTHEON_NAME": self.options.name, "PANTHEON_STATE": str(self.options.state.resolve())}
+            listed = self.run("config", "--variables", environment=self.own | own | self.values)
+            matches = (VARIABLE.match(line) for line in listed.splitlines()[1:])
+            self._variables = {match[1]: match[2] for match in matches if match}
+        return self._variables
+
     def environment(self) -> dict[str, str]:
         """Return docker-compose's environment: the values to interpolate and the variables it needs itself."""
         own = {"PANTHEON_NAME": self.options.name, "PANTHEON_STATE": str(self.options.state.resolve()), **self.values}
         if self._interpolated is None:
-            listed = self.run("config", "--variables", environment=self.own | own)
-            matches = (VARIABLE.match(line) for line in listed.splitlines()[1:])
-            self._interpolated = self.interpolate({match[1]: match[2] for match in matches if match})
+            self._interpolated = self.interpolate(self.listed() if self.listed else self.variables())
         return self.own | self._interpolated | own
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pantheon.engines import Engine, Options
 
 RANK = 10
+ON_HOST = True
 
 
 def available(environment: Mapping[str, str]) -> tuple[bool, str]:

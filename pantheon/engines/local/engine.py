@@ -8,7 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from pantheon import durations, files
-from pantheon.engines import Engine, OnEvent, OnOutput, Options, Planned, ServiceStatus, logs, no_service, ports, silent
+from pantheon.engines import (
+    Engine,
+    OnEvent,
+    OnOutput,
+    Options,
+    Planned,
+    ServiceStatus,
+    logs,
+    no_service,
+    ports,
+    silent,
+    sizes,
+)
 from pantheon.engines import record as records
 from pantheon.engines.definition.model import Model
 from pantheon.engines.definition.resolve import LOOPBACK, Definition
@@ -21,7 +33,7 @@ from pantheon.engines.owner import hand_over
 from pantheon.engines.progress import MAX_LOG_LINES, Observation, Progress, last_lines
 from pantheon.engines.record import Record
 from pantheon.errors import PantheonError, describe
-from pantheon.processes import Family, Process, find, memory, tag, uptime
+from pantheon.processes import Family, Process, descendants, find, memory, tag, tagged, uptime
 
 APPLY_SECONDS = 2.0  # for the supervisor to apply a desired state, before `up` looks for the reason
 POLL_SECONDS = 0.02  # between two checks of the services while `up` waits
@@ -43,6 +55,7 @@ class LocalEngine(Engine):
 
     name = "local"
     on_host = True
+    keeper = "the supervisor"
 
     def __init__(
         self,
@@ -269,6 +282,14 @@ class LocalEngine(Engine):
         mains = {record["pid"]: record["name"] for record in recorded if record["pid"]}
         family = Family(self.home.id, supervisor).scan(mains) if supervisor else {}
         return [self.status_now(record, bool(supervisor), family) for record in recorded]
+
+    def processes(self) -> list[int]:
+        return descendants(process.pid for process in tagged(self.home.id))
+
+    def sizes(self, environments: Collection[str]) -> tuple[dict[str, int], int]:
+        files = {name: sizes.of_files(self.environments(name)) for name in dict.fromkeys(environments)}
+        shared = {inode: size for found in files.values() for inode, size in found.items()}
+        return {name: sum(found.values()) for name, found in files.items() if found}, sum(shared.values())
 
     def warnings(self) -> list[str]:
         if not (trouble := keeper.trouble(self.home)):

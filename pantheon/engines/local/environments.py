@@ -14,10 +14,19 @@ def folder_of(name: str) -> Path:
     return ROOT / ".pantheon" / "envs" / name
 
 
+def packages_of(name: str) -> Path:
+    """Return the folder of its packages: a link to ``site-packages``, whose path depends on the version of Python."""
+    return folder_of(name) / "packages"
+
+
 def is_current(name: str) -> bool:
-    """Return whether the environment exists and was created from the current lock."""
+    """Return whether the environment works and was created from the current lock.
+
+    Its Python may be gone after an upgrade of the system.
+    """
     lock, stamp = ROOT / "requirements" / f"{name}.txt", folder_of(name) / ".lock"
-    return stamp.exists() and stamp.read_bytes() == lock.read_bytes()
+    works = packages_of(name).exists() and (folder_of(name) / "bin" / "python").exists()
+    return works and stamp.exists() and stamp.read_bytes() == lock.read_bytes()
 
 
 def make(names: list[str]) -> None:

@@ -24,8 +24,12 @@ class Sources:
         return self._combined([*CODE, *folders, *map(_lock, environments)])
 
     def of_program(self, environment: str, words: Iterable[str]) -> str:
-        """Return a hash of the lock of ``environment`` and of those ``words`` that are files of the repository."""
-        paths = [Path(word) for word in words if word.startswith(f"{self.root}/")]
+        """Return a hash of the lock of ``environment`` and of those ``words`` that are files of the repository.
+
+        Files of a deployment in the clone, such as a secret, are not part of a release: `up` makes them later.
+        """
+        ours, data = f"{self.root}/", f"{self.root}/.pantheon/"
+        paths = [Path(word) for word in words if word.startswith(ours) and not word.startswith(data)]
         return self._combined([_lock(environment), *(str(p.relative_to(self.root)) for p in paths if p.is_file())])
 
     def _combined(self, names: Iterable[str]) -> str:

@@ -24,11 +24,11 @@ def third(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_engines_are_discovered_by_their_folders() -> None:
-    assert engine_names() == ["compose", "local"]
+    assert engine_names() == ["compose", "local", "helm"]
 
 
 def test_the_error_for_an_unknown_engine_lists_the_engines(tmp_path: Path) -> None:
-    with pytest.raises(PantheonError, match=r"there is no engine 'nomad'. The engines: compose, local"):
+    with pytest.raises(PantheonError, match=r"there is no engine 'nomad'. The engines: compose, local, helm"):
         open_engine("nomad", Options("test", tmp_path, find("persephone").compose_file, ROOT))
 
 
@@ -37,7 +37,7 @@ def test_a_new_deployment_gets_the_engine_that_this_machine_can_use() -> None:
 
 
 def test_a_third_engine_is_opened_by_its_folders_name(third: None, tmp_path: Path) -> None:
-    assert engine_names() == ["paper", "compose", "local"]
+    assert engine_names() == ["paper", "compose", "local", "helm"]
     engine = open_engine("paper", Options("test", tmp_path, find("persephone").compose_file, ROOT))
     engine.up()
     assert [status.state for status in engine.status()] == ["healthy"]
@@ -66,7 +66,7 @@ def test_a_deployment_runs_on_a_third_engine(
 
 
 def test_no_code_above_the_engines_compares_an_engines_name() -> None:
-    names = "|".join([*engine_names(), "helm"])
+    names = "|".join(engine_names())
     compared = re.compile(rf"""(==|!=|\bin)\s*[(\[{{]?[^#]*["']({names})["']""")
     for path in [*(ROOT / "pantheon").rglob("*.py"), *(ROOT / "serving").rglob("*.py")]:
         if ROOT / "pantheon" / "engines" not in path.parents:

@@ -112,7 +112,7 @@ def test_a_hanging_service_is_restarted_and_its_status_says_so(deployment: Deplo
 
 def test_up_restarts_a_hanging_service_immediately(deployment: Deployment, tmp_path: Path) -> None:
     hangs = tmp_path / "hangs"
-    health = {"test": f"test ! -e {hangs}", "interval": "400ms", "retries": 1}
+    health = {"test": f"test ! -e {hangs}", "interval": "2s", "retries": 1}
     command = f"rm -f {hangs}; sleep 3600"
     engine = deployment.up(web={"command": ["sh", "-c", command], "healthcheck": health, "restart": "always"})
     before = deployment.pid("web")

@@ -165,6 +165,7 @@ def test_compose_moves_ports_but_keeps_paths_in_containers(tmp_path: Path, monke
         "PREDICTIONS_URL": "http://predictions:8586",
         "AWS_SHARED_CREDENTIALS_FILE": "/run/secrets/button/credentials",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "OIDC_ISSUER": "",
     }
     assert [(p["host_ip"], p["published"], p["target"]) for p in button["ports"]] == [("127.0.0.1", "8580", 8580)]
 

@@ -1,0 +1,1 @@
+"""Exercises of the tiers, which check themselves on the running deployment. docs/exercises.md describes their files."""

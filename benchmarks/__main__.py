@@ -23,7 +23,7 @@ from rich.table import Table
 
 PARTS = (
     *("serving", "endpoint", "endpoint-load", "features", "data", "training", "runs", "store"),
-    *("startup", "zeus", "odysseus", "versioning", "kubeflow", "compose"),
+    *("startup", "zeus", "odysseus", "versioning", "kubeflow", "katib", "kraken", "compose", "helm", "workshop"),
 )
 
 

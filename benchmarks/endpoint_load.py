@@ -97,15 +97,14 @@ def figures(capacity: float, intervals: list[Interval]) -> dict[str, Any]:
         found[f"{what}, beside idle connections ÷ alone"] = {"value": middle(crowded, what) / middle(quiet, what)}
     for name in ("p99, the last intervals ÷ the first", "p99, beside idle connections ÷ alone"):
         found[name]["bar"] = 1.25
-    # the first two intervals fill what is allocated once, such as the state of each connection
-    for name, memory in (
-        ("endpoint", [each.memory for each in intervals]),
-        ("predictions", [each.storing_memory for each in intervals]),
-    ):
-        found[f"memory (PSS), {name}, MB"] = {"value": memory[-1]}
-        found[f"memory (PSS), {name}, growth after the first two intervals, MB"] = {
-            "value": statistics.median(memory[-3:]) - statistics.median(memory[2:5]),
-            "bar": 10,
-        }
+    # the first two intervals fill what is allocated once; idle connections take memory while they are open
+    for name, of in (("endpoint", "memory"), ("predictions", "storing_memory")):
+        found[f"memory (PSS), {name}, MB"] = {"value": getattr(intervals[-1], of)}
+        for what, some in (("alone", quiet[1:]), ("beside idle connections", crowded[1:])):
+            memory = [getattr(each, of) for each in some]
+            found[f"memory (PSS), {name}, growth {what} after the first two intervals, MB"] = {
+                "value": statistics.median(memory[-2:]) - statistics.median(memory[:2]),
+                "bar": 10,
+            }
     found["intervals"] = {"value": len(intervals), "each": [each._asdict() for each in intervals]}
     return found

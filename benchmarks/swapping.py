@@ -24,7 +24,7 @@ def seconds(state: Path, scratch: Path) -> tuple[list[float], float]:
         The seconds of each move, and how many requests were not answered with 200.
     """
     store = FolderStore(state / "models")
-    bundle = scratch / "swapped"  # without what the store adds
+    bundle = scratch / "swapped-bundle"  # without what the store adds
     shutil.copytree(store.get("robots", "1"), bundle, ignore=shutil.ignore_patterns("manifest.json"))
     versions = ("1", store.publish("robots", bundle, {}))
     body = scratch / "swapping.json"

@@ -5,7 +5,8 @@ Temporary errors are retried. **Bad data fails at once**: the last lines of the 
 fix it. Fix it, then *clear* the failed task: the run continues from there.
 
 After `preprocess`, an asset event names the run and starts the DAG that continues it in this deployment: `dataflow`,
-or `notebooks` if the deployment has JupyterLab, or its variant `pycaret`.
+or `notebooks` if the deployment has JupyterLab, or its variant `pycaret`. With Kubeflow, whose pipelines run the whole
+workflow, the runs that Airflow starts still continue in notebooks.
 
 Trigger this DAG by hand, or give the deployment a schedule:
 `make tier-prometheus up SCHEDULE='0 6 * * *'`.
@@ -33,6 +34,7 @@ def stage(name: str) -> dict[str, Any]:
         "params": {key: params[key] for key in ("trials", "seed", "folds", "metric", "approval")},
         "tier": settings.deployment().tier,
         "runner": "graph",
+        "by": settings.starter(dag_run),
     }
     with failing_at_once():
         return {"run": run} | run_stage(name, run, asked, log.info)
@@ -123,7 +125,8 @@ def etl() -> None:
     def preprocess(*, outlet_events: Any = None) -> dict[str, Any]:
         """Prepare missing values, categories and scales; then start the DAG that continues."""
         done = stage("preprocess")
-        rest = settings.deployment().route.rest
+        route = settings.deployment().route
+        rest = route.after_etl or route.rest
         outlet_events[HANDOVER].add(prepared_for(rest), extra={"run": done["run"]})
         log.info("%s continues run %s", rest, done["run"])
         return done

@@ -51,7 +51,7 @@ def build(name: str, title: str, rest: str, words: str) -> None:
             """Run one notebook of the run in JupyterLab."""
             if name not in graph_of(replace(settings.deployment().route, rest=rest)):
                 raise AirflowSkipException(f"{name} is not a notebook of this deployment")
-            jupyter = Jupyter(settings.address("JUPYTER"), settings.secret("jupyter_token"))
+            jupyter = Jupyter(settings.jupyter(), settings.secret("jupyter_token"))
             timeout = DEFAULTS["execution_timeout"].total_seconds() - 60  # leaves time to report what it waited for
             with failing_at_once():
                 copy = run_notebook(jupyter, name, run, settings.state_folder(), timeout, log.info)

@@ -20,8 +20,8 @@ CURE = "docs/components.md lists the keys."
 PLACEHOLDER = re.compile(r"\{\{ *([^{}]*?) *\}\}")  # in a template: a secret's name, or `random N`
 RANDOM = re.compile(r"random ([0-9]+)")
 
-Part = Literal["etl", "rest", "models", "data", "answers", "features"]
-PARTS: tuple[Part, ...] = ("etl", "rest", "models", "data", "answers", "features")
+Part = Literal["etl", "rest", "models", "data", "answers", "features", "notebooks"]
+PARTS: tuple[Part, ...] = ("etl", "rest", "models", "data", "answers", "features", "notebooks")
 
 _T = TypeVar("_T", bound=msgspec.Struct)
 
@@ -100,6 +100,33 @@ class Image(Strict, frozen=True, kw_only=True):
     folders: tuple[str, ...] = ()
 
 
+class Kept(Strict, frozen=True, kw_only=True):
+    """A folder of the state that a backup contains, and how it is read; see docs/backup.md.
+
+    Attributes:
+        folder: its path in the deployment's folder, such as ``volumes/jupyter``.
+        service: the service whose task reads it, and writes it if ``load`` is given.
+        first: patterns of files in it that are read before the others: they refer to them.
+        without: patterns of files and folders in it that are left out: caches, and secrets.
+        save: a command that writes the content to standard output while the component runs, instead of the files: as a
+            tar, or as one file if ``file`` names it.
+        load: the command that reads this from standard input while the component runs, and is otherwise empty.
+        file: the name of the only file that ``save`` writes.
+        stopped: with ``save``: the service whose task reads the files themselves while the component does not run.
+        tasks: the compose file with these services, beside the component's, if they are not services of a tier.
+    """
+
+    folder: str
+    service: str
+    first: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    save: tuple[str, ...] = ()
+    load: tuple[str, ...] = ()
+    file: str = ""
+    stopped: str = ""
+    tasks: str = ""
+
+
 class Block(Strict, frozen=True, kw_only=True):
     """The ``x-pantheon`` block of a compose file.
 
@@ -116,6 +143,7 @@ class Block(Strict, frozen=True, kw_only=True):
         images: by name; an image that only has the environment of the same name can be omitted.
         environments: additional environments that its services or commands use.
         tools: programs of this machine that it calls if it does not run in containers.
+        keeps: folders of the state that belong in a backup, in the order in which they are read.
         memory_mb, disk_mb: its requirements in MB: idle plus a first run of 5,000 rows, with a reserve.
     """
 
@@ -131,6 +159,7 @@ class Block(Strict, frozen=True, kw_only=True):
     images: dict[str, Image] = {}
     environments: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    keeps: tuple[Kept, ...] = ()
     memory_mb: int = 0
     disk_mb: int = 0
 
@@ -183,13 +212,29 @@ class Components:
         return Components(tuple(component for component in self if component.name not in left))
 
     def leader(self, part: Part) -> Component | None:
-        """Return the component that runs ``part``: the last one that leads it."""
-        return next((component for component in reversed(self.every) if part in component.leads), None)
+        """Return the component that runs ``part``: the last one that leads it.
+
+        One that leads all of the workflow hands nothing over: it leads ``etl`` only if it leads ``rest``, too.
+        """
+        found = [component for component in reversed(self.every) if part in component.leads]
+        if part == "etl" and (last := self.leader("rest")):
+            found = [each for each in found if each is last or each.required or "rest" not in each.leads]
+        return next(iter(found), None)
+
+    @property
+    def continuing(self) -> Component | None:
+        """The component whose DAG continues a run after Airflow's ETL: the last one that has a DAG."""
+        return next((each for each in reversed(self.every) if "rest" in each.leads and each.dag), None)
 
     def route(self) -> dict[str, str]:
-        """Return the name of the component that runs a part of the workflow, by part; empty if there is none."""
+        """Return the name of the component that runs a part of the workflow, by part; empty if there is none.
+
+        ``after_etl`` is the one that continues Airflow's runs; empty if it is the one of ``rest``.
+        """
         leaders = {part: self.leader(part) for part in PARTS}
-        return {part: leader.leads[part] if leader else "" for part, leader in leaders.items()}
+        parts = {part: leader.leads[part] if leader else "" for part, leader in leaders.items()}
+        next_one = self.continuing
+        return parts | {"after_etl": next_one.leads["rest"] if next_one and next_one is not leaders["rest"] else ""}
 
     @property
     def secrets(self) -> dict[str, Secret]:

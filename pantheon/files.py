@@ -172,6 +172,13 @@ def atomic(path: Path, *, mode: int | None = None, fsync: bool = False) -> Itera
         sync(path.parent)
 
 
+def hand_to_owner(path: Path) -> None:
+    """If this is root, give a file to the owner of its folder: the user of services in containers."""
+    if os.geteuid() == 0:
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new, empty folder that is renamed to ``path`` if the block succeeds, and removed otherwise.

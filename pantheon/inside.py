@@ -12,6 +12,7 @@ import msgspec
 
 from pantheon.errors import PantheonError
 from pantheon.routing import operations as routing
+from pantheon.state import set_served
 from pantheon.store import open_store, operations
 from pantheon.workflow import datasets, runs
 
@@ -52,6 +53,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "models.aliases": operations.aliases,
     "models.list": operations.listed,
     "models.show": operations.described,
+    "models.metrics": operations.metrics,
     "models.verify": operations.verified,
     "models.plan": operations.plan,
     "models.promote": operations.promote,
@@ -85,6 +87,7 @@ FOLDERS: dict[str, Callable[..., Any]] = {
     "features.forget": _features("forget"),
     "dataset": datasets.is_known,
     "dataset.leave_out": datasets.leave_out,
+    "serve": set_served,
     "runs": runs.listed,
     "runs.look": runs.look,
 }

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import NotRequired, TypedDict
 
 from pantheon.processes import Family, Process, become_reaper, send, spawn
@@ -58,14 +59,15 @@ class Task:
         send(self.process, number)
         self.kill_at = min(self.kill_at, time.monotonic() + self.grace)
 
-    def reap(self) -> None:
+    def reap(self) -> bool:
+        """Take the exit status of children that have ended; return whether none is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return True
             if not pid:
-                return
+                return False
             if pid == self.process.pid:
                 self.code = os.waitstatus_to_exitcode(status)
 
@@ -85,41 +87,70 @@ class Task:
             if time.monotonic() >= self.kill_at:
                 send(self.process, signal.SIGKILL)
             self.reap()
-        while orphans := [process for processes in self.family.scan({}).values() for process in processes]:
+        while not self.reap():  # orphans are children of this process
+            orphans = [process for processes in self.family.scan({}).values() for process in processes]
+            if not orphans:
+                break
             for process in orphans:
                 send(process, signal.SIGKILL)
             time.sleep(POLL_SECONDS)
-            self.reap()
         return self.code if self.code >= 0 else 128 - self.code
 
 
-def main() -> int:
-    wake, waker = os.pipe()
-    os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+def receive() -> Request | None:
+    """Read the request; None if the caller exited before it was complete."""
     line = b""
     while not line.endswith(b"\n"):  # buffered reads beyond the line would hide the end of the input from poll
         part = os.read(0, 65536)
         if not part:
-            return 130  # the caller exited before its request was complete
+            return None
         line += part
     request: Request = json.loads(line)
+    return request
+
+
+def launch(request: Request, start: Callable[[Request], Process | None] = lambda _: None) -> tuple[int, bool]:
+    """Run a task to its end, in this process's main thread.
+
+    Args:
+        start: starts the task in its own way; if it returns None, its command is started.
+
+    Returns:
+        Its exit status, and whether this process was told by a signal to end.
+    """
+    wake, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     become_reaper()
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
-        source = request.get("input", subprocess.DEVNULL)
-        process = spawn(
-            request["command"], request["environment"], request["folder"], 1, 2, request["unprivileged"], source
-        )
-        if source >= 0:
-            os.close(source)
+        process = start(request)
+        if process is None:
+            source = request.get("input", subprocess.DEVNULL)
+            process = spawn(
+                request["command"], request["environment"], request["folder"], 1, 2, request["unprivileged"], source
+            )
+            if source >= 0:
+                os.close(source)
     except OSError as error:
         print(f"cannot be started: {error.strerror}: {error.filename}", file=sys.stderr)
-        return 127
+        return 127, False
     task = Task(process, request["identity"], request["grace"])
+    told = False
+
+    def forward(number: int, _: object) -> None:
+        nonlocal told
+        told = True
+        task.terminate(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: task.terminate(received))
-    return task.run(wake)
+        signal.signal(number, forward)
+    return task.run(wake), told
+
+
+def main() -> int:
+    request = receive()
+    return launch(request)[0] if request else 130
 
 
 if __name__ == "__main__":

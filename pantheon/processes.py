@@ -4,6 +4,7 @@ Standard library only, without psutil, so that the supervisor and the launcher o
 """
 
 import ctypes
+import getpass
 import os
 import signal
 import subprocess
@@ -91,6 +92,22 @@ def memory(pids: Iterable[int]) -> int:
     return total * 1024
 
 
+def descendants(roots: Iterable[int]) -> list[int]:
+    """Return the pids of ``roots`` that run, and of all their descendants."""
+    processes = table()
+    children: dict[int, list[int]] = {}
+    for process in processes.values():
+        children.setdefault(process.parent, []).append(process.pid)
+    found: set[int] = set()
+    ahead = [pid for pid in roots if pid in processes]
+    while ahead:
+        pid = ahead.pop()
+        if pid not in found:
+            found.add(pid)
+            ahead += children.get(pid, [])
+    return sorted(found)
+
+
 def uptime(process: Process) -> float:
     """Return the seconds since ``process`` started."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - process.start / os.sysconf("SC_CLK_TCK")
@@ -149,6 +166,14 @@ def ended(code: int) -> str:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"was killed by signal {-code}"
+
+
+def whoami() -> str:
+    """Return the user's name; of a user that has none, the number."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
 
 
 def boot() -> str:

@@ -9,14 +9,12 @@ outputs that it has at every tier; the others fit their share of the trees.
 import argparse
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pantheon import events, worker
 from pantheon.errors import PantheonError
 from pantheon.workflow import graph, memory
-from pantheon.workflow.outputs import Summary
 from pantheon.workflow.run import Run
 
 
@@ -52,21 +50,20 @@ def work(name: str) -> None:
         help_with(Path(folder), nodes, rank)
         return
     memory.repeat_with(f"stage train --run {run.id}")
-    implementation = graph.Other("", partial(train, Path(folder), nodes))  # its outputs are those of every tier
     events.reserve_for_data()  # what is reported goes to the log, too
 
     def stage() -> None:
-        graph.run_single("train", run, worker.open_store(state), show, implementation, worker.hook(state))
+        from pantheon.workflow.stages.train import train_with
+        from pantheon.workflow.training.shares import Exchange
+
+        exchange = Exchange(Path(folder), nodes, rank, say)
+        if exchange.is_finished():  # this process was killed when its work was done
+            return
+        shared = graph.Other("", lambda run: train_with(run, exchange))  # its outputs are those of every tier
+        graph.run_single("train", run, worker.open_store(state), show, shared, worker.hook(state))
+        exchange.finish()
 
     worker.in_thread(stage, run, ["train"])  # first: threads of numeric libraries must inherit its blocked signals
-
-
-def train(folder: Path, nodes: int, run: Run) -> Summary:
-    """The stage's implementation on the first node."""
-    from pantheon.workflow.stages.train import train_with
-    from pantheon.workflow.training.shares import Exchange
-
-    return train_with(run, Exchange(folder, nodes, 0, say))
 
 
 def help_with(folder: Path, nodes: int, rank: int) -> None:

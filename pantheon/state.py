@@ -11,7 +11,9 @@ Besides the data of the services, a deployment's folder (mode 0700) contains:
 ``shared/``
     Files of services for the host: ``serving.json`` (which model is served) and the store's locks. Untrusted input.
 
-Every file has a ``version``; an older file is migrated when it is read. An error about a damaged file names it.
+``settings.json`` says which format the whole folder has (``version``) and which Pantheon wrote it last (``pantheon``).
+Every command reads it first: a newer format is refused, an older one is migrated, and so are older files when they are
+read. Files of other places, such as runs, have no version of their own. An error about a damaged file names it.
 """
 
 import re
@@ -21,25 +23,28 @@ from typing import Any
 
 import msgspec
 
-from pantheon import files, migration, typed
+from pantheon import __version__, files, migration, typed
 from pantheon.typed import VERSION, Damaged
 
 SHARED = "shared"
 _AGAIN = "To write it again, run `make tier-persephone up`, with the deployment's tier."
-_PARTS = ("etl", "rest", "models", "data", "answers", "features")
+_PARTS = ("etl", "rest", "models", "data", "answers", "features", "notebooks", "after_etl")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Route(msgspec.Struct, frozen=True):
     """The components that do the work: who runs the first stages and the other ones, stores models, versions data,
-    answers the requests that the button gets, and stores features."""
+    answers the requests that the button gets, stores features, gives people notebooks, and continues the runs that
+    Airflow starts where another component runs the workflow."""
 
-    etl: str = "dataflow"  # or airflow
-    rest: str = "dataflow"  # or jupyter, pycaret
+    etl: str = "dataflow"  # or airflow, kubeflow
+    rest: str = "dataflow"  # or jupyter, pycaret, kubeflow
     models: str = "folder"  # or s3
     data: str = ""  # or dvc
     answers: str = ""  # the button itself; or endpoint
     features: str = ""  # of the run itself; or feast
+    notebooks: str = ""  # JupyterLab itself, if there is one; or hub
+    after_etl: str = ""  # the same as rest; or jupyter
 
 
 def narrowed(old: Route, new: Route) -> Route:
@@ -80,6 +85,10 @@ class Settings(msgspec.Struct):
         retrain: the shortest time between two retrainings, such as ``24h``; empty: 24 hours; ``off``: none starts.
         alerts_leave: whether alerts go to other machines, by a webhook or e-mail.
         owner: who brought the deployment up first: the owner of features whose spec names nobody else.
+        registry: the registry that images for a cluster are pushed to; empty: they are loaded into its nodes.
+        registry_in_cluster: the name that nodes have for it; empty: the same.
+        version: the format of the deployment's folder.
+        pantheon: the release that wrote the settings last.
     """
 
     name: str = "pantheon"
@@ -105,7 +114,10 @@ class Settings(msgspec.Struct):
     retrain: str = ""
     alerts_leave: bool = False
     owner: str = ""
+    registry: str = ""
+    registry_in_cluster: str = ""
     version: int = VERSION
+    pantheon: str = ""
 
 
 class StoreLocation(msgspec.Struct, frozen=True):
@@ -165,6 +177,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     params: dict[str, int | float | str] = msgspec.field(
         default_factory=dict
     )  # as ``pantheon.workflow.run.Params`` takes them
+    started_by: str = ""  # who asked for it; empty: not known
 
 
 class StageRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -348,7 +361,7 @@ def _backup(state: Path) -> Path:
 
 
 def _encoded(settings: Settings) -> bytes:
-    settings.version = VERSION
+    settings.version, settings.pantheon = VERSION, __version__
     return msgspec.json.format(msgspec.json.encode(settings), indent=1) + b"\n"
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from pantheon import __version__
 from pantheon.errors import PantheonError
 
 VERSION = 2  # the newest that this Pantheon reads
@@ -68,7 +69,9 @@ def convert(path: Path, found: dict[str, Any], kind: type[T], cure: str) -> T:
     """Convert the JSON object ``found`` of a file; raises as ``read``."""
     version = found.get("version", 1)
     if isinstance(version, int) and version > VERSION:
-        raise PantheonError(f"{path} was written by a newer Pantheon.", "Use that version, or a newer one.", 1)
+        release = f" {found['pantheon']}" if isinstance(found.get("pantheon"), str) else ""
+        cause = f"{path} was written by a newer Pantheon{release}; this is {__version__}."
+        raise PantheonError(cause, "Use that version, or a newer one: `git pull` updates a clone.", 1)
     try:
         return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:

@@ -114,9 +114,9 @@ def run(args: argparse.Namespace) -> None:
         spec = datasets.spec_of(state, args.dataset).read_text(encoding="utf-8")
         params = Params.read(json.loads(args.params))
         if args.id:
-            current = Run.ensure(state, args.id, spec, args.dataset, params, tier=args.tier, runner=args.runner)
+            current = Run.ensure(state, args.id, spec, args.dataset, params, args.tier, args.runner, args.by)
         else:
-            current = Run.create(state, spec, args.dataset, params, tier=args.tier, runner=args.runner)
+            current = Run.create(state, spec, args.dataset, params, args.tier, args.runner, args.by)
     record = current.record
     fix_threads(current.params)
     begin("", f"run --resume {current.id}")
@@ -128,9 +128,8 @@ def run(args: argparse.Namespace) -> None:
     if args.until:
         report({"event": "until", "run": current.id, "stage": args.until})
     else:
-        report(
-            {"event": "outcome", "run": current.id, **read_json(current.path("outcome.json"), "Start a new run: `run`")}
-        )
+        outcome = read_json(current.path("outcome.json"), "Start a new run: `run`")
+        report({"event": "outcome", "run": current.id, **outcome})
 
 
 def run_stages(current: Run, until: str) -> None:
@@ -186,22 +185,22 @@ def stage(args: argparse.Namespace) -> None:
 
 
 def ensured(state: Path, name: str, text: str) -> Run:
-    """Return the run ``name``; create it from ``text``, a JSON object ``{"dataset", "params", "tier", "runner"}``."""
+    """Return the run ``name``; create it from ``text``, JSON of ``{"dataset", "params", "tier", "runner", "by"}``."""
     try:
         request = json.loads(text)
-        unknown = set(request) - {"dataset", "params", "tier", "runner"}
+        unknown = set(request) - {"dataset", "params", "tier", "runner", "by"}
         dataset, params = request["dataset"], request.get("params", {})
     except (ValueError, TypeError, KeyError):
         raise PantheonError("--create is not valid.", 'For example: {"dataset": "robots", "params": {}}') from None
     if unknown or not isinstance(dataset, str) or not isinstance(params, dict):
         raise PantheonError(
-            f"--create has an unknown key or a wrong type: {text[:200]}", "Allowed: dataset, params, tier, runner."
+            f"--create has an unknown key or a wrong type: {text[:200]}", "Allowed: dataset, params, tier, runner, by."
         )
     spec = datasets.spec_of(state, dataset).read_text(encoding="utf-8")
     tier, runner = str(request.get("tier", "")), str(request.get("runner", "graph"))
     if runner not in graph.RUNNERS:
         raise PantheonError(f"there is no runner {runner!r}.", f"Use one of: {', '.join(graph.RUNNERS)}.")
-    return Run.ensure(state, name, spec, dataset, Params.read(params), tier, runner)
+    return Run.ensure(state, name, spec, dataset, Params.read(params), tier, runner, str(request.get("by", "")))
 
 
 def decide(args: argparse.Namespace) -> None:
@@ -222,16 +221,16 @@ def move_models(args: argparse.Namespace) -> None:
     """Move the models to another place; report ``arrived`` so that the command line records it, then ``moved``.
 
     Only the host writes the files that it trusts, so the lock that blocks publishers is kept until ``store.json``
-    names the new place and the keys of ``--keys`` are where services read them.
+    names the new place and the keys of ``--keys`` are where services read them; ``-``: on standard input.
     """
-    from pantheon.store.move import relocate
+    from pantheon.store.move import received, relocate
 
-    state, keys = state_folder(), Path(os.environ["SECRETS_DIR"]) / "s3" / args.keys
-    new = msgspec.json.decode(args.to, type=StoreLocation | None)
+    state, given, new = state_folder(), args.keys == "-", msgspec.json.decode(args.to, type=StoreLocation | None)
+    keys = received(sys.stdin.buffer) if given else Path(os.environ["SECRETS_DIR"]) / "s3" / args.keys
 
     def take_over() -> None:
         report({"event": "arrived"})
-        while read_store(state) != new or keys.exists():
+        while read_store(state) != new or (keys.exists() and not given):
             time.sleep(POLL_SECONDS)
 
     moved = relocate(state, new, report, new_credentials=keys, take_over=take_over)
@@ -319,6 +318,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--id", default="", help="of the new run; default: one that is made now")
     one.add_argument("--dataset", default="")
     one.add_argument("--tier", default="")
+    one.add_argument("--by", default="", help="who asks for the run")
     one.add_argument("--runner", default="graph", choices=sorted(graph.RUNNERS))
     one.add_argument("--params", default="{}")
     one.add_argument("--until", default="")

@@ -4,6 +4,7 @@ import hashlib
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pantheon.state import Settings, published
 
@@ -64,3 +65,15 @@ def secret_file(name: str) -> Path:
 def address(service: str) -> str:
     """Return the HTTP address of another service, such as ``DATAFLOW`` or ``JUPYTER``."""
     return f"http://{os.environ[service + '_HOST']}:{os.environ[service + '_PORT']}"
+
+
+def jupyter() -> str:
+    """Return the address of the JupyterLab that runs notebooks; with JupyterHub, which has its port, another one."""
+    port = "NOTEBOOKS_PORT" if deployment().route.notebooks else "JUPYTER_PORT"
+    return f"http://{os.environ['JUPYTER_HOST']}:{os.environ[port]}"
+
+
+def starter(dag_run: Any) -> str:
+    """Return who started a DAG run, for the record of the workflow's run: a user of Airflow, or its scheduler."""
+    user = getattr(dag_run, "triggering_user_name", None)
+    return f"{user} in Airflow" if user else "Airflow, by its schedule"

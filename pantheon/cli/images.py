@@ -1,10 +1,21 @@
-"""``images``, ``images-save``, ``images-load`` and ``prepare``: prepare what the Compose engine needs."""
+"""``images``, ``images-save``, ``images-load`` and ``prepare``: images of tiers, for this machine or a cluster."""
 
 from typing import Annotated
 
 import typer
 
-from pantheon.cli.options import Json, Name, Offset, TierName, Without, existing, opened
+from pantheon.cli.options import (
+    EngineName,
+    InCluster,
+    Json,
+    Name,
+    Offset,
+    Registry,
+    TierName,
+    Without,
+    existing,
+    opened,
+)
 from pantheon.errors import PantheonError
 
 Tiers = Annotated[str, typer.Argument(help="persephone, daedalus …; default: every implemented tier")]
@@ -19,13 +30,36 @@ Also = Annotated[
 ]
 
 
-def images(tier: Tiers = "", as_json: Json = False) -> None:
-    """Build the images of a tier, or of every tier; images that are up to date are not rebuilt."""
+def images(
+    tier: Tiers = "",
+    also: Also = "",
+    registry: Registry = None,
+    registry_in_cluster: InCluster = None,
+    name: Name = "pantheon",
+    engine: EngineName = "",
+    as_json: Json = False,
+) -> None:
+    """Build the images of a tier, or of every tier; push them to a registry, or load them into a cluster."""
     from pantheon import terminal
     from pantheon.deployment import image_sets
     from pantheon.engines.compose import images as building
 
-    names = image_sets.ours(tier)
+    if not registry and (brought := image_sets.bring(tier, name, engine)):
+        terminal.print_json(brought) if as_json else terminal.say(
+            terminal.plain(f"{len(brought)} images are in the cluster")
+        )
+        return
+    names = list(dict.fromkeys([*image_sets.ours(tier), *image_sets.short_names(also)]))
+    if registry:
+        pushed, values = image_sets.push(names, registry, registry_in_cluster or "")
+        if as_json:
+            terminal.print_json({"images": pushed, "values": str(values)})
+            return
+        for each in pushed:
+            terminal.out.print(each, markup=False)
+        use = f"helm upgrade --install pantheon helm/pantheon -f tiers/…/values.yaml -f {terminal.relative(values)}"
+        terminal.say(terminal.plain(f"The chart's values for them are in {terminal.relative(values)}: {use}"))
+        return
     building.make(names)
     facts = building.facts(names)
     if as_json:
@@ -49,7 +83,7 @@ def images_save(tier: Tiers = "", file: File = "", also: Also = "", as_json: Jso
         raise PantheonError("images-save needs FILE=.", "For example `make images-save FILE=pantheon-images.tar.gz`.")
     names = list(dict.fromkeys([*image_sets.all_of(tier), *image_sets.named(also)]))
     building.provide(names)
-    building.save(names, Path(file).expanduser())
+    image_sets.save(names, Path(file).expanduser())
     if as_json:
         terminal.print_json({"file": file, "images": names})
     else:
@@ -57,20 +91,22 @@ def images_save(tier: Tiers = "", file: File = "", also: Also = "", as_json: Jso
         terminal.say(terminal.plain(f"{len(names)} images saved to {file}. On the other machine, run: {load}"))
 
 
-def images_load(tier: Tiers = "", file: File = "", as_json: Json = False) -> None:
-    """Load the images of a file made by images-save into this machine's Docker engine."""
+def images_load(
+    tier: Tiers = "", file: File = "", name: Name = "pantheon", engine: EngineName = "", as_json: Json = False
+) -> None:
+    """Load the images of a file made by images-save into this machine's Docker engine, or a cluster."""
     from pathlib import Path
 
     from pantheon import terminal
-    from pantheon.engines.compose import images as building
+    from pantheon.deployment import image_sets
 
     if not file:
         raise PantheonError("images-load needs FILE=.", "For example `make images-load FILE=pantheon-images.tar.gz`.")
-    names = building.load(Path(file).expanduser())
+    names = image_sets.load(Path(file).expanduser(), name, engine)
     if as_json:
         terminal.print_json({"file": file, "images": names})
-    for name in () if as_json else names:
-        terminal.say(f"  {terminal.plain(name)}")
+    for each in () if as_json else names:
+        terminal.say(f"  {terminal.plain(each)}")
 
 
 def prepare(

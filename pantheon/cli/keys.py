@@ -45,6 +45,7 @@ def add(
     scope = [each for each in re.split(r"[,\s]+", models) if each]
     kind: keys.Kind = "metrics" if metrics else "push" if push else "predict"
     added, token = keys.add(deployment.state, key, models=scope, per_minute=per_minute, kind=kind)
+    deployment.publish()
     if as_json:
         terminal.print_json({"name": added.name, "token": token})
         return
@@ -88,6 +89,7 @@ def revoke(key: KeyName, tier: TierOption = "", name: Name = "pantheon", as_json
 
     deployment, _ = existing(name, tier, "keys revoke")
     revoked = keys.revoke(deployment.state, key)
+    deployment.publish()
     terminal.print_json({"revoked": revoked.name}) if as_json else terminal.say(
         f"{terminal.plain(revoked.name)} is revoked."
     )

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from pantheon.cli.options import EngineName, Json, Name, Offset, TierName, existing, opened, running
+from pantheon.cli.options import (
+    EngineName,
+    InCluster,
+    Json,
+    Name,
+    Offset,
+    Registry,
+    TierName,
+    existing,
+    opened,
+    running,
+)
 
 Service = Annotated[str, typer.Option("--service", envvar="PANTHEON_SERVICE", help="show this service only")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", envvar="PANTHEON_FOLLOW", help="follow the logs until Ctrl-C")]
@@ -48,17 +59,21 @@ def doctor(
     name: Name = "pantheon",
     engine: EngineName = "",
     port_offset: Offset = None,
+    registry: Registry = None,
+    registry_in_cluster: InCluster = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine's Python, ports, memory and disk for the tier, and show how to fix problems."""
+    """Check this machine's ports, memory and disk, or the cluster, for the tier, and show how to fix problems."""
     from pantheon import terminal
     from pantheon.cli import views
     from pantheon.deployment import opening, preflight
 
     opened(name)
     deployment, chosen = opening.for_doctor(name, tier)
-    if port_offset is not None:
-        deployment.settings.port_offset = port_offset
+    given = {"port_offset": port_offset, "registry": registry, "registry_in_cluster": registry_in_cluster}
+    for key, value in given.items():
+        if value is not None:
+            setattr(deployment.settings, key, value)
     findings = preflight.doctor(deployment, chosen, engine)
     terminal.print_json(preflight.as_json(findings)) if as_json else views.show_findings(findings)
     if not all(f.ok for f in findings):
@@ -78,8 +93,15 @@ def test(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) ->
         raise typer.Exit(1)
 
 
-def runs(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) -> None:
-    """List the runs, newest first."""
+def runs(
+    tier: TierName = "",
+    show: Annotated[
+        str, typer.Option("--show", metavar="RUN", help="show the stages of this run: an ID, or `latest`")
+    ] = "",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """List the runs, newest first; with --show, show one with its stages."""
     import msgspec
 
     from pantheon import terminal
@@ -87,6 +109,10 @@ def runs(tier: TierName = "", name: Name = "pantheon", as_json: Json = False) ->
     from pantheon.deployment import inside
 
     deployment, _, engine = running(name, tier, "runs")
+    if show:
+        found = msgspec.to_builtins(inside.look(deployment, engine, show))
+        terminal.print_json(found) if as_json else views.show_run(found)
+        return
     listed = [msgspec.structs.asdict(run) for run in inside.runs(deployment, engine)]
     terminal.print_json(listed) if as_json else views.show_runs(listed, deployment)
 

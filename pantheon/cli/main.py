@@ -8,9 +8,14 @@ from typing import NoReturn
 import typer
 
 from pantheon.cli import (
+    advise,
     alerts,
     ask,
+    backup,
+    bundle,
+    compare,
     dvc,
+    exercise,
     feast,
     features,
     feedback,
@@ -20,6 +25,7 @@ from pantheon.cli import (
     models,
     monitor,
     objects,
+    orders,
     pipeline,
     predict_file,
     predictions,
@@ -29,9 +35,12 @@ from pantheon.cli import (
     stop,
     up,
     users,
+    workshop,
 )
 from pantheon.cli.options import completed
 from pantheon.errors import PantheonError, describe
+
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended: 128 + SIGINT
 
 app = typer.Typer(
     name="pantheon",
@@ -49,7 +58,10 @@ for command in (
     app.command()(command)
 app.command("predict-file")(predict_file.predict_file)
 app.add_typer(models.app)
-for group in (keys.app, route.app, feedback.app, alerts.app, features.app, users.app, profiles.app, pipeline.app):
+for group in (
+    *(keys.app, route.app, feedback.app, alerts.app, features.app),
+    *(users.app, profiles.app, pipeline.app, orders.app, workshop.app),
+):
     app.add_typer(group)
 app.command()(predictions.predictions)
 app.command()(predictions.forget)
@@ -59,7 +71,15 @@ app.command(**feast.OPTIONS)(feast.feast)
 app.command()(objects.apply)
 app.command()(objects.get)
 app.command()(objects.describe)
+app.command()(objects.suspend)
+app.command()(objects.resume)
 app.command()(objects.delete)
+app.command()(advise.advise)
+app.command()(compare.compare)
+app.command()(exercise.exercise)
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.command()(bundle.bundle)
 app.command()(images.images)
 app.command("images-save")(images.images_save)
 app.command("images-load")(images.images_load)
@@ -94,13 +114,16 @@ def main() -> None:
     """Run the command line. Print an error as one line with what to do about it, never as a traceback."""
     try:
         trust_company()
-        sys.exit(app(standalone_mode=False, prog_name="bin/pantheon") or 0)
+        status = app(standalone_mode=False, prog_name="bin/pantheon") or 0
+        if status == INTERRUPTED:  # Typer's answer to a KeyboardInterrupt that no command handles
+            raise KeyboardInterrupt
+        sys.exit(status)
     except PantheonError as error:
         fail(completed(f"{error}"), error.status)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted.", 130)
+        fail("interrupted.", INTERRUPTED)
     except BrokenPipeError:  # `pantheon logs | head`
         sys.stderr.close()
         sys.exit(0)

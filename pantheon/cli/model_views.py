@@ -52,6 +52,7 @@ def show_version(found: dict[str, Any]) -> None:
         "model": f"{found['model']} version {found['version']}, {made}",
         "score": f"{metric['name']} {metric['value']:.6g} ({found['chosen']})" if metric else "",
         "run": found["run"] or "",
+        "ordered": f"by {order['by']}, order {order['id']}" if (order := lineage.get("order")) else "",
         "origin": " ".join(f"{k} {v}" for k, v in (lineage.get("outside") or {}).items() if isinstance(v, str)),
         "data": f"{data['name']}, {data.get('rows', '?')} rows, SHA-256 {data.get('sha256')}"
         if data.get("name")

@@ -1,4 +1,4 @@
-"""``pantheon apply | get | describe | delete``: Kubeflow's objects, with kubectl's manners."""
+"""``pantheon apply | get | describe | suspend | resume | delete``: Kubeflow's objects, with kubectl's manners."""
 
 import sys
 import time
@@ -19,15 +19,30 @@ KindName = Annotated[str, typer.Argument(metavar="KIND", help="experiment, train
 ObjectName = Annotated[str, typer.Argument(metavar="NAME", help="the object's name; default: all")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="the namespace, which is a profile")]
 All = Annotated[bool, typer.Option("--all-namespaces", "-A", help="of all namespaces")]
+Suspended = Annotated[
+    str, typer.Argument(metavar="KIND", help="trainjob, recurringrun, or pipelinerun to resume; or KIND/NAME")
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="the names")]
 POLL_SECONDS = 1.0
 
 
-def apply(files: Files = None, namespace: Namespace = "", name: Name = "pantheon", as_json: Json = False) -> None:
-    """Create or change objects of Kubeflow: ``pantheon apply -f experiment.yaml``."""
+def apply(
+    paths: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="the same as -f FILE")] = None,
+    files: Files = None,
+    namespace: Namespace = "",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Create or change objects of Kubeflow: ``pantheon apply -f experiment.yaml``.
+
+    A TrainJob or RecurringRun with ``suspend: true`` in its spec stops, and goes on when it is applied with ``false``;
+    ``pantheon suspend`` and ``pantheon resume`` do the same.
+    """
     from pantheon import terminal
     from pantheon.deployment import kubeflow
     from pantheon.kubeflow.client import Failed
 
+    files = [*(paths or []), *(files or [])]
     if not files:
         raise PantheonError("no file is named.", "Use `bin/pantheon apply -f FILE`, or -f - for standard input.")
     client, given = _client(name, "apply"), kubeflow.read(files)
@@ -118,9 +133,56 @@ def describe(
         end = after
 
 
+def suspend(
+    kind: Suspended,
+    objects: Names = None,
+    namespace: Namespace = "default",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Stop a TrainJob or RecurringRun of Kubeflow until it is resumed: it sets ``spec.suspend``.
+
+    The nodes of a TrainJob end, and their checkpoints stay. Runs of pipelines: ``pantheon pipeline stop``. Katib
+    cannot suspend Experiments: with a lower ``parallelTrialCount``, fewer trials run at once.
+    """
+    _act(name, kind, objects, "suspend", "suspended", namespace, as_json)
+
+
+def resume(
+    kind: Suspended,
+    objects: Names = None,
+    namespace: Namespace = "default",
+    name: Name = "pantheon",
+    as_json: Json = False,
+) -> None:
+    """Have a TrainJob or RecurringRun go on that was suspended, or a pipeline's run that was stopped."""
+    _act(name, kind, objects, "resume", "resumed", namespace, as_json)
+
+
+def _act(
+    name: str, kind: str, objects: list[str] | None, action: str, done: str, namespace: str, as_json: bool
+) -> None:
+    from pantheon import terminal
+    from pantheon.deployment import kubeflow
+
+    kind, names = kubeflow.split(kind, objects or [])
+    if not names:
+        raise PantheonError("no name is given.", f"Names: `bin/pantheon get {kind} -A`")
+    client = _client(name, action)
+    changed = []
+    for each in names:
+        found = client.act(kind, each, action, namespace)
+        group = found["apiVersion"].partition("/")[0]
+        changed.append({"kind": found["kind"], "group": group, "name": each, "namespace": namespace, "action": done})
+        if not as_json:
+            _line(f"{_named(changed[-1])} {done}")
+    if as_json:
+        terminal.print_json(changed)
+
+
 def delete(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="experiment, trainjob …; or KIND/NAME")] = "",
-    objects: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="the names")] = None,
+    objects: Names = None,
     files: Files = None,
     namespace: Namespace = "",
     ignore: Annotated[bool, typer.Option("--ignore-not-found", help="succeed if there is none")] = False,

@@ -1,6 +1,8 @@
 """Options that several commands share, named after their settings, and the deployment that a command acts on."""
 
+import signal
 import sys
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 TierName = Annotated[str, typer.Argument(help="persephone, daedalus …; default: the deployment's current tier")]
 TierOption = Annotated[str, typer.Option("--tier", help="the deployment's current tier")]
 Name = Annotated[str, typer.Option("--name", envvar="PANTHEON_NAME", help="the deployment's name")]
-EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="compose or local")]
+EngineName = Annotated[str, typer.Option("--engine", envvar="PANTHEON_ENGINE", help="compose, local or helm")]
 Offset = Annotated[
     int | None,
     typer.Option(
@@ -103,6 +105,26 @@ Without = Annotated[
     str,
     typer.Option("--without", envvar="PANTHEON_WITHOUT", help="components to leave out: airflow, jupyter …; or none"),
 ]
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        envvar="PANTHEON_REGISTRY",
+        parser=settings.registry,
+        metavar="TEXT",
+        help="where to push images for a cluster, such as registry.example.com/team; none: load them into its nodes",
+    ),
+]
+InCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--registry-in-cluster",
+        envvar="PANTHEON_REGISTRY_IN_CLUSTER",
+        parser=settings.registry,
+        metavar="TEXT",
+        help="the name that nodes have for the registry, if it is another one",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", envvar="PANTHEON_JSON", help="print JSON for scripts")]
 Note = Annotated[str, typer.Option("--note", envvar="PANTHEON_NOTE", help="a note to store with the decision")]
 Confirm = Annotated[str, typer.Option("--confirm", envvar="PANTHEON_CONFIRM", help="yes: do not ask for confirmation")]
@@ -150,3 +172,13 @@ def confirm_first(cause: str, command: str, answer: str) -> None:
         raise PantheonError(cause, f"To confirm: `{command}`")
     if typer.prompt(f"{cause} Type {answer} to continue") != answer:
         raise PantheonError("nothing was done.", status=1)
+
+
+def interrupt_when_ended() -> None:
+    """Let SIGTERM and SIGHUP interrupt the command like Ctrl-C, so that it cleans up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)

@@ -116,7 +116,7 @@ def show(run: RunName, namespace: Namespace = "default", name: Name = "pantheon"
     terminal.out.print(table)
     files = terminal.table("artifact", "type", "of step", "metadata")
     for each in status.get("artifacts", []):
-        figures = ", ".join(f"{key} {value}" for key, value in list(each["metadata"].items())[:4])
+        figures = ", ".join(f"{key} {value}" for key, value in list(pipelines.figures(each).items())[:4])
         files.add_row(*map(terminal.plain, (each.get("file", each["name"]), each["type"], each["step"], figures)))
     terminal.out.print(files)
 

@@ -10,7 +10,7 @@ from pantheon.deployment import commands
 
 if TYPE_CHECKING:
     from pantheon.deployment.deployment import Deployment
-    from pantheon.deployment.preflight import Finding
+    from pantheon.engines.findings import Finding
     from pantheon.tiers import Tier
 
 ANSWERS = {"answered": "[green]✓[/]", "unanswered": "[yellow]●[/]", "cannot": "[dim]·[/]"}
@@ -37,6 +37,11 @@ def show_status(found: dict[str, Any]) -> None:
     terminal.out.print(shown)
     for warning in found["warnings"]:
         terminal.out.print(f"[yellow]![/] {plain(completed(warning))}")
+    width = max([10, *(len(login["title"]) + 2 for login in found["logins"].values())])
+
+    def label(text: str = "") -> str:
+        return text.ljust(width)
+
     model, doubt = found["model"], ""
     if found["models"]["trouble"]:
         doubt, summary = "[red]?[/] ", completed(found["models"]["trouble"])
@@ -44,34 +49,31 @@ def show_status(found: dict[str, Any]) -> None:
         summary = f"version {model['version']}, since {utc(model['since'])}"
     else:
         summary = f"none yet: run {commands.command(found['name'], found['tier'], 'run')}"
-    terminal.out.print(f"model     {plain(found['dataset'])}, {doubt}{plain(summary)}")
+    terminal.out.print(f"{plain(label('model'))}{plain(found['dataset'])}, {doubt}{plain(summary)}")
     if refused := found["refused"]:
-        terminal.out.print(f"          [red]✗[/] {plain(completed(refused['cause'] + ' ' + refused['cure']))}")
+        terminal.out.print(f"{plain(label())}[red]✗[/] {plain(completed(refused['cause'] + ' ' + refused['cure']))}")
     for each in found["waiting"]:
         decide = commands.command(found["name"], found["tier"], "approve", model=each["model"])
         challenger = f"{each['model']} version {each['version']}"
-        terminal.out.print(
-            f"waiting   {plain(challenger)}, for approval since {plain(utc(each['since']))}: {plain(decide)}"
-        )
-    terminal.out.print(f"models    {plain(found['models']['where'] or '?')}")
-    terminal.out.print(
-        f"state     {plain(terminal.relative(Path(found['state'])))}  (secrets/ holds the credentials, mode 0600)"
-    )
+        since = f"for approval since {utc(each['since'])}"
+        terminal.out.print(f"{plain(label('waiting'))}{plain(f'{challenger}, {since}: {decide}')}")
+    terminal.out.print(f"{plain(label('models'))}{plain(found['models']['where'] or '?')}")
+    state = terminal.relative(Path(found["state"]))
+    terminal.out.print(f"{plain(label('state'))}{plain(state)}  (secrets/ holds the credentials, mode 0600)")
     if "button" not in found["logins"]:
-        terminal.out.print(f"page      {plain(found['page'])}")
+        terminal.out.print(f"{plain(label('page'))}{plain(found['page'])}")
     addresses = {s["name"]: s["address"] for s in found["services"]}
     for name, login in found["logins"].items():
         where = f": cat {terminal.relative(Path(login['file']))}" if login["file"] else ""
         who = f"  ({login['who']}{where})" if login["who"] else ""
-        terminal.out.print(f"{plain(login['title']) + '  ':<10}{plain(addresses[name] + who)}")
+        terminal.out.print(f"{plain(label(login['title']))}{plain(addresses[name] + who)}")
     if terminal.out.is_terminal:  # not into a log
         from pantheon.deployment import logins
 
         for name, login in found["logins"].items():
             if url := logins.link(addresses[name], login["link"], Path(login["file"])):
-                text = (
-                    f"log in    {url}\n          this link opens the {login['title']}; it works once, within 15 minutes"
-                )
+                said = f"this link opens the {login['title']}; it works once, within 15 minutes"
+                text = f"{label('log in')}{url}\n{label()}{said}"
                 terminal.out.print(text, soft_wrap=True, markup=False)
 
 
@@ -102,6 +104,20 @@ def show_runs(found: list[dict[str, Any]], deployment: "Deployment") -> None:
         state = terminal.markup(f"{terminal.MARKS.get(r['state'], '·')} {plain(r['state'])}")
         shown.add_row(r["id"], r["dataset"], r["tier"], state, terminal.seconds(r["seconds"]), outcome)
     terminal.out.print(shown)
+
+
+def show_run(found: dict[str, Any]) -> None:
+    """Print one line per stage of a run, in the order in which they started."""
+    terminal.out.print(plain(f"run {found['run']}"), style="bold")
+    shown = terminal.table("stage", "state", "started", "took", "")
+    for stage in sorted(found["stages"].values(), key=lambda stage: str(stage.get("started", ""))):
+        state = terminal.markup(f"{terminal.MARKS.get(stage['state'], '·')} {plain(stage['state'])}")
+        took = terminal.seconds(stage["seconds"]) if stage.get("seconds") else ""
+        note = stage.get("error") or ", ".join(f"{key} {value}" for key, value in stage.get("summary", {}).items())
+        shown.add_row(stage["stage"], state, stage.get("started", "")[:19].replace("T", " "), took, note)
+    terminal.out.print(shown)
+    if outcome := found["outcome"]:
+        terminal.out.print(plain(f"{outcome['decision']}: {outcome['reason']}"))
 
 
 def show_answer(answer: dict[str, Any]) -> None:

@@ -110,9 +110,12 @@ def _password(file: Path) -> str:
 def _write(deployment: Deployment, new: Channels) -> bool:
     path = deployment.state / "secrets" / SETTINGS
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files.write_bytes(path, msgspec.json.encode(new) + b"\n", mode=0o600, fsync=True)
+    with files.atomic(path, mode=0o600, fsync=True) as part:
+        part.write_bytes(msgspec.json.encode(new) + b"\n")
+        files.hand_to_owner(part)
     leave = bool(new.webhook or new.mail)
     changed = deployment.settings.alerts_leave is not leave
     if changed:
         deployment.update(alerts_leave=leave)
+    deployment.publish()
     return changed

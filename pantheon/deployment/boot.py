@@ -1,9 +1,9 @@
 """A systemd unit that starts a deployment when the machine boots."""
 
-import getpass
 import os
 
 from pantheon.deployment.deployment import Deployment
+from pantheon.processes import whoami
 from pantheon.tiers import ROOT
 
 KEPT = ("PATH", "PANTHEON_HOME", "DOCKER_HOST")  # of the environment: systemd starts programs without the user's
@@ -34,7 +34,7 @@ def unit(deployment: Deployment) -> str:
     environment = [f'Environment="{_escaped(f"{key}={os.environ[key]}")}"' for key in KEPT if os.environ.get(key)]
     return UNIT.format(
         name=deployment.name,
-        user=getpass.getuser(),
+        user=whoami(),
         root=str(ROOT).replace("%", "%%"),
         environment="\n".join(environment),
         command=f'"{_escaped(str(ROOT / "bin" / "pantheon")).replace("$", "$$")}"',

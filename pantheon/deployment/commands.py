@@ -10,8 +10,8 @@ import shlex
 
 GOALS = {  # verbs that are make goals; a test compares them with the Makefile
     *("up", "run", "predict", "ask", "monitor", "status", "logs", "down", "destroy", "doctor", "test", "runs"),
-    *("approve", "hold"),
-    *("models", "rollback", "images", "images-save", "images-load", "prepare"),
+    *("approve", "hold", "exercise"),
+    *("models", "rollback", "backup", "restore", "images", "images-save", "images-load", "bundle", "prepare"),
 }
 SETTINGS = {  # options that are make settings (upper case there); a test compares them with the Makefile
     *("name", "engine", "data", "target", "variant", "without", "schedule", "port_offset", "run", "approval", "row"),
@@ -26,10 +26,23 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
         "monitor_report",
         "materialize",
         "retrain",
+        "registry",
+        "registry_in_cluster",
         "alert_webhook",
+        "kubecontext",
+        "values",
         "since",
         "until",
         "window",
+        "tiers",
+        "engines",
+        "against",
+        "fresh",
+        "needs",
+        "page",
+        "python",
+        *("base", "secrets", "passphrase_file", "start"),
+        *("n", "hint", "solution", "people", "tier", "person", "memory", "cpus"),
     ),
 }
 GROUPS = {  # commands with a second verb

@@ -21,7 +21,7 @@ FOLDERS = (
     *("volumes/spool", "volumes/monitor"),
     *("features", "feast", "kubeflow/tensorboard"),
 )
-RESERVED = {"bench", "dockerfiles", "envs", "uv"}
+RESERVED = {"bench", "compare", "dockerfiles", "envs", "uv", "workshop"}
 
 
 def home() -> Path:
@@ -32,18 +32,21 @@ def home() -> Path:
 class Deployment:
     """A deployment, identified by its name.
 
+    Args:
+        folder: its folder; None: the one of this name in ``home()``.
+
     Attributes:
         given_keys: the text of a credentials file for another S3, from this call; not saved until the keys have worked.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, folder: Path | None = None) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,30}", name) or name in RESERVED:
             raise PantheonError(
                 f"NAME={name} is not a valid name for a deployment.",
                 "Use at most 31 lower-case letters, digits and hyphens, for example NAME=demo.",
             )
         self.name = name
-        self.state = home() / name
+        self.state = folder or home() / name
         permissions.close(home(), ROOT)
         if self.state.is_dir():
             permissions.make_private(self.state)  # older versions of Pantheon left it open to other users
@@ -69,6 +72,12 @@ class Deployment:
                 setattr(self.settings, key, value)
         self.make_folders()
         state.write_settings(self.state, self.settings)
+        self.publish()
+
+    def publish(self) -> None:
+        """Have running services see what this machine has written for them; see ``Engine.publish``."""
+        if self.settings.engine and self.settings.tier:
+            self.engine(find(self.settings.tier)).publish()
 
     def mend(self) -> None:
         """Write the settings in the current format, if an older Pantheon wrote them or their file is damaged."""
@@ -200,6 +209,8 @@ class Deployment:
         values = {"ENDPOINT_LOG": self.settings.log, "PREDICTIONS_KEEP": self.settings.predictions_keep}
         values["MONITOR_NETWORK"] = "outside" if self.settings.alerts_leave else ""  # the way out of a container
         values["HUB_NETWORK"] = "outside" if os.environ.get("OIDC_ISSUER") else ""  # to the company's provider
+        values["IMAGES_REGISTRY"] = self.settings.registry
+        values["IMAGES_REGISTRY_IN_CLUSTER"] = self.settings.registry_in_cluster
         return {name: value for name, value in values.items() if value}
 
     def choose_engine(self, choice: str = "") -> tuple[str, str]:
@@ -209,6 +220,25 @@ class Deployment:
         if self.settings.engine:
             return self.settings.engine, "the deployment's engine"
         return default_engine()
+
+    def check_move(self, engine: Engine, tier: Tier) -> None:
+        """Check that the deployment can move to ``engine`` with its data.
+
+        Raises:
+            PantheonError: one of both engines keeps the data in folders of this machine, and the other one does not.
+        """
+        if self.settings.engine in ("", engine.name):
+            return
+        old = self.engine(tier, self.settings.engine)
+        has = any(any((self.state / name).glob("*")) for name in ("runs", "models")) or not old.shares_folders
+        if old.shares_folders != engine.shares_folders and has:
+            file, copy, offset = f"{self.name}.zip", f"{self.name}-2", self.settings.port_offset + 100
+            save = self.command("backup", file=file)
+            load = commands.command(copy, tier.name, "restore", file=file, engine=engine.name, port_offset=offset)
+            raise PantheonError(
+                f"{self.name} runs on {old.name}; its data cannot move to {engine.name} in place.",
+                f"Make a copy there: `{save}`, then `{load}`",
+            )
 
     def move_to(self, engine: Engine, tier: Tier) -> None:
         """Stop the deployment's services on another engine: both engines would use the same ports and folders.

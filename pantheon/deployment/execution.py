@@ -1,6 +1,5 @@
 """Start runs of the workflow on any engine, and show the events that they report."""
 
-import getpass
 import json
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from pantheon.deployment.summary import summary_note
 from pantheon.deployment.task import Task
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
+from pantheon.processes import whoami
 from pantheon.tiers import Tier
 
 WORKER = "pantheon.worker"
@@ -35,29 +35,31 @@ def run(
     settings = deployment.settings
     given = {key: getattr(settings, key) for key in ("approval", "trials", "seed", "folds", "metric")}
     params = {key: value for key, value in given.items() if value is not None}
-    if settings.route.etl == "airflow":
+    if settings.route.rest == "kubeflow":
+        from pantheon.deployment import inside, kubeflow, pipelines
+
+        client = kubeflow.client(deployment, engine)
+        workflow = pipelines.WorkflowRun(client, deployment, partial(inside.look, deployment, engine))
+        if not again or workflow.has(again):
+            return workflow.run({"dataset": dataset, "tier": tier.name} | params, again, new)
+        # Airflow began it, or it is older than the deployment's Kubeflow: what runs Airflow's runs continues it.
+    components = deployment.components(tier)
+    if settings.route.etl == "airflow" or (settings.route.after_etl and any(e.name == "airflow" for e in components)):
         from pantheon.airflow.client import Airflow
         from pantheon.deployment import inside
         from pantheon.deployment.airflow_run import Pipeline
 
         airflow = Airflow(deployment.address(engine, "airflow"), deployment.state / "secrets" / "airflow_password")
-        leader = deployment.components(tier).leader("rest")
-        assert leader
-        pipeline = Pipeline(airflow, deployment, partial(inside.look, deployment, engine), leader.dag)
+        assert components.continuing
+        pipeline = Pipeline(airflow, deployment, partial(inside.look, deployment, engine), components.continuing.dag)
         return pipeline.run({"dataset": dataset} | params, again, new)
-    if settings.route.etl == "kubeflow":
-        from pantheon.deployment import inside, kubeflow, pipelines
-
-        client = kubeflow.client(deployment, engine)
-        workflow = pipelines.WorkflowRun(client, deployment, partial(inside.look, deployment, engine))
-        return workflow.run({"dataset": dataset, "tier": tier.name} | params, again, new)
     if again:
         arguments = ["run", "--run", again]
     else:
-        arguments = ["run", "--dataset", dataset, "--tier", tier.name]
+        arguments = ["run", "--dataset", dataset, "--tier", tier.name, "--by", whoami()]
         arguments += ["--runner", tier.runner, "--params", json.dumps(params)]
         arguments += ["--id", new] if new else []
-    if settings.route.rest != "dataflow":
+    if (settings.route.after_etl or settings.route.rest) != "dataflow":
         from pantheon.deployment import notebook_run
 
         begun = run_tasks(deployment, engine, [*arguments, "--until", "preprocess"])["run"]
@@ -144,7 +146,7 @@ def decide(deployment: Deployment, engine: Engine, verb: str, model: str, note: 
         PantheonError: there is no challenger, or several models have one.
     """
     made: dict[str, Any] = {}
-    Task(engine)([verb, "--model", model, "--by", getpass.getuser(), "--note", note], made.update)
+    Task(engine)([verb, "--model", model, "--by", whoami(), "--note", note], made.update)
     if verb == "approve" and made["dataset"] and deployment.settings.dataset != made["model"]:
         Deployment(deployment.name).update(dataset=made["model"])
     return made

@@ -1,13 +1,18 @@
-"""The images of tiers, and the preparation for ``docker compose`` without Pantheon."""
+"""The images of tiers, for this machine, an archive or a cluster; and the preparation for plain ``docker compose``."""
 
+import os
 from pathlib import Path
 
+import yaml
+
 from pantheon import tiers
-from pantheon.deployment import notebooks
-from pantheon.deployment.deployment import Deployment
+from pantheon.deployment import notebooks, opening
+from pantheon.deployment.deployment import Deployment, home
 from pantheon.engines import Planned
-from pantheon.engines.compose import images
+from pantheon.engines.compose import client, images
+from pantheon.engines.helm import images as of_cluster
 from pantheon.errors import PantheonError
+from pantheon.files import write_text
 from pantheon.tiers import Tier
 
 BUILDS = "compose"  # the engine that these commands build images for
@@ -35,11 +40,79 @@ def named(names: str) -> list[str]:
     Raises:
         PantheonError: there is no such image.
     """
+    return [images.image_of(name) for name in short_names(names)]
+
+
+def short_names(names: str) -> list[str]:
+    """Return the names of images that are given with commas between them.
+
+    Raises:
+        PantheonError: there is no such image.
+    """
     found = [each.strip() for each in names.split(",") if each.strip()]
     for name in found:
         if name not in images.known():
             raise PantheonError(f"there is no image {name!r}.", f"The images are: {', '.join(images.known())}.")
-    return [images.image_of(name) for name in found]
+    return found
+
+
+def push(names: list[str], registry: str, in_cluster: str) -> tuple[list[str], Path]:
+    """Push Pantheon's images to a registry, and write the chart's values for them.
+
+    Args:
+        names: short names, such as ``serving``.
+        in_cluster: as nodes call the registry; empty: the same.
+
+    Returns:
+        The images' names in the registry, and the values file.
+    """
+    place = of_cluster.Registry(registry, in_cluster or registry)
+    pushed = of_cluster.push(names, place)
+    values = of_cluster.values(of_cluster.names([images.image_of(name) for name in names], place.prefix_in_cluster))
+    file = home() / "images.yaml"
+    write_text(file, yaml.safe_dump({"images": values}))
+    return pushed, file
+
+
+def bring(tier: str, name: str, engine: str) -> list[str]:
+    """Make the images of ``tier`` available to the nodes of a cluster, if ``engine`` is one that uses a cluster.
+
+    Args:
+        tier: empty: that of the deployment ``name``.
+
+    Returns:
+        The images, as the compose files name them; none if the engine does not use a cluster.
+    """
+    deployment = Deployment(name)
+    if engine in ("", BUILDS) or deployment.engine(tiers.all_tiers()[0], engine).on_host:
+        return []
+    opened = deployment.engine(opening.to_bring_up(deployment, tier), engine, loud=True)
+    opened.prepare([each.environment for each in opened.planned()])
+    return list(dict.fromkeys(each.image for each in opened.planned() if each.image))
+
+
+def save(names: list[str], file: Path) -> None:
+    """Write images into an archive, Pantheon's also under the names that they have in a cluster."""
+    more = {image: pod for image, pod in of_cluster.names(names, of_cluster.LOCAL).items() if image != pod}
+    with of_cluster.tagged(client.Api(client.find(os.environ).host), more):
+        images.save([*names, *more.values()], file)
+
+
+def load(file: Path, name: str, engine: str) -> list[str]:
+    """Load the images of an archive into this machine's Docker engine, or with another engine where that needs them.
+
+    Returns:
+        Their names.
+    """
+    if engine and engine != BUILDS:
+        first = next(each for each in tiers.all_tiers() if each.built)
+        return Deployment(name).engine(first, engine).load_images(file)
+    loaded = images.load(file)
+    api = client.Api(client.find(os.environ).host)
+    for each in loaded:
+        if each.startswith(of_cluster.LOCAL):
+            api.ask(f"/images/{each}?noprune=1", "DELETE")
+    return [each for each in loaded if not each.startswith(of_cluster.LOCAL)]
 
 
 def prepare(deployment: Deployment, tier: Tier, port_offset: int | None, without: str) -> tuple[Path, str]:

@@ -64,7 +64,9 @@ def ask(deployment: Deployment, engine: Engine, question: str, *, service: str =
         PantheonError: the query failed, or the task cannot be run.
     """
     values: list[Any] = []
-    arguments = ["ask", question, "--given", json.dumps(given), "--called", str(deployment.state)]
+    arguments = ["ask", question, "--given", json.dumps(given)]
+    if engine.shares_folders:  # if not, files are named as pods see them
+        arguments += ["--called", str(deployment.state)]
     Task(engine, service=service)(arguments, lambda event: values.append(event["value"]))
     if not values:
         raise PantheonError(

@@ -1,10 +1,9 @@
 """Kubeflow's objects, for commands: how its service is reached, and what users name."""
 
 import base64
-import getpass
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 from pantheon.kubeflow import manifests
 from pantheon.kubeflow.client import Http, Kubeflow
+from pantheon.processes import whoami
 from pantheon.web.client import Answer
 
 SERVICE = "kubeflow"
@@ -27,11 +27,24 @@ class InTask:
         self.engine = engine
 
     def __call__(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+        found: list[Answer] = []
+        self._ask(method, path, body, headers, found.append)
+        return found[0]
+
+    def watch(self, path: str, headers: Mapping[str, str], take: Callable[[Answer], None]) -> None:
+        """One task for all changes: a task for each look would cost more than what it looks at."""
+        self._ask("WATCH", path, None, headers, take)
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], take: Callable[[Answer], None]
+    ) -> None:
         sent = None if body is None else base64.b64encode(body).decode()
         asked = {"method": method, "path": path, "body": sent, "headers": dict(headers)}
-        found: dict[str, Any] = {}
-        Task(self.engine, "pantheon.kubeflow.ask", SERVICE)([], found.update, json.dumps(asked).encode())
-        return Answer(found["status"], found["headers"], base64.b64decode(found["data"]))
+
+        def answered(event: dict[str, Any]) -> None:
+            take(Answer(event["status"], event["headers"], base64.b64decode(event["data"])))
+
+        Task(self.engine, "pantheon.kubeflow.ask", SERVICE)([], answered, json.dumps(asked).encode())
 
 
 def has_kubeflow(engine: Engine) -> bool:
@@ -51,9 +64,9 @@ def client(deployment: Deployment, engine: Engine) -> Kubeflow:
             f"Grow to it: `{deployment.command('up', tier='kraken')}`",
         )
     if not engine.on_host:
-        return Kubeflow(InTask(engine), getpass.getuser())
+        return Kubeflow(InTask(engine), whoami())
     key = deployment.state / "secrets" / SERVICE / "key"
-    return Kubeflow(Http(f"http://{engine.address(SERVICE)}", key, RETRY_SECONDS), getpass.getuser())
+    return Kubeflow(Http(f"http://{engine.address(SERVICE)}", key, RETRY_SECONDS), whoami())
 
 
 def read(files: Sequence[str]) -> bytes:

@@ -1,6 +1,5 @@
 """Promote and roll back: move the alias by compare-and-swap, then poll the button until it serves the version."""
 
-import getpass
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from pantheon.deployment import inside, predict
 from pantheon.deployment.deployment import Deployment
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
+from pantheon.processes import whoami
 from pantheon.state import set_served
 
 TIMEOUT_SECONDS = 15.0  # for the button to load the version; it polls every half second
@@ -34,7 +34,7 @@ class Move:
         Raises:
             PantheonError: the version is missing or damaged, the alias changed, or the button cannot serve it.
         """
-        by = getpass.getuser()
+        by = whoami()
         done = inside.models(
             self.deployment, self.engine, "promote", self.model, version=version, alias=alias, by=by, note=note
         )
@@ -42,7 +42,7 @@ class Move:
 
     def rollback(self, to: str | None = None, note: str = "") -> dict[str, Any]:
         """Make the previous champion, or ``to``, the champion; returns and raises as ``promote``."""
-        by = getpass.getuser()
+        by = whoami()
         return self.moved(
             CHAMPION, inside.models(self.deployment, self.engine, "rollback", self.model, to=to or "", by=by, note=note)
         )
@@ -57,7 +57,10 @@ class Move:
 
     def serve(self, version: str) -> bool:
         """Have the button serve the model's champion, and wait until it does; return False if it is down."""
-        set_served(self.deployment.state, self.model)
+        if self.engine.shares_folders:
+            set_served(self.deployment.state, self.model)
+        else:
+            inside.ask(self.deployment, self.engine, "serve", model=self.model)
         address = self.deployment.address(self.engine, "button")
         began = time.monotonic()
         while True:

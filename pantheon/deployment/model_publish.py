@@ -1,6 +1,5 @@
 """``pantheon models publish``: send a model built elsewhere to the workflow's environment, which checks it."""
 
-import getpass
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pantheon.deployment.model_files import Chosen, packed
 from pantheon.deployment.model_moves import Move
 from pantheon.deployment.task import Task
 from pantheon.engines import Engine
+from pantheon.processes import whoami
 
 
 def publish(deployment: Deployment, engine: Engine, file: Chosen, model: str, alias: str, note: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def publish(deployment: Deployment, engine: Engine, file: Chosen, model: str, al
 def send(engine: Engine, file: Chosen, files: Mapping[str, Path], model: str, alias: str, note: str) -> dict[str, Any]:
     """Send ``files`` to the workflow's environment, which checks and publishes them; return what it reports."""
     arguments = ["publish", "--files", str(len(files)), "--model", model, "--alias", alias]
-    arguments += ["--by", getpass.getuser(), "--note", note, "--file", file.path.name]
+    arguments += ["--by", whoami(), "--note", note, "--file", file.path.name]
     result: dict[str, Any] = {}
     with terminal.steps() as steps, packed(files) as archive:
         steps.start("checking")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pantheon import terminal
+from pantheon.deployment import notebooks
 from pantheon.deployment.deployment import Deployment
 from pantheon.deployment.task import Task
 from pantheon.engines import Engine
@@ -24,7 +25,7 @@ def run(deployment: Deployment, engine: Engine, run_id: str) -> None:
             else:
                 steps.end(name, state, ", ".join(event["stages"]) if state == "done" else "")
 
-        address = engine.address("jupyter", inside=True)
+        address = notebooks.address(engine, inside=True)
         try:
             Task(engine, "pantheon.jupyter.run_graph", "jupyter")(["--run", run_id, "--address", address], on_event)
         except KeyboardInterrupt:

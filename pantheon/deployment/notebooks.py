@@ -49,11 +49,22 @@ def _digest(route: Route) -> str:
 
 
 def _missing(deployment: Deployment, engine: Engine, route: Route) -> bool:
-    """Return whether a notebook that the workflow runs is missing; True if JupyterLab does not answer."""
-    token = deployment.state / "secrets" / "jupyter_token"
+    """Return whether a notebook that the workflow runs is missing.
+
+    True if JupyterLab does not answer; False if it cannot be asked from here.
+    """
+    token, where = deployment.state / "secrets" / "jupyter_token", address(engine)
+    if not where:  # JupyterHub is in front of it: its port is not published by containers
+        return False
     try:
-        lab = Jupyter(engine.address("jupyter"), token.read_text(encoding="utf-8").strip(), retry_seconds=0.0)
+        lab = Jupyter(where, token.read_text(encoding="utf-8").strip(), retry_seconds=0.0)
         names = {item["name"] for item in lab.get("/api/contents?content=1")["content"]}
     except (PantheonError, Gone, OSError):
         return True
     return not {path.name for path in shipped(route)} <= names
+
+
+def address(engine: Engine, inside: bool = False) -> str:
+    """Return the address of the JupyterLab that runs notebooks; empty if it has none. See ``Engine.address``."""
+    found = engine.address("jupyter", inside)
+    return f"http://{found}" if found and "://" not in found else found

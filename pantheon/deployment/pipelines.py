@@ -105,27 +105,26 @@ def new_id() -> str:
 
 
 def follow(
-    client: Kubeflow, name: str, namespace: str, describe: Callable[[Object], tuple[str, list[str]]] | None = None
+    client: Kubeflow, name: str, namespace: str, describe: Callable[[Object, str], tuple[str, list[str]]] | None = None
 ) -> Object:
     """Show the steps of a run until it ends; return it.
 
     Args:
-        describe: returns what to say of a step that is done, and warnings.
+        describe: called with the run and a step that is done; returns what to say of it, and warnings.
     """
     reported: dict[str, tuple[str, int]] = {}
-    with terminal.steps() as steps:
-        while True:
-            found = client.get(RUNS, name, namespace)
-            state = kinds.state_of(found)
-            for step in found.get("status", {}).get("steps", []):
+    with terminal.steps() as shown:
+
+        def seen(found: Object) -> None:
+            for step in found["status"].get("steps", []):
                 news = (step["state"], step.get("attempts", 0))
                 if reported.get(step["name"]) == news:
                     continue
                 reported[step["name"]] = news
                 if step["state"] == "running":
-                    steps.start(step["name"])
+                    shown.start(step["name"])
                     continue
-                said, notes = describe(step) if describe and step["state"] == "done" else ("", [])
+                said, notes = describe(found, step["name"]) if describe and step["state"] == "done" else ("", [])
                 told = [
                     said,
                     step.get("error", ""),
@@ -133,12 +132,11 @@ def follow(
                     "from the cache" if step.get("cached") else "",
                 ]
                 mark = MARKS.get(step["state"], step["state"])
-                steps.end(step["name"], mark, ", ".join(filter(None, told)), step.get("seconds", 0.0))
+                shown.end(step["name"], mark, ", ".join(filter(None, told)), step.get("seconds", 0.0))
                 for note in notes:
                     terminal.warn(note)
-            if state in ENDED:
-                return found
-            time.sleep(POLL_SECONDS)
+
+        return client.follow(RUNS, name, seen, namespace)
 
 
 def reason(found: Object) -> str:
@@ -177,7 +175,7 @@ class WorkflowRun:
             self.client.act(RUNS, name, "resume")
         terminal.say(terminal.plain(f"run {run}: {parameters['dataset']}, the pipeline run {name}"))
         try:
-            found = follow(self.client, name, DEFAULT_NAMESPACE, lambda step: self.told(run, step))
+            found = follow(self.client, name, DEFAULT_NAMESPACE, figures_of_stage)
         except KeyboardInterrupt:
             stop, again = f"bin/pantheon pipeline stop {name}", self.deployment.command("run", resume=run)
             terminal.say(terminal.plain(f"Kubeflow continues the run. To stop it: {stop}. To follow it again: {again}"))
@@ -197,17 +195,38 @@ class WorkflowRun:
             PantheonError: Kubeflow does not have it.
         """
         run = self.look(run).run if run == "latest" else run
+        if not self.has(run):
+            raise PantheonError(f"Kubeflow has no run {run!r}.", "List the runs: `runs`. Start one: `run`")
+        return run
+
+    def has(self, run: str) -> bool:
+        """Return whether Kubeflow began this run; ``latest`` is the newest."""
         try:
-            self.client.get(RUNS, f"workflow-{run}")
+            self.client.get(RUNS, f"workflow-{self.look(run).run if run == 'latest' else run}")
         except Failed as error:
             if error.code not in (404, 422):
                 raise
-            raise PantheonError(f"Kubeflow has no run {run!r}.", "List the runs: `runs`. Start one: `run`") from None
-        return run
+            return False
+        return True
 
-    def told(self, run: str, step: Object) -> tuple[str, list[str]]:
-        stage = self.look(run).stages.get(step["name"].replace("-", "_"))
-        return (summary_note(stage.summary), list(stage.notes)) if stage else ("", [])
+
+def figures_of_stage(found: Object, step: str) -> tuple[str, list[str]]:
+    """Return what a step's artifacts say of the stage that it ran: a short note, and warnings."""
+    for each in found["status"].get("artifacts", []):
+        if each["step"] == step and "stage" in each["metadata"]:
+            metadata = {key: whole(value) for key, value in each["metadata"].items() if key not in ("run", "stage")}
+            notes = json.loads(metadata.pop("notes", "[]"))
+            return summary_note({key: value for key, value in metadata.items() if not _is_json(value)}), notes
+    return "", []
+
+
+def whole(value: Any) -> Any:
+    """Return a whole number as such: the metadata of an artifact has only floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_json(value: Any) -> bool:
+    return isinstance(value, str) and value[:1] in ("[", "{")
 
 
 def compare(one: Object, other: Object) -> list[tuple[str, str, str, str]]:
@@ -230,7 +249,12 @@ def metrics(run: Object) -> dict[str, Any]:
     """Return the metrics of a run's artifacts, ``STEP · NAME`` → value."""
     kept = ("Metrics", "ClassificationMetrics")
     artifacts = [each for each in run["status"].get("artifacts", []) if each["type"] in kept]
-    return {f"{each['step']} · {key}": value for each in artifacts for key, value in each["metadata"].items()}
+    return {f"{each['step']} · {key}": value for each in artifacts for key, value in figures(each).items()}
+
+
+def figures(artifact: Object) -> dict[str, Any]:
+    """Return the metadata of an artifact without lists and objects, such as curves."""
+    return {key: value for key, value in artifact["metadata"].items() if not isinstance(value, list | dict)}
 
 
 def seconds(run: Object) -> dict[str, Any]:

@@ -1,30 +1,20 @@
-"""``doctor``: check whether this machine meets the requirements of a tier. A finding includes how to fix it."""
+"""``doctor``: check whether this machine, or the cluster, meets the requirements of a tier, and how to fix it."""
 
 import platform
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pantheon.components import Component, Components
 from pantheon.deployment.deployment import Deployment
+from pantheon.engines.findings import Finding
 from pantheon.errors import PantheonError
 from pantheon.tiers import Tier
 
 SLACK = 0.85  # a "16 GB" machine reports 15.6: the minimum must accept it
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check; ``cure`` is how to fix it if not ``ok``; only ``fatal`` findings stop ``up``."""
-
-    what: str
-    ok: bool
-    found: str
-    cure: str = ""
-    fatal: bool = False
 
 
 def memory(needed_mb: int) -> Finding:
@@ -56,9 +46,9 @@ def python() -> Finding:
     version = platform.python_version()
     return Finding(
         "python",
-        sys.version_info[:2] == (3, 11),
+        (3, 11) <= sys.version_info[:2] <= (3, 13),
         version,
-        "Python 3.11 is needed: rm -r .pantheon/envs, then run the command again.",
+        "Python 3.11, 3.12 or 3.13 is needed: rm -r .pantheon/envs, then run the command again.",
     )
 
 
@@ -102,26 +92,34 @@ def look(
     ours: bool,
     offset: int,
     tools: Mapping[str, Component] | None = None,
+    here: bool = True,
 ) -> list[Finding]:
-    """Check everything that ``up`` needs of the machine.
+    """Check everything that ``up`` needs of this machine.
 
     Args:
         parts: the deployment's components.
         wanted: service name by port, including the offset.
         ours: this deployment is up.
         tools: host programs that components need, by name, with a component that needs it.
+        here: services run on this machine, and need its memory and disk.
     """
-    found = [python(), machine(), *(tool(name, component) for name, component in (tools or {}).items())]
-    return [*found, memory(parts.memory_mb), disk(state, parts.disk_mb), *ports(wanted, ours, offset)]
+    found = [python(), *([machine()] if here else [])]
+    found += [tool(name, component) for name, component in (tools or {}).items()]
+    room = [memory(parts.memory_mb), disk(state, parts.disk_mb)] if here else []
+    return [*found, *room, *ports(wanted, ours, offset)]
 
 
 def doctor(deployment: Deployment, tier: Tier, engine_name: str) -> list[Finding]:
     """Run ``look`` for a deployment at ``tier``; an empty ``engine_name`` is the deployment's engine."""
     engine = deployment.engine(tier, engine_name)
+    elsewhere = engine.findings()
+    if any(each.fatal and not each.ok for each in elsewhere):  # its services cannot be asked for
+        return [python(), *elsewhere]
     ours = any(s.state not in ("stopped", "waiting") for s in engine.status())
     wanted = {port: each.name for each in engine.planned() if not each.task for port in each.ports}
     tools = deployment.tools(tier, engine)
-    return look(deployment.components(tier), deployment.state, wanted, ours, deployment.settings.port_offset, tools)
+    parts, offset, here = deployment.components(tier), deployment.settings.port_offset, engine.shares_folders
+    return [*elsewhere, *look(parts, deployment.state, wanted, ours, offset, tools, here)]
 
 
 def refuse_if_unfit(findings: list[Finding]) -> list[Finding]:

@@ -1,6 +1,5 @@
 """Routing policies, for commands: parse what users type, and ask where the store can be reached."""
 
-import getpass
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from pantheon.deployment import inside
 from pantheon.deployment.deployment import Deployment
 from pantheon.engines import Engine
 from pantheon.errors import PantheonError
+from pantheon.processes import whoami
 
 NONE = "none"  # what users type to remove a part of a policy
 WITHOUT_PERSON = {"show", "test", "clear"}  # operations that record nobody
@@ -23,7 +23,7 @@ def ask(deployment: Deployment, engine: Engine, operation: str, model: str, /, *
         PantheonError: as the operation does; or the store does not answer.
     """
     if operation not in WITHOUT_PERSON:
-        given["by"] = getpass.getuser()
+        given["by"] = whoami()
     chosen = model or deployment.settings.dataset
     found: dict[str, Any] = inside.ask(deployment, engine, f"route.{operation}", model=chosen, **given)
     return found

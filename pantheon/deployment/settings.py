@@ -128,6 +128,23 @@ def retrain(text: str) -> str:
     return text
 
 
+def registry(text: str) -> str:
+    """Parse ``REGISTRY=`` or ``REGISTRY_IN_CLUSTER=``, such as ``registry.example.com/team``; empty for ``none``."""
+    name = text.strip().rstrip("/")
+    if name in ("none", "off", ""):
+        return ""
+    host, *folders = name.split("/")
+    part = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    is_host = re.fullmatch(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?|\[[0-9a-f:]+\](?::[0-9]{1,5})?", host)
+    if is_host and all(re.fullmatch(part, each) for each in folders):
+        return name
+    cause = f"REGISTRY={text} is not a registry."
+    if "://" in name:
+        raise PantheonError(cause, f"Leave out the protocol: REGISTRY={name.partition('://')[2]}.")
+    cure = "Give a host and a folder in lower case, without a tag: REGISTRY=registry.example.com/team; or none."
+    raise PantheonError(cause, cure)
+
+
 def schedule(text: str) -> str:
     """Parse ``SCHEDULE=``: five cron fields or a preset such as ``@daily``; empty for ``off``."""
     text = text.strip()

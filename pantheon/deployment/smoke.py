@@ -25,6 +25,8 @@ def smoke(engine: Engine, address: str) -> list[dict[str, Any]]:
 
     for service in engine.status():
         check(f"{service.name} is up", partial(is_up, service))
+    if engine.own_test:
+        check(engine.own_test, engine.test)
     check("the model's signature", lambda: f"{len(ask(address, '/signature')[0]['inputs'])} inputs")
     check("a prediction for the example row", lambda: predict_example(address))
     check("a bad request is rejected", lambda: rejected(address))

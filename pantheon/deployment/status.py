@@ -27,6 +27,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine, patience: float =
             "memory_mb": round(s.memory / 1e6) if s.memory else None,
             "uptime_seconds": s.uptime,
             "restarts": s.restarts,
+            "pid": s.pid or None,
         }
         for s in engine.status()
     ]
@@ -55,6 +56,7 @@ def status(deployment: Deployment, tier: Tier, engine: Engine, patience: float =
         "engine": engine.name,
         "page": deployment.address(engine, "button"),
         "dataset": deployment.settings.dataset,
+        "schedule": deployment.settings.schedule,
         "model": champion,
         "refused": refused(deployment, engine, patience),
         "waiting": waiting,

@@ -18,6 +18,7 @@ from pantheon.engines import Engine
 from pantheon.errors import PantheonError
 from pantheon.files import part_of, write_text
 from pantheon.state import OtherS3, Route, StoreLocation, read_settings, read_store, write_store
+from pantheon.store.place import ROOTS
 from pantheon.tiers import ROOT, Tier, find
 from pantheon.typed import Damaged
 
@@ -104,8 +105,15 @@ def check_reachable(engine: Engine, new: StoreLocation | None) -> None:
         return
     import psutil
 
-    here = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
     host = urlsplit(new.endpoint).hostname or ""
+    if engine.lets_out:
+        if host in ("127.0.0.1", "::1", "localhost"):
+            raise PantheonError(
+                f"services on the engine {engine.name} run on other machines: {new.endpoint} is not this one there.",
+                "Name the S3 by an address that these machines can reach, or use the tier's own: S3_ENDPOINT_URL=none.",
+            )
+        return
+    here = {each.address for addresses in psutil.net_if_addrs().values() for each in addresses}
     if host not in here - {"127.0.0.1", "::1"}:  # it may be the address of this machine in a network of containers
         raise PantheonError(
             f"services on the engine {engine.name} cannot reach the S3 at {new.endpoint or 'AWS'}: "
@@ -254,6 +262,8 @@ def move_before(deployment: Deployment, tier: Tier, new: StoreLocation | None) -
         return
     if any(s.state not in ("stopped", "waiting") for s in before.status()):
         raise PantheonError("the S3 store with the models is not running.", "See why: `status`. Start it: `up`", 1)
+    if not before.shares_folders:
+        raise PantheonError("the S3 store with the models is stopped.", "Start it with `up` before the models move.", 1)
     alone = deployment.engine(tier, deployment.settings.engine, definition=S3, all_of_it=True)
     alone.prepare([each.environment for each in alone.planned()])
     alone.up()
@@ -267,7 +277,8 @@ def move(deployment: Deployment, engine: Engine, new: StoreLocation | None) -> N
     """Move the models to ``new``: copy and verify every version, alias and date before services use it.
 
     A task copies them, because this process may not be able to read them. Keys of this call replace the former ones;
-    ``check`` has verified them. If interrupted, the next ``up`` continues. The old place does not change.
+    ``check`` has verified them. If interrupted, the next ``up`` continues. The models in the old place do not change.
+    The prediction log and the parts of features go along, and leave an old S3.
 
     Raises:
         PantheonError: a place does not answer, or a checksum differs; models and keys do not change.
@@ -280,13 +291,14 @@ def move(deployment: Deployment, engine: Engine, new: StoreLocation | None) -> N
             terminal.say(terminal.plain(f"{describe(new)} accepts the new keys; they are used from now on"))
         if new and new != old:
             write_store(deployment.state, new)
+            deployment.publish()
         return
     engine.prepare(["workflow"])
     step = f"models → {describe(new)}"
     with terminal.steps() as steps:
         steps.start(step)
         try:
-            moved = _relocate(deployment, engine, new, given)
+            moved, files = _relocate(deployment, engine, new, given)
         except BaseException:
             steps.end(step, "failed", f"models stay in {describe(old)}")
             raise
@@ -295,30 +307,43 @@ def move(deployment: Deployment, engine: Engine, new: StoreLocation | None) -> N
             steps.end(step, note=f"{versions} version{'' if versions == 1 else 's'}, checksums match")
         else:
             steps.drop(step)  # a new deployment: nothing was moved
+    if old and sum(files.values()):
+        log, parts = (f"{files.get(root, 0):,} file{'s' * (files.get(root) != 1)}" for root in ROOTS)
+        said = f"the prediction log ({log}) and features ({parts}) left s3://{old.bucket} for their folders"
+        where = f", from which the services bring them to s3://{new.bucket}" if new else ""
+        terminal.say(terminal.plain(said + where))
 
 
-def _relocate(deployment: Deployment, engine: Engine, new: StoreLocation | None, given: str) -> dict[str, int]:
+def _relocate(
+    deployment: Deployment, engine: Engine, new: StoreLocation | None, given: str
+) -> tuple[dict[str, int], dict[str, int]]:
     """Move the models; services have the keys of the current place before and after. See ``settle`` for the files.
 
     Returns:
-        The number of versions by model.
+        The number of versions by model, and of other files that left the old place, by folder.
     """
     folder, kept = deployment.state / "secrets", keys_of_next(deployment)
     if not given:
         own = new and new.embedded
         given = secrets.own_keys(folder, "s3") if own else (folder / "s3" / "credentials").read_text("utf-8")
     write_text(kept, f"# {describe(new)}\n{given}", mode=0o600)
-    moved: dict[str, int] = {}
+    moved, files = dict[str, int](), dict[str, int]()
 
     def on_event(event: dict[str, Any]) -> None:
         if event["event"] == "arrived":  # publishing is blocked until the task sees both changes
             write_store(deployment.state, new)
             settle(deployment)
+            deployment.publish()
         elif event["event"] == "moved":
             moved.update(event["models"])
+        elif event["event"] == "files":
+            files.update(event["moved"])
 
     try:
-        Task(engine)(["move-models", "--to", msgspec.json.encode(new).decode(), "--keys", kept.name], on_event)
+        # where services do not see this machine's folders, the keys of the new place go with the task
+        keys, sent = (kept.name, None) if engine.shares_folders else ("-", given.encode())
+        arguments = ["move-models", "--to", msgspec.json.encode(new).decode(), "--keys", keys]
+        Task(engine, service="mover")(arguments, on_event, input=sent)
     finally:
         settle(deployment)
-    return moved
+    return moved, files

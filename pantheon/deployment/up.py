@@ -4,8 +4,6 @@ Runs two lists of steps in order: ``CHECKS`` change nothing, and any of them may
 at any point, and the next ``up`` completes them. Progress goes to standard error (``pantheon.terminal``).
 """
 
-import getpass
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +15,7 @@ from pantheon.deployment.deployment import Deployment
 from pantheon.deployment.status import RETRY_SECONDS, status
 from pantheon.engines import Engine, Event, Planned, ServiceStatus
 from pantheon.errors import PantheonError
+from pantheon.processes import whoami
 from pantheon.state import Route, StoreLocation, narrowed
 from pantheon.tiers import Tier, find
 
@@ -52,6 +51,8 @@ class Options:
     monitor_report: str | None = None
     materialize: str | None = None
     retrain: str | None = None
+    registry: str | None = None
+    registry_in_cluster: str | None = None
     alert_webhook: str | None = None
     first_run: bool = True
 
@@ -106,7 +107,17 @@ def take_settings(this: Up) -> None:
     deployment, options = this.deployment, this.options
     storage.rebuild(deployment)
     storage.recall(deployment)
-    for key in ("port_offset", "approval", "trials", "seed", "folds", "metric", *LATER):
+    for key in (
+        "port_offset",
+        "approval",
+        "trials",
+        "seed",
+        "folds",
+        "metric",
+        "registry",
+        "registry_in_cluster",
+        *LATER,
+    ):
         if (value := getattr(options, key)) is not None:
             setattr(deployment.settings, key, value)
     deployment.leave_out(this.tier, options.without)
@@ -172,7 +183,8 @@ def show_difference(this: Up) -> None:
         f"  keeps   {terminal.plain(', '.join(kept) or 'no running service')}; {terminal.plain(stay)} are not moved"
     )
     if moves:
-        terminal.say(f"  moves   the models {terminal.plain(moves)}; nothing is deleted")
+        along = ", with the prediction log and features" if now and this.old_route.answers else ""
+        terminal.say(f"  moves   the models {terminal.plain(moves + along)}; nothing is lost")
     before, after = (this.deployment.components(each).memory_mb for each in (old, tier))
     terminal.say(f"  memory  {before:,} MB → {after:,} MB, including a run")
 
@@ -180,18 +192,23 @@ def show_difference(this: Up) -> None:
 def check_machine(this: Up) -> None:
     """Check the engine, ports, memory, disk and programs; for a running deployment, only the engine and new ports."""
     deployment = this.deployment
+    deployment.check_move(this.engine, this.tier)
     this.engine.check()
     ours = [*this.running, *_running_elsewhere(this)]
     up_already = {s.name for s in ours}
     wanted = {port: s.name for s in this.planned if not s.task and s.name not in up_already for port in s.ports}
-    for service in ours:  # a service of this tier may take over the port of one of the tier before
-        wanted.pop(int(service.address.rpartition(":")[2] or 0), None)
+    for port in _held(this, up_already):  # a service of this tier may take over the port of one of the tier before
+        wanted.pop(port, None)
     offset = deployment.settings.port_offset
     if up_already:
         findings = preflight.ports(wanted, False, offset)
     else:
         tools = deployment.tools(this.tier, this.engine)
-        findings = preflight.look(deployment.components(this.tier), deployment.state, wanted, False, offset, tools)
+        here = this.engine.shares_folders
+        parts = deployment.components(this.tier)
+        findings = preflight.look(parts, deployment.state, wanted, False, offset, tools, here)
+    if not up_already or this.before != this.tier.name:
+        findings = [*this.engine.findings(), *findings]
     for finding in preflight.refuse_if_unfit(findings):
         terminal.warn(f"{finding.what}: {finding.found}. {finding.cure}")
 
@@ -200,6 +217,15 @@ def check_store(this: Up) -> None:
     """Check that services can reach another S3, that it answers and accepts the keys."""
     storage.check_reachable(this.engine, this.location)
     storage.check(this.deployment, this.location)
+
+
+def _held(this: Up, running: set[str]) -> set[int]:
+    """Return the ports that the deployment's running services have, by the definition of the tier that they are of."""
+    planned = this.planned
+    if this.before and this.before != this.tier.name:
+        engine = this.deployment.engine(find(this.before), this.deployment.settings.engine)
+        planned = engine.planned()
+    return {port for service in planned if service.name in running for port in service.ports}
 
 
 def _running_elsewhere(this: Up) -> list[ServiceStatus]:
@@ -248,23 +274,19 @@ def record_tier(this: Up) -> None:
         deployment.update(route=leaving)
 
 
-def whoami() -> str:
-    """Return the user's name; of a user that has none, the number."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return str(os.getuid())
-
-
 def start_services(this: Up) -> None:
     """Create environments, start every service when its environment is ready, stop services no longer defined."""
     environments = [*(s.environment for s in this.planned), *this.deployment.components(this.tier).environments]
     with terminal.steps() as steps:
         this.engine.up(on_event=lambda event: follow(steps, event), environments=environments)
     this.deployment.finish_migration(this.engine)
-    same = {(s.name, s.pid) for s in this.running} == {(s.name, s.pid) for s in this.engine.status()}
-    if this.before == this.tier.name and same:
+    if this.before == this.tier.name and _which(this.running) == _which(this.engine.status()):
         terminal.say("already up: nothing to do")
+
+
+def _which(services: list[ServiceStatus]) -> set[tuple[str, int, str]]:
+    """Return what differs between two processes, or pods, of the same service."""
+    return {(each.name, each.pid, each.since) for each in services}
 
 
 def bring_notebooks(this: Up) -> None:
@@ -304,18 +326,30 @@ def first_run(this: Up) -> None:
         this.outcome = execution.run(deployment, this.engine, this.tier, this.dataset)
 
 
+def show_leader(this: Up) -> None:
+    """Say so if runs do not use Kubeflow's pipeline although the deployment has Kubeflow, as with VARIANT=pycaret."""
+    parts = this.deployment.components(this.tier)
+    leader = parts.leader("rest")
+    if leader and leader.name != "kubeflow" and any(each.name == "kubeflow" for each in parts):
+        terminal.say(
+            f"runs go through Airflow and the notebooks of {terminal.plain(leader.title)}, not through Kubeflow's "
+            "pipeline; orders and `pipeline run workflow` still use the pipeline"
+        )
+
+
 def show_schedule(this: Up) -> None:
     """Print the schedules of Airflow's runs, of the monitor and of features."""
-    if this.deployment.settings.schedule and this.route.etl == "airflow":
+    airflow = any(each.name == "airflow" for each in this.deployment.components(this.tier))
+    if this.deployment.settings.schedule and airflow:
         schedule = this.deployment.settings.schedule
         terminal.say(f"Airflow starts runs on schedule: {terminal.plain(schedule)} (UTC; checked every minute)")
     if monitor := this.deployment.settings.monitor:
-        if this.route.etl == "airflow":
+        if airflow:
             terminal.say(f"Airflow runs the monitor on schedule: {terminal.plain(monitor)} (UTC; checked every minute)")
         else:
             terminal.warn("MONITOR= needs Airflow. Without it, have cron run `bin/pantheon monitor`.")
     if materialize := this.deployment.settings.materialize:
-        if this.route.etl == "airflow":
+        if airflow:
             terminal.say(
                 f"Airflow brings features online on schedule: {terminal.plain(materialize)} (UTC; checked every minute)"
             )
@@ -345,6 +379,7 @@ CHANGES: tuple[Step, ...] = (
     prepare_repository,
     record_route,
     take_dataset,
+    show_leader,
     first_run,
     show_schedule,
 )

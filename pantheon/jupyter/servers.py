@@ -26,7 +26,7 @@ from typing import Any
 import tornado.web
 
 from pantheon.jupyter import kernel
-from pantheon.processes import bound_to_me
+from pantheon.processes import bound_to_me, descendants, memory
 
 PASSED = "JUPYTERHUB_"  # variables of JupyterHub for a server
 LARGEST = 1 << 16  # bytes of a request
@@ -48,11 +48,11 @@ class Servers:
     Args:
         homes: the folder of users' homes.
         host: the address that servers bind.
-        memory: bytes of data that each process of a server may take; 0: no limit.
+        limit: bytes of data that each process of a server may take; 0: no limit.
     """
 
-    def __init__(self, homes: Path, host: str, memory: int, command: tuple[str, ...]) -> None:
-        self.homes, self.host, self.memory, self.command = homes, host, memory, command
+    def __init__(self, homes: Path, host: str, limit: int, command: tuple[str, ...]) -> None:
+        self.homes, self.host, self.limit, self.command = homes, host, limit, command
         self.running: dict[str, Running] = {}
 
     def start(self, user: str, server: str, given: dict[str, str]) -> int:
@@ -97,12 +97,12 @@ class Servers:
 
     def limited(self) -> Callable[[], None]:
         """Return what a new process does first: it ends with this one, and its memory is limited."""
-        bound, memory = bound_to_me(signal.SIGTERM), self.memory
+        bound, limit = bound_to_me(signal.SIGTERM), self.limit
 
         def prepare() -> None:
             bound()
-            if memory:
-                resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+            if limit:
+                resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
         return prepare
 
@@ -116,6 +116,11 @@ class Servers:
             self.clear(running)
             del self.running[key]
         return code
+
+    def memory(self, key: str) -> int:
+        """Return the bytes of memory that a server takes, with its kernels and terminals; 0 if it does not run."""
+        running = self.running.get(key)
+        return memory(descendants([running.process.pid])) if running else 0
 
     async def stop(self, key: str, now: bool) -> None:
         """Stop a server and what it started; ``now``: without waiting for it."""
@@ -161,8 +166,9 @@ class Handler(tornado.web.RequestHandler):
         self.write({"port": self.servers.start(*self.names(user, server), environment)})
 
     async def get(self, user: str, server: str) -> None:
-        code = self.servers.state("/".join(self.names(user, server)))
-        self.write({"running": code is None, "status": code})
+        key = "/".join(self.names(user, server))
+        code = self.servers.state(key)
+        self.write({"running": code is None, "status": code, "memory": self.servers.memory(key)})
 
     async def delete(self, user: str, server: str) -> None:
         await self.servers.stop("/".join(self.names(user, server)), self.get_query_argument("now", "") == "1")
@@ -193,7 +199,7 @@ def size(text: str) -> int:
     """Return the bytes of ``4g``, ``512m``; 0 for nothing.
 
     Raises:
-        ValueError: it is no size.
+        ValueError: it is not a size.
     """
     text = text.strip().lower().removesuffix("b")
     unit = UNITS.get(text[-1:], 1)

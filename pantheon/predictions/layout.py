@@ -23,9 +23,10 @@ from pantheon.predictions.ids import milliseconds, new_id
 from pantheon.predictions.place import Place, Stored
 from pantheon.predictions.records import Answered, Feedback
 from pantheon.state import is_model_name
+from pantheon.store.place import MANIFEST
 
 FEEDBACK, FORGET, UNKNOWN = "_feedback", "_forget", "_unknown"  # no names of models
-DATA, MANIFEST, MERGED = ".parquet", ".json", "merged-"
+DATA, MERGED = ".parquet", "merged-"
 AHEAD = 1  # days: an id of a later day than this is not one of ours
 _DAY, _DAY_MS = 86_400_000_000, 86_400_000  # microseconds, milliseconds
 

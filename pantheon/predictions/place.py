@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from pantheon.store import place
-from pantheon.store.place import RETRY_SECONDS, FolderPlace, Place, S3Place, Stored
+from pantheon.store.place import RETRY_SECONDS, FolderPlace, Place, S3Place, Stored, bring, writing
 
-__all__ = ["ROOT", "FolderPlace", "Place", "S3Place", "Stored", "open_place", "spool_of"]
+__all__ = ["ROOT", "FolderPlace", "Place", "S3Place", "Stored", "bring", "open_place", "spool_of", "writing"]
 
 ROOT = "predictions"
 

@@ -14,9 +14,9 @@ from pantheon.errors import PantheonError, describe
 from pantheon.files import Busy
 from pantheon.predictions.compact import compact
 from pantheon.predictions.keep import asked, carry_out, retain
-from pantheon.predictions.layout import MANIFEST, Layout
+from pantheon.predictions.layout import Layout
 from pantheon.predictions.learning import Learner
-from pantheon.predictions.place import ROOT, FolderPlace, Place, open_place
+from pantheon.predictions.place import ROOT, FolderPlace, bring, open_place, writing
 from pantheon.predictions.ship import ship, storing
 
 EVERY_SECONDS = 1.0  # between looks at the spool
@@ -66,9 +66,12 @@ class Service:
             self.look()
 
     def look(self) -> bool:
-        """Do what is due; return whether it worked."""
+        """Do what is due; return whether it worked. While the log is moved to another place, nothing is done."""
         try:
-            trouble = self._work()
+            with writing(self.state, timeout=0):
+                trouble = self._work()
+        except Busy:
+            return True
         except PantheonError as error:
             trouble = (str(error),)
         except OSError as error:
@@ -88,7 +91,9 @@ class Service:
         if self._layout is None or self._layout.place.where != place.where:
             self._layout = Layout(place)
         layout = self._layout
-        bring(FolderPlace(self.state / ROOT), place, self.say)
+        before = FolderPlace(self.state / ROOT)
+        if moved := bring(before, place):
+            self.say(f"{moved:,} files of the log were moved from {before.where} to {place.where}.")
         problems = ship(place, self.spool, layout).problems
         if self._told or self._due("forget", FORGET_SECONDS):  # after trouble: this shows whether the place answers
             for request in asked(place):
@@ -124,21 +129,3 @@ class Service:
             else:
                 return True
         return False
-
-
-def bring(old: Place, new: Place, say: Callable[[str], None] = lambda line: None) -> int:
-    """Move the log's files from one place to another; return how many. Interrupted, the next call goes on.
-
-    Manifests go first and are removed last, so that nothing that is replaced counts again in between.
-    """
-    if old.where == new.where:
-        return 0
-    keys = sorted((stored.key for stored in old.list()), key=lambda key: (not key.endswith(MANIFEST), key))
-    for key in keys:
-        if (content := old.read(key)) is not None:
-            new.put_new(key, content)
-    for key in reversed(keys):  # data first: what is still here is explained by its manifest
-        old.remove(key)
-    if keys:
-        say(f"{len(keys):,} files of the log were moved from {old.where} to {new.where}.")
-    return len(keys)

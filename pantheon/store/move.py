@@ -1,12 +1,15 @@
 """Move a model store: copy and verify versions, and copy aliases, policies and dates; the old store is not changed."""
 
+import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from pantheon import files
 from pantheon.errors import PantheonError
 from pantheon.state import StoreLocation, read_store, write_store
+from pantheon.store import place
 from pantheon.store.base import ModelStore
 from pantheon.store.current import Doors, store_at
 from pantheon.store.records import ANY, Alias, Damaged, Version
@@ -89,6 +92,13 @@ def _move_alias(source: ModelStore, target: ModelStore, name: str, alias: str, c
     target.take_alias(name, alias, current)
 
 
+def received(stream: IO[bytes]) -> Path:
+    """Write keys that arrive on a stream to a file of their own, and return it."""
+    file = Path(tempfile.mkdtemp(prefix="pantheon-")) / "credentials"
+    files.write_bytes(file, stream.read(), mode=0o600)
+    return file
+
+
 def relocate(
     state: Path,
     new: StoreLocation | None,
@@ -100,7 +110,8 @@ def relocate(
     """Move a deployment's models to ``new`` (as ``state/store.json`` describes it; None: its folder).
 
     Called in a service, with the addresses and keys that services use. Publishers continue during the copy; they are
-    blocked only for the last, short round and during ``take_over``.
+    blocked only for the last, short round and during ``take_over``. The prediction log and the parts of features leave
+    S3 just before, for the folder: from there, the services that write them bring them to another S3.
 
     Args:
         new_credentials: the keys of the S3 at ``new``, if the service has other ones.
@@ -120,12 +131,20 @@ def relocate(
     target = store_at(state, new, credentials=new_credentials)
     done: set[tuple[str, str]] = set()
     move(source, target, on_event, done)
-    with Doors(state).moving():
+    with ExitStack() as held:
+        if old:
+            held.enter_context(place.moving(state))
+            brought = place.bring_to_folder(state)
+            if on_event:
+                on_event({"event": "files", "moved": brought})
+        held.enter_context(Doors(state).moving())
         if read_store(state) != old:
             raise PantheonError(
                 "another process moved the models in the meantime.", "`bin/pantheon status` shows the new location."
             )
         counts = move(source, target, on_event, done)
+        if old:
+            place.bring_to_folder(state)  # what a command stored meanwhile, such as a request to be forgotten
         if take_over:
             take_over()
         else:

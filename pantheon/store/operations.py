@@ -180,6 +180,12 @@ def described(store: ModelStore, model: str, version: str) -> dict[str, Any]:
     }
 
 
+def metrics(store: ModelStore, model: str, version: str) -> dict[str, Any]:
+    """Return the whole ``metrics.json`` of a version."""
+    found: dict[str, Any] = json.loads((store.get(model, version) / "metrics.json").read_text(encoding="utf-8"))
+    return found
+
+
 def verified(store: ModelStore, model: str, version: str) -> dict[str, Any]:
     """Verify every file: ``{"model", "where", "versions": [{"version", "files", "problems"}]}``."""
     numbers = [version]

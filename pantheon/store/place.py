@@ -2,23 +2,32 @@
 
 The prediction log is in ``predictions/``, the parts of features are in ``features/``. A file is stored once, under a
 new name, and removed.
+
+They follow the models. To S3, the services that write them bring them (``bring``), from the folder. From S3, whoever
+moves the models brings them to the folder, just before ``store.json`` names the new place, and holds off these services
+meanwhile (``moving``). Killed in between, it leaves files in the folder, and the services bring them back to S3.
 """
 
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pantheon import files
-from pantheon.errors import describe
-from pantheon.state import read_store
+from pantheon.errors import PantheonError, describe
+from pantheon.state import SHARED, StoreLocation, read_store
 
 if TYPE_CHECKING:
     from pantheon.store.s3.bucket import Bucket
 
+ROOTS = ("predictions", "features")
+MANIFEST = ".json"  # the end of the names of files that say which others they replace
 RETRY_SECONDS = 5.0  # the service tries again anyway
+MOVE_SECONDS = 60.0  # for which an answer waits for the end of a move
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +167,120 @@ def open_place(state: Path, root: str, *, host: bool = False, retry_seconds: flo
     keys = Path(named) if named else state / "secrets" / "s3" / "credentials"
     endpoint = where.host_endpoint if host else where.endpoint
     return S3Place(Bucket(where.bucket, endpoint, where.region, keys, retry_seconds), root)
+
+
+def writing(state: Path, timeout: float | None) -> AbstractContextManager[int]:
+    """Hold off moves of the files during the block.
+
+    Raises:
+        files.Busy: they are moved, for more than ``timeout`` seconds.
+    """
+    return files.lock(_lock(state), shared=True, timeout=timeout)
+
+
+def moving(state: Path) -> AbstractContextManager[int]:
+    """Hold off the services that write the files during the block; wait for what they do now."""
+    return files.lock(_lock(state))
+
+
+def _lock(state: Path) -> Path:
+    (state / SHARED).mkdir(parents=True, exist_ok=True)
+    return state / SHARED / ".files.lock"
+
+
+def bring(old: Place, new: Place) -> int:
+    """Move all files from one place to another; return how many. Interrupted, the next call goes on.
+
+    Manifests go first and are removed last, so that nothing that is replaced counts again in between.
+    """
+    if old.where == new.where:
+        return 0
+    keys = sorted((stored.key for stored in old.list()), key=lambda key: (not key.endswith(MANIFEST), key))
+    for key in keys:
+        if (content := old.read(key)) is not None:
+            new.put_new(key, content)
+    for key in reversed(keys):  # data first: what is still here is explained by its manifest
+        old.remove(key)
+    return len(keys)
+
+
+def bring_to_folder(state: Path) -> dict[str, int]:
+    """Bring all files from S3 to the folder of the state; hold ``moving``. Return their number by root."""
+    return {root: bring(open_place(state, root), FolderPlace(state / root)) for root in ROOTS}
+
+
+class CurrentPlace(Place):
+    """The place that ``store.json`` names at the time of a call. For the only process that writes ``root``.
+
+    Args:
+        state: the deployment's folder.
+        root: see ``open_place``.
+
+    Attributes:
+        folder: where the files are without S3.
+    """
+
+    def __init__(self, state: Path, root: str) -> None:
+        self._state, self._root, self.folder = state, root, state / root
+        self._one = threading.Lock()
+        self._opened: tuple[StoreLocation | None, Place] | None = None
+
+    @property
+    def where(self) -> str:  # type: ignore[override]  # it may change
+        return self._open().where
+
+    def gather(self) -> int:
+        """Bring what is in the folder to S3, if the files belong there now; return how many files."""
+        with self._still():
+            return self._gather()
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        with self._now() as place:
+            return place.put_new(key, content)
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        with self._now() as place:
+            found = [*place.list(prefix)]
+        yield from found
+
+    def read(self, key: str) -> bytes | None:
+        with self._now() as place:
+            return place.read(key)
+
+    def fetch(self, key: str, folder: Path) -> Path | None:
+        with self._now() as place:
+            return place.fetch(key, folder)
+
+    def remove(self, key: str) -> None:
+        with self._now() as place:
+            place.remove(key)
+
+    @contextmanager
+    def _now(self) -> Iterator[Place]:
+        with self._still():
+            self._gather()
+            yield self._open()
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        with ExitStack() as held:
+            try:
+                held.enter_context(writing(self._state, MOVE_SECONDS))
+            except files.Busy:
+                what = f"the files in {self._root}/ are being moved to another place."
+                raise PantheonError(what, "Try again when `up` has ended.", 1) from None
+            yield
+
+    def _open(self) -> Place:
+        with self._one:
+            where = read_store(self._state)
+            if self._opened is None or self._opened[0] != where:
+                self._opened = where, open_place(self._state, self._root)
+            return self._opened[1]
+
+    def _gather(self) -> int:
+        place = self._open()
+        if isinstance(place, FolderPlace):
+            return 0
+        with self._one:  # of two at once, one would bring back what was removed after the other
+            return bring(FolderPlace(self.folder), place)

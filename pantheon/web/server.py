@@ -40,7 +40,8 @@ from pantheon.web.messages import BodyError, Quick, Response, too_large
 BODY_SECONDS = 10.0  # for a body to arrive completely
 HEAD_SECONDS = 30.0  # for a request's head to arrive, counted from the end of the request before
 WRITE_SECONDS = 30.0  # that a client may leave its answer unread
-LINGER_SECONDS = 2.0  # that a refused client may go on sending
+LINGER_SECONDS = 30.0  # that a refused client may go on sending; this and the next are as in nginx
+LINGER_PAUSE = 5.0  # seconds between two of its chunks
 LINGER_BYTES = 64 * 1024 * 1024
 DRAIN_SECONDS = 8.0  # for requests in progress when the server stops
 PROVED_SECONDS = 60.0  # after a success, for checks whose client gave up waiting and asks again
@@ -144,7 +145,10 @@ class Request:
         deadline, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         with contextlib.suppress(TimeoutError, StopAsyncIteration, RuntimeError):
             pieces = self.started or aiter(self.protocol)
-            while left > 0 and (piece := await self.server.waits.until(anext(pieces), deadline)):
+            while left > 0:
+                piece = await self.server.waits.until(anext(pieces), min(deadline, time.monotonic() + LINGER_PAUSE))
+                if not piece:
+                    break
                 left -= len(piece)
 
 

@@ -8,12 +8,12 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
@@ -25,6 +25,24 @@ T = TypeVar("T")
 
 RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}")
 NOUNS: dict[Any, str] = {int: " whole number", float: " number", str: " string"}
+
+
+class Ordered(TypedDict):
+    """Who ordered a run, and from which repositories, each at which commit.
+
+    Attributes:
+        id: the order's.
+        by: who placed it.
+        data_path: the file in the data repository.
+    """
+
+    id: str
+    by: str
+    model_repository: str
+    model_commit: str
+    data_repository: str
+    data_commit: str
+    data_path: str
 
 
 @dataclass(frozen=True)
@@ -116,8 +134,15 @@ class Run:
 
     @property
     def extensions(self) -> Path:
-        """The folder of user-defined candidates and features."""
-        return self.state / "extensions"
+        """The folder of user-defined candidates and features: the deployment's, or that of the run's order."""
+        own = self.folder / "extensions"
+        return own if own.is_dir() else self.state / "extensions"
+
+    @property
+    def order(self) -> Ordered | None:
+        """``order.json``: who ordered the run, and from what; None if nobody did."""
+        path = self.path("order.json")
+        return read_as(path, Ordered, self._cure) if path.exists() else None
 
     def source(self, path: str) -> Path:
         """Resolve the ``path`` in a spec: a file in the deployment's ``data`` folder, else the path itself."""
@@ -202,28 +227,42 @@ class Run:
         return {record.stage: record for record in records}
 
     @classmethod
-    def create(cls, state: Path, spec: str, dataset: str, params: Params, tier: str = "", runner: str = "") -> "Run":
+    def create(
+        cls, state: Path, spec: str, dataset: str, params: Params, tier: str = "", runner: str = "", by: str = ""
+    ) -> "Run":
         """Create a new, empty run under ``state/runs``, atomically and with a unique id."""
         while True:
             name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-            if run := cls._new(state, name, spec, dataset, params, tier, runner):
+            if run := cls._new(state, name, spec, dataset, params, tier, runner, by):
                 return run
 
     @classmethod
     def ensure(
-        cls, state: Path, name: str, spec: str, dataset: str, params: Params, tier: str = "", runner: str = ""
+        cls,
+        state: Path,
+        name: str,
+        spec: str,
+        dataset: str,
+        params: Params,
+        tier: str = "",
+        runner: str = "",
+        by: str = "",
+        fill: Callable[[Path], None] | None = None,
     ) -> "Run":
         """Return the run called ``name``; create it if it does not exist, so that a task can be retried.
 
-        The tier and the runner are those of the first call: they do not affect the result, and the deployment may have
-        changed its tier between two attempts.
+        The tier, the runner and ``by`` are those of the first call: they do not affect the result, and the deployment
+        may have changed its tier between two attempts.
+
+        Args:
+            fill: puts more files into the folder of a new run, before it can be seen.
 
         Raises:
             PantheonError: the name is not valid, or a run of this name has other data or parameters.
         """
         if not RUN_ID.fullmatch(name):
             raise PantheonError(f"{name!r} is not a valid name of a run.", "Use a name such as 20260131-142500-0a1b.")
-        run = cls._new(state, name, spec, dataset, params, tier, runner)
+        run = cls._new(state, name, spec, dataset, params, tier, runner, by, fill)
         if run:
             return run
         run = cls(state / "runs" / name)
@@ -240,7 +279,16 @@ class Run:
 
     @classmethod
     def _new(
-        cls, state: Path, name: str, spec: str, dataset: str, params: Params, tier: str, runner: str
+        cls,
+        state: Path,
+        name: str,
+        spec: str,
+        dataset: str,
+        params: Params,
+        tier: str,
+        runner: str,
+        by: str = "",
+        fill: Callable[[Path], None] | None = None,
     ) -> "Run | None":
         """Create a run atomically; None if a run of this name exists already."""
         runs = state / "runs"
@@ -252,8 +300,10 @@ class Run:
         try:
             part.chmod(0o755)
             (part / "spec.toml").write_text(spec, encoding="utf-8")
-            record = RunRecord(name, now(), dataset, tier, runner, asdict(params))
+            record = RunRecord(name, now(), dataset, tier, runner, asdict(params), by)
             write_json(part / "run.json", msgspec.to_builtins(record))
+            if fill:
+                fill(part)
             try:
                 part.rename(folder)  # fails if another process took the same name: that folder is not empty
             except OSError:

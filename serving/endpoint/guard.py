@@ -39,10 +39,12 @@ class Guard:
     """
 
     def __init__(self, port: int, hosts: Iterable[str] = ()) -> None:
-        self.hosts = {f"{host}:{port}" for host in LOOPBACK} | set(hosts)
+        given = set(hosts)
+        self.hosts = {f"{host}:{port}" for host in LOOPBACK} | given
         if port == 80:
             self.hosts |= set(LOOPBACK)
-        self.origins = {f"http://{host}" for host in self.hosts}
+        # a proxy before this server may speak TLS to browsers
+        self.origins = {f"http://{host}" for host in self.hosts} | {f"https://{host}" for host in given}
 
     def refusal(self, request: Request) -> str:
         """Return why the request is rejected; empty if it is allowed. A header that is not ASCII counts as empty."""

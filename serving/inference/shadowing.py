@@ -28,6 +28,7 @@ from serving.model.predictor import Predictor
 from serving.problems import Problem
 
 PRIORITY = 19  # the lowest
+PAUSE_SECONDS = 0.001  # between lists, so that the scheduler moves this process off a CPU that requests use
 SECONDS = 1.0  # for one prediction
 KEPT_SECONDS = 60.0  # that a version stays loaded after its last prediction
 
@@ -53,6 +54,7 @@ class Shadowing:
         for copy in copies:
             try:
                 self._work(copy)
+                os.sched_yield()  # a request waits for this CPU; a kernel that preempts lazily waits for a system call
             except Exception:  # noqa: BLE001 - a version that cannot be loaded, or a fault in one request
                 self.metrics.count("shadow failed")
                 traceback.print_exc(file=sys.stderr)
@@ -120,6 +122,7 @@ def main(descriptor: int) -> int:
     with Connection(descriptor) as endpoint, suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             endpoint.send(work(unpack(endpoint.recv_bytes())))
+            time.sleep(PAUSE_SECONDS)
     journal.close()
     return 0
 

@@ -30,7 +30,7 @@ IDLE_SECONDS = 120.0  # without a shadow, after which the process is ended
 AGAIN_SECONDS = 5.0  # from the end of a process that failed to the start of the next
 STOP_SECONDS = 1.0  # to finish what waits
 MOST_WAITING = 2_000  # requests in the queue
-MOST_SENT = 500  # requests at one time
+MOST_SENT = 30  # requests at one time; while more are packed, a request waits
 MOST_ROWS = 100  # of a request that shadows predict
 
 

@@ -1,15 +1,16 @@
 """Questions about an architecture. The answers are looked up in the running deployment, not in a table of tiers.
 
 Every answer names its source. If no part of this deployment can answer a question, the answer says so and names the
-first tier that can. This is part of the design and only defined in ``ALL``.
+first tier that can (``pantheon.questions.ALL``).
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from pantheon.errors import PantheonError
+from pantheon.questions import ALL, Question, can_answer
 from pantheon.store import Alias
 from pantheon.tiers import find
 from serving.formatting import listed, moment, number
@@ -18,41 +19,18 @@ from serving.model.predictor import Predictor
 from serving.questions import recorded
 from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
 from serving.questions.entities import Entities
+from serving.questions.people import Who
 from serving.questions.reader import Reader
 from serving.questions.requests import Requests
 from serving.state import State
 
 
-class Question(NamedTuple):
-    """A question; ``first`` is the first tier that can answer it."""
-
-    id: str
-    text: str
-    first: str
-
-
-ALL = (
-    Question("dimensions", "What are the input dimensions, and the output's?", "persephone"),
-    Question(
-        "serving",
-        "Which version serves now, when was it released, on what data was it trained (name, hash)?",
-        "persephone",
-    ),
-    Question("served_at", "Which version served at time T?", "nemesis"),
-    Question("restore", "Can I have that training data, code and parameters back?", "odysseus"),
-    Question("request", "Which version answered this request, with what input?", "epimetheus"),
-    Question("feedback", "What did users say about it?", "epimetheus"),
-    Question("features_at", "What were this entity's features at time T?", "hephaestus"),
-    Question("who", "Who ran it, who may?", "kraken"),
-)
-
-
 class Questions:
-    """Answers questions with the running deployment: the model, the store, the repository, the log, features."""
+    """Answers questions with the running deployment: model, store, repository, log, features, people."""
 
     def __init__(self, state: State, store: Reader, champion: Champion, requests: Requests, entities: Entities) -> None:
         self.state, self.store, self.champion, self.requests = state, store, champion, requests
-        self.entities = entities
+        self.entities, self.who = entities, Who(store, state)
 
     def ask(self, at: datetime | None = None, request: str = "", entity: str = "") -> dict[str, Any]:
         """Return all questions with their answers.
@@ -76,6 +54,7 @@ class Questions:
             "restore": self.restore(current),
             **self.requests.answers(request),
             "features_at": self.entities.answer(entity, at),
+            "who": self.who.answer(current),
         }
         tier = self.state.tier
         return {
@@ -213,7 +192,7 @@ class Questions:
 
     def restore(self, current: Predictor | None) -> Answer:
         """Return whether the run that made the model can be restored, from git and DVC's remote."""
-        records = self.state.route.data == "dvc"
+        records = can_answer("restore", self.state.route)
         record = current.lineage.get("version_control") if current else None
         if not record:
             if not records:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pantheon.features.words import text
+from pantheon.questions import can_answer
 from serving.formatting import listed, moment
 from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
 from serving.remote.features import FeatureError, Features
@@ -28,7 +29,7 @@ class Entities:
             entity: such as ``robot-id=7``, or ``7``; empty: the one with the newest row of the deployment's dataset.
             at: the time T; None: now.
         """
-        if not self.features.active:
+        if not can_answer("features_at", self.features.handover.route):
             return Answer(CANNOT, "")
         column, equals, id = entity[:ID_CHARACTERS].strip().partition("=")
         column, id = (column.strip(), id.strip()) if equals else ("", column.strip())

@@ -4,6 +4,7 @@ import json
 from typing import Any, Final
 
 from pantheon.errors import PantheonError
+from pantheon.questions import can_answer
 from serving.formatting import moment
 from serving.questions.answer import ANSWERED, CANNOT, UNANSWERED, Answer
 from serving.questions.reader import Reader
@@ -42,7 +43,7 @@ class Requests:
         Args:
             id: of the request; empty: the newest, and the newest about which somebody said something.
         """
-        if not self.handover.active:
+        if not can_answer("request", self.handover.route):
             return {"request": Answer(CANNOT, ""), "feedback": Answer(CANNOT, "")}
         return {"request": self.request(id), "feedback": self.feedback(id)}
 

@@ -19,6 +19,12 @@ def answers(run: Path) -> list[np.ndarray]:
     return session.run(None, {"features": held_out.X})
 
 
+def experiments(run: Path) -> list[str]:
+    """Return the names of the Experiments that a run made in Kubeflow's service."""
+    found = (run.parent.parent / "kubeflow" / "objects").glob("*/experiments/*.json")
+    return [path.stem for path in found if f'"{run.name}"' in path.read_text()]
+
+
 def differences(one: Any, two: Any, where: str = "") -> Any:
     """Every place where two metrics files differ by more than 1e-9."""
     if isinstance(one, dict) and isinstance(two, dict) and set(one) == set(two):

@@ -41,8 +41,8 @@ DATASETS = ["robots", "wine", "diabetes"]
 OWN = {"data": str(ROOT / "datasets" / "churn.csv"), "target": "churned"}  # somebody's file, brought to the first tier
 
 
-# Runs in Airflow and Jupyter are slow: two at the last tier, others in tests/system/airflow; wine in
-# tests/system/compose.
+# Runs in Airflow and Jupyter are slow: two at the last tier, one of them in Kubeflow, others in tests/system/airflow;
+# wine in tests/system/compose.
 DATASETS_OF = {tier: ["robots"] for tier in BUILT} | {
     "persephone": DATASETS,
     "daedalus": DATASETS,
@@ -113,6 +113,7 @@ class Rung:
     served: dict[str, str] = field(default_factory=dict)  # when → the version that is the champion of robots
     judged: str = ""  # the request whose answer somebody called right
     played: str = ""  # the run that was begun in Airflow
+    password: str = ""  # of the user ann, who may start runs
 
 
 @dataclass

@@ -94,6 +94,15 @@ def make_pantheon(home: Path, **settings: str) -> Pantheon:
     return Pantheon(home, free_port_offset(), {f"PANTHEON_{key}": value for key, value in given.items()})
 
 
+def unbuilt(folder: Path) -> Path:
+    """Write a tier that is not implemented; the folder for ``PANTHEON_TIERS``."""
+    (folder / "10-atlas").mkdir()
+    (folder / "10-atlas" / "tier.toml").write_text(
+        'name = "atlas"\ntitle = "the Atlas"\nadds = "a sky"\nstory = ""\nbuilt = false\nrunner = "graph"\n'
+    )
+    return folder
+
+
 def sockets(processes: list[Any]) -> list[Any]:
     """Every socket of the processes (psutil); one that ends while it is looked at has none."""
     import psutil

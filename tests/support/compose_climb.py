@@ -33,6 +33,13 @@ EVERY = AIRFLOW | {
     "monitor",
     "feast",
     "valkey",
+    "kubeflow",
+    "hub",
+    "hub-proxy",
+    "hub-servers",
+    "tensorboard",
+    "dashboard",
+    "orders",
 }
 
 

@@ -9,7 +9,19 @@ Inspected = dict[str, Any]
 NANOSECONDS = 1e9
 FOLDERS = {  # mounted as volumes
     f"/run/secrets/{name}"
-    for name in ("button", "s3", "s3_owner", "endpoint", "endpoint_keys", "frontend", "alerts", "features")
+    for name in (
+        "button",
+        "s3",
+        "s3_owner",
+        "endpoint",
+        "endpoint_keys",
+        "frontend",
+        "alerts",
+        "features",
+        "kubeflow",
+        "oidc",
+        "orders",
+    )
 }
 
 

@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from pantheon.engines.ports import is_free
 
 # No two of them end alike, but for 8000 and 9000: offsets of whole hundreds meet only where they differ by 1,000.
-PORTS = (8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017), 8000, 8072, 8085, 8086, *range(6566, 6570), 8003)
+PORTS = (
+    *(8080, 8081, 8888, 8070, 5433, 9000, *range(9010, 9017), 8000, 8072, 8085, 8086, *range(6566, 6570)),
+    *(8001, 8003, 6006, *range(8889, 8893)),
+)
 
 
 def worker() -> tuple[int, int]:

@@ -30,6 +30,7 @@ TRAINING = (
 FEW = Params(trials=1, folds=2)
 
 MakeRun = Callable[..., Run]
+Trained = Callable[..., Run]
 
 # An extension file of a user, with a candidate and with a feature.
 CANDIDATE = """
@@ -64,6 +65,11 @@ def stages(run: Run, *names: str, store: Any = None) -> dict[str, dict[str, Any]
 def everything(run: Run, store: Any) -> dict[str, Any]:
     """Train, judge and deploy; the outcome."""
     stages(run, *TRAINING, "performance_metrics")
+    return deployed(run, store)
+
+
+def deployed(run: Run, store: Any) -> dict[str, Any]:
+    """Deploy a trained run; return its outcome."""
     return stages(run, "model_comparison", "deploy", store=store)["deploy"]
 
 

@@ -46,9 +46,25 @@ def test_included_components_come_in_order_and_once(chain: Path) -> None:
 
 def test_the_last_component_that_leads_a_part_runs_it(chain: Path) -> None:
     every = read(chain)
-    nobody = dict.fromkeys(("models", "data", "answers", "features"), "")
+    nobody = dict.fromkeys(("models", "data", "answers", "features", "notebooks", "after_etl"), "")
     assert every.route() == {"etl": "airflow", "rest": "lab", **nobody}
     assert every.required.route()["rest"] == "hand"
+
+
+def test_what_leads_all_of_the_workflow_leads_all_of_it_or_nothing(chain: Path) -> None:
+    """Airflow's own runs are continued by the last component with a DAG."""
+    folder = chain.parent
+    write(folder, "lab", {"component": "lab", "leads": {"rest": "lab"}, "dag": "notebooks"})
+    write(folder, "pipelines", {"component": "pipelines", "leads": {"etl": "pipes", "rest": "pipes"}})
+    write(folder, "other", {"component": "other", "leads": {"rest": "other"}, "dag": "others"})
+    names = ["base", "database", "airflow", "lab", "pipelines", "other"]
+    chain.write_text(yaml.safe_dump({"include": [f"{name}.yaml" for name in names]}))
+    every = read(chain)
+    keys = ("etl", "rest", "after_etl")
+    assert [every.without(["other"]).route()[key] for key in keys] == ["pipes", "pipes", "lab"]
+    assert [every.route()[key] for key in keys] == ["airflow", "other", ""]
+    assert [every.without(["other", "lab"]).route()[key] for key in keys] == ["pipes", "pipes", ""]
+    assert [every.without(["other", "pipelines"]).route()[key] for key in keys] == ["airflow", "lab", ""]
 
 
 @pytest.mark.parametrize(
@@ -162,11 +178,12 @@ def strings(node: ast.AST) -> set[str]:
 
 def test_no_python_file_lists_components() -> None:
     verbs = tiers.ROOT / "pantheon" / "deployment" / "commands.py"  # `dvc` and `feast` are programs, too
+    folders = tiers.ROOT / "pantheon" / "dashboard" / "board.py"  # and `feast` and `kubeflow` folders
     base = {"workflow", "dataflow", "button"}
     names = {each.name for definition in DEFINITIONS for each in read(definition)} - base
     result = []
     for folder in ("pantheon", "serving"):
-        for path in sorted({*(tiers.ROOT / folder).rglob("*.py")} - {verbs}):
+        for path in sorted({*(tiers.ROOT / folder).rglob("*.py")} - {verbs, folders}):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Dict | ast.List | ast.Tuple | ast.Set) and len(strings(node) & names) > 1:
                     result.append(f"{path.relative_to(tiers.ROOT)}:{node.lineno}")

@@ -15,4 +15,5 @@ c.ServerApp.ip = os.environ["JUPYTER_BIND"]
 c.ServerApp.port = int(os.environ["JUPYTER_PORT"])
 c.ServerApp.port_retries = 0  # clients only use this port
 c.ServerApp.allow_remote_access = False  # reject other Host headers: prevents DNS rebinding
-c.ServerApp.local_hostnames = ["localhost", "jupyter"]  # `jupyter` is the name used by other containers
+# `jupyter` is the name used by other containers; JUPYTER_HOSTS has names of a proxy before it, separated by commas.
+c.ServerApp.local_hostnames = ["localhost", "jupyter", *filter(None, os.environ.get("JUPYTER_HOSTS", "").split(","))]

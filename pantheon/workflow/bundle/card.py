@@ -86,6 +86,12 @@ def card(
         f"- Data: {_text(data['name'])}, {data['rows']:,} rows, SHA-256 `{(data['sha256'] or 'unknown')[:16]}…`",
         f"- Run `{lineage['run']}`, trained {lineage['created']}, Pantheon {lineage['code']['version']}",
     ]
+    if order := lineage.get("order"):
+        lines.append(
+            f"- Ordered by {_text(order['by'])}, order `{order['id']}`: code of {_text(order['model_repository'])} at "
+            f"`{order['model_commit'][:12]}`, data of {_text(order['data_repository'])} at "
+            f"`{order['data_commit'][:12]}`"
+        )
     if not metrics["reproducible"]:
         lines.append("- **Not reproducible**: tuning reached its time limit before all trials were done.")
     return "\n".join(lines) + "\n"

@@ -34,7 +34,7 @@ def lineage(run: Run, spec: Spec) -> Lineage:
     loaded = read_json(run.path("reports/load_data.json")) if run.path("reports/load_data.json").exists() else {}
     lock = ROOT / "requirements" / "workflow.txt"
     recorded = run.path("version_control.json")  # with DVC, the run is recorded before deploy
-    return {
+    found: Lineage = {
         "run": run.id,
         "created": now(),
         "data": {
@@ -68,6 +68,9 @@ def lineage(run: Run, spec: Spec) -> Lineage:
             },
         },
     }
+    if order := run.order:
+        found["order"] = order
+    return found
 
 
 def commit(root: Path) -> str | None:

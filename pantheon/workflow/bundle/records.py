@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 
 from pantheon.workflow.data.spec import Value
 from pantheon.workflow.outputs import Agreed, Input, PyCaretOrigin, Texts
+from pantheon.workflow.run import Ordered
 
 STORED = "features/store.json"
 """The model's features in the feature store, if the deployment has one."""
@@ -112,6 +113,7 @@ class Lineage(TypedDict):
 
     Attributes:
         features: if the deployment has a feature store.
+        order: if the run was ordered.
         version_control: the commit and the version of the data in the deployment's repository, if DVC records runs.
         times: when the run was requested (``asked``), and started, finished and seconds of every stage.
     """
@@ -127,5 +129,6 @@ class Lineage(TypedDict):
     times: dict[str, Any]
     split: NotRequired[SplitOrigin]
     features: NotRequired[FeaturesOrigin]
+    order: NotRequired[Ordered]
     agreement: NotRequired[Agreed]
     pycaret: NotRequired[PyCaretOrigin]

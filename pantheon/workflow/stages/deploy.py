@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from pantheon.files import write_json
-from pantheon.state import Outcome, set_served
+from pantheon.state import Outcome, served, set_served
 from pantheon.workflow.bundle.records import Lineage
 from pantheon.workflow.bundle.write import write_bundle
 from pantheon.workflow.model_store import ModelStore
@@ -58,7 +58,8 @@ def deploy(run: Run, store: ModelStore) -> Summary:
                 if store.swap(name, version, "challenger", expected=expected, by=BY, note=reason):
                     break
             elif store.swap(name, version, "champion", expected=current, by=BY, note=reason):
-                set_served(run.state, name)
+                if not run.order or not served(run.state):  # an order does not change what the page shows to others
+                    set_served(run.state, name)
                 break
     outcome: Summary = msgspec.to_builtins(Outcome(decision, name, version, reason, doubts))
     write_json(run.path("outcome.json"), outcome)
@@ -71,11 +72,17 @@ def _metadata(run: Run, folder: Path) -> dict[str, Any]:
     metric = metrics["primary"]["name"]
     recorded = lineage["version_control"]
     git = {"version_control": {"commit": recorded["commit"], "data_md5": recorded["data"]["md5"]}} if recorded else {}
-    return git | {
-        "run": run.id,
-        "data": {"name": lineage["data"]["name"], "sha256": lineage["data"]["sha256"]},
-        "task": metrics["task"],
-        "chosen": metrics["chosen"],
-        "metric": {"name": metric, "value": metrics["held_out"][metric]},
-        "code": {"version": lineage["code"]["version"], "commit": lineage["code"]["commit"]},
-    }
+    order = lineage.get("order")
+    ordered = {"order": {"id": order["id"], "by": order["by"]}} if order else {}
+    return (
+        git
+        | ordered
+        | {
+            "run": run.id,
+            "data": {"name": lineage["data"]["name"], "sha256": lineage["data"]["sha256"]},
+            "task": metrics["task"],
+            "chosen": metrics["chosen"],
+            "metric": {"name": metric, "value": metrics["held_out"][metric]},
+            "code": {"version": lineage["code"]["version"], "commit": lineage["code"]["commit"]},
+        }
+    )

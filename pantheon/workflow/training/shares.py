@@ -10,6 +10,7 @@ are bytes that scikit-learn never sets. Every field is identical, and so is the 
 """
 
 import hashlib
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -102,7 +103,7 @@ class Exchange:
     """A folder that the processes of one training share; every file in it appears complete.
 
     ``plan.json`` names the forests and their checksums; ``NAME/task.joblib`` is a forest with its data, and
-    ``NAME/trees-BEGIN-END.joblib`` some of its trees.
+    ``NAME/trees-BEGIN-END.joblib`` some of its trees. At the end only the plan is left, which says so.
 
     Attributes:
         folder: empty at first; it stays while the processes are stopped and started again.
@@ -161,7 +162,22 @@ class Exchange:
         self.say("waiting for the plan of node 0")
         plan = read_json(self._wait(self.folder / "plan.json"), self._cure)
         for name in plan["forests"]:
-            self.fit(name, joblib.load(self.folder / name / "task.joblib"))
+            try:
+                self.fit(name, joblib.load(self.folder / name / "task.joblib"))
+            except FileNotFoundError:
+                if not self.is_finished():
+                    raise
+
+    def finish(self) -> None:
+        """Remove the data and the trees: what the first process made of them is complete. Only it calls this."""
+        write_json(self.folder / "plan.json", {"nodes": self.nodes, "forests": {}, "finished": True})
+        for task in self.folder.glob("*/task.joblib"):
+            shutil.rmtree(task.parent)
+
+    def is_finished(self) -> bool:
+        """Whether ``finish`` was called: a process that is started again has nothing to do."""
+        path = self.folder / "plan.json"
+        return path.exists() and "finished" in read_json(path, self._cure)
 
     @property
     def _cure(self) -> str:

@@ -1,10 +1,7 @@
 """Commands in messages and pages work, and are completed for the right deployment."""
 
 import ast
-import contextlib
 import re
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +9,12 @@ import pytest
 import typer
 
 from pantheon.cli.main import app
-from pantheon.deployment.commands import BARE, GOALS, GROUPS, SETTINGS, command, complete
+from pantheon.deployment.commands import GOALS, GROUPS, SETTINGS, command, complete
 from tests.support import ROOT
+from tests.support.said import OURS, check, is_ours
 
 SOURCES = [path for top in ("pantheon", "serving", "dags") for path in sorted((ROOT / top).rglob("*.py"))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "tiers").glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
-OURS = re.compile(r"(?:bin/pantheon|make) [a-z]")
 
 
 def messages(path: Path) -> Iterator[str]:
@@ -53,37 +50,6 @@ def named_in_pages() -> list[str]:
     return sorted(line for line in found if OURS.match(line))
 
 
-def is_ours(line: str) -> bool:
-    words = line.split()
-    return bool(OURS.match(line)) or words[0] in BARE or (words[0] in GROUPS and words[1:2] != [])
-
-
-def parse(words: list[str]) -> None:
-    """Have the command line read the words, without doing anything; raises where it would refuse them."""
-    group = typer.main.get_command(app)
-    context = group.make_context("pantheon", [*words], resilient_parsing=False)
-    name, found, rest = group.resolve_command(context, words)  # type: ignore[attr-defined]
-    if hasattr(found, "commands"):  # a group
-        inner = found.make_context(name, [*rest], parent=context)
-        name, found, rest = found.resolve_command(inner, rest)
-    with contextlib.suppress(typer.Exit):  # --help
-        found.make_context(name, [*rest], parent=context)
-
-
-def check(line: str) -> None:
-    """See that the command exists, with its words and options or settings."""
-    words = shlex.split(line.replace("…", "").replace("NAME", "persephone") if line.startswith("make") else line)
-    if words[0] != "make":
-        words = words[1:] if words[0] == "bin/pantheon" else words
-        parse([word.replace("VERSION", "1").replace("COLUMN", "x") for word in words])
-        return
-    done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for word in words[1:]:
-        key, equals, _ = word.partition("=")
-        assert not equals or key.lower() in SETTINGS, key
-
-
 @pytest.mark.parametrize("line", named_in_messages())
 def test_a_command_in_a_message_works(line: str) -> None:
     check(line)
@@ -112,7 +78,7 @@ def test_commands_render_exactly_the_goals_and_settings_of_make() -> None:
     goals = re.search(r"^VERBS := (.*)$", text, flags=re.M)
     assert settings and goals
     assert {name.lower() for name in settings[1].split()} == SETTINGS
-    assert {*goals[1].split(), "models", "rollback", "test"} == GOALS
+    assert {*goals[1].split(), "models", "rollback", "backup", "restore", "test"} == GOALS
     group = typer.main.get_command(app)
     for name, verbs in GROUPS.items():
         assert set(group.commands[name].commands) == verbs  # type: ignore[attr-defined]

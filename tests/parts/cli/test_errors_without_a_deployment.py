@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tests.support.command_line import Pantheon
+from tests.support.command_line import Pantheon, unbuilt
 
 VERBS = [
     "up",
@@ -70,12 +70,10 @@ def test_a_tier_without_a_verb_is_described(nothing: Pantheon) -> None:
     assert "the Zeus Zonal" in nothing.command(["make", "-s", "tier-zeus"]).out
 
 
-def test_a_tier_that_is_not_implemented_names_the_highest_that_is(nothing: Pantheon) -> None:
-    answer = nothing.command(["make", "-s", "tier-kraken", "up"], check=False)
+def test_a_tier_that_is_not_implemented_names_the_highest_that_is(nothing: Pantheon, tmp_path: Path) -> None:
+    answer = nothing.command(["make", "-s", "tier-atlas", "up"], check=False, PANTHEON_TIERS=str(unbuilt(tmp_path)))
     assert answer.status == 2
-    assert answer.message == (
-        "the Kubeflow Kraken (Kubeflow) is not built yet. The highest tier so far: `make tier-hephaestus up`"
-    )
+    assert answer.message == "the Atlas (a sky) is not built yet. The highest tier so far: `make tier-kraken up`"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +88,7 @@ def test_a_tier_that_is_not_implemented_names_the_highest_that_is(nothing: Panth
         (["up", "persephone", "--name", "envs"], "is not a valid name for a deployment"),
         (["up", "persephone", "--name", "../x"], "is not a valid name for a deployment"),
         (["up", "persephone", "--engine", "kompose"], "there is no engine 'kompose'"),
-        (["up", "persephone", "--engine", "helm"], "there is no engine 'helm'. The engines: compose, local."),
+        (["up", "persephone", "--engine", "nomad"], "there is no engine 'nomad'. The engines: compose, local, helm."),
         (["up", "persephone", "--approval", "maybe"], "APPROVAL=maybe is not valid. Use APPROVAL=auto"),
         (["up", "persephone", "--without", "airflow"], "This tier has no optional components"),
         (["up", "zeus", "--without", "airlfow"], "Use one of: airflow, jupyter"),

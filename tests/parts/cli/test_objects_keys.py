@@ -81,6 +81,8 @@ def doors(behind: str) -> Iterator[Doors]:
 class Tasks:
     """An engine whose tasks run in this process: what ends it ends them too."""
 
+    shares_folders = True
+
     def __init__(self, state: Path) -> None:
         self.state = state
 
@@ -90,7 +92,7 @@ class Tasks:
     def run_task(
         self, service: str, command: list[str], *, on_output: Any, on_errors: Any, input: None, output: None
     ) -> int:
-        assert (service, command[:3]) == ("workflow", ["python", "-m", "pantheon.worker"])
+        assert (service, command[:3]) == ("mover", ["python", "-m", "pantheon.worker"])
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("STATE_DIR", str(self.state))
             patch.setenv("SECRETS_DIR", str(self.state / "secrets"))

@@ -7,9 +7,10 @@ import pytest
 
 from pantheon.deployment.commands import GOALS
 from pantheon.deployment.deployment import Deployment
-from tests.support.command_line import ROOT, Pantheon
+from tests.support.command_line import ROOT, Pantheon, unbuilt
 
-OF_NO_DEPLOYMENT = {"up", "images", "images-save", "images-load"}  # `up` changes the tier; images belong to a tier
+# `up` changes the tier, `restore` makes a deployment; images belong to a tier
+OF_NO_DEPLOYMENT = {"up", "restore", "images", "images-save", "images-load", "bundle"}
 VERBS = sorted(GOALS - OF_NO_DEPLOYMENT)
 MODELS = ("list", "show", "promote", "rollback", "verify", "gc", "publish", "checkout")
 GIVEN = {"predict": ["ROW={}"]}
@@ -29,7 +30,7 @@ def test_a_new_goal_of_make_is_tested_here() -> None:
     text = (ROOT / "Makefile").read_text()
     goals = re.search(r"^VERBS := (.*)$", text, flags=re.M)
     assert goals
-    assert {*goals[1].split(), "models", "rollback", "test"} == GOALS
+    assert {*goals[1].split(), "models", "rollback", "backup", "restore", "test"} == GOALS
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -45,13 +46,14 @@ def test_a_deployment_at_another_tier_is_rejected(zeus: Pantheon, verb: str) -> 
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_tier_that_is_not_implemented_is_rejected(zeus: Pantheon, verb: str) -> None:
-    answer = zeus.command(["make", "-s", "tier-kraken", verb, *GIVEN.get(verb, [])], check=False)
+def test_a_tier_that_is_not_implemented_is_rejected(zeus: Pantheon, verb: str, tmp_path: Path) -> None:
+    tiers = str(unbuilt(tmp_path))
+    answer = zeus.command(["make", "-s", "tier-atlas", verb, *GIVEN.get(verb, [])], check=False, PANTHEON_TIERS=tiers)
     assert answer.status == 2
-    assert "the Kubeflow Kraken (Kubeflow) is not built yet." in answer.message
+    assert "the Atlas (a sky) is not built yet." in answer.message
 
 
-@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"doctor", "prepare", "models", "rollback"}))
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"doctor", "prepare", "models", "rollback", "backup"}))
 def test_a_deployment_that_does_not_exist_is_created_at_that_tier(tmp_path: Path, verb: str) -> None:
     nothing = Pantheon(tmp_path, 0)
     given = ["--row={}"] if verb == "predict" else []

@@ -13,10 +13,11 @@ import pytest
 
 from pantheon.engines.local.environments import folder_of
 from pantheon.monitoring import html
+from pantheon.monitoring.drift import psi
 from pantheon.monitoring.http import Server
 from pantheon.monitoring.report import key_of
 from pantheon.predictions.place import FolderPlace
-from tests.support import ROOT
+from tests.support import ROOT, oracles
 from tests.support.alerts import report
 from tests.support.ports import free_ports
 from tests.support.predictions import answered, segment
@@ -143,3 +144,14 @@ def test_evidently_itself_makes_a_page_that_needs_no_other_host(
     assert "battery" in text
     assert "Drift" in text
     assert 'src="http' not in text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_index_of_drift_is_that_of_evidently() -> None:
+    reference = {"low": 25_000, "medium": 15_000, "high": 60_000}
+    current = {"low": 31_000, "medium": 25_000, "high": 44_000}
+    theirs = oracles.answer("evidently", "evidently_psi.py", {"reference": reference, "current": current})
+    ours = psi({name: rows / 100_000 for name, rows in reference.items()}, 100_000, current)
+    assert theirs > 0.1
+    assert ours == pytest.approx(theirs, rel=1e-3)  # half a row more in each of our bins

@@ -4,15 +4,19 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-from pantheon.predictions import service as module
+import pytest
+
 from pantheon.predictions.compact import compact
-from pantheon.predictions.keep import forget, retain
+from pantheon.predictions.keep import ask, forget, retain
 from pantheon.predictions.layout import Layout
-from pantheon.predictions.place import FolderPlace, Place, S3Place, Stored, open_place
+from pantheon.predictions.place import ROOT, FolderPlace, Place, S3Place, Stored, open_place
 from pantheon.predictions.read import predictions
-from pantheon.predictions.service import bring
+from pantheon.predictions.segments import segments
+from pantheon.predictions.service import Service
 from pantheon.predictions.ship import ship
 from pantheon.predictions.spool import Spool
+from pantheon.store.move import relocate
+from pantheon.store.place import bring_to_folder, moving
 from tests.support.predictions import answer, answered, rows, said, segment
 
 
@@ -57,18 +61,34 @@ def test_the_way_of_a_prediction(place: Place, tmp_path: Path) -> None:
     assert predictions(place, spool).is_empty()
 
 
-def test_when_models_move_to_s3_the_log_follows(state: Path, tmp_path: Path) -> None:
-    place, before, spool = open_place(state), FolderPlace(state / module.ROOT), tmp_path / "spool"
+@pytest.mark.parametrize("state", ["moto", "seaweedfs"], indirect=True)
+def test_the_log_follows_the_models_to_s3_and_back(state: Path, tmp_path: Path) -> None:
+    folder, spool, said_so = FolderPlace(state / ROOT), tmp_path / "spool", list[str]()
     for _ in range(10):
-        segment(spool, [(answered(), {}, 0)])
-    ship(before, spool)
-    compact(Layout(before))
-    expected = predictions(before, None)
-    said_so: list[str] = []
-    moved = bring(before, place, said_so.append)
-    assert predictions(place, None).equals(expected)
-    if isinstance(place, S3Place):
-        assert moved == 12
-        assert "12 files of the log were moved from" in said_so[0]
-        assert list(before.list()) == []
-    assert bring(before, place) == 0
+        segment(spool, [(answered(), {"customer": 1}, 0)])
+    ship(folder, spool)
+    compact(Layout(folder))
+    expected = predictions(folder, None)
+    service = Service(state, spool, None, said_so.append)
+    assert service.look()
+    place = open_place(state)
+    assert (predictions(place, None).equals(expected), list(folder.list())) == (True, [])
+    assert said_so == [f"12 files of the log were moved from {folder.where} to {place.where}."]
+
+    segment(spool, [(answered(), {"customer": 2}, 0)])
+    ask(place, "customer", "2")  # what is asked is not lost, either
+    with moving(state):
+        assert service.look(), "it waits"
+        assert segments(spool), "what was answered stays in the spool meanwhile"
+        assert bring_to_folder(state) == {"predictions": 13, "features": 0}
+        assert (list(place.list()), place._bucket.versions("predictions/")) == ([], [])  # type: ignore[attr-defined]
+    service = Service(state, spool, None, said_so.append)
+    assert service.look()  # whoever moved it was killed: the models are still in S3
+    assert (predictions(place, None).equals(expected), list(folder.list())) == (True, [])
+
+    assert relocate(state, None) == {}
+    assert predictions(folder, None).equals(expected)
+    segment(spool, [(answered(), {}, 0)])
+    assert service.look()
+    assert predictions(folder, None).height == expected.height + 1
+    assert list(place.list()) == []

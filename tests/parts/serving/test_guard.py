@@ -70,7 +70,8 @@ def test_every_answer_has_the_security_headers(robots: Client, path: str) -> Non
 def test_additional_host_names_can_be_allowed() -> None:
     guard = Guard(8080, ["button.example:8080"])
     assert guard.hosts >= {"button.example:8080", "localhost:8080"}
-    assert "http://button.example:8080" in guard.origins
+    assert guard.origins >= {"http://button.example:8080", "https://button.example:8080"}  # behind a proxy with TLS
+    assert "https://localhost:8080" not in guard.origins
     assert "http://other.example:8080" not in guard.origins
 
 

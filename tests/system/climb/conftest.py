@@ -49,6 +49,8 @@ def climb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climb]:
                 rung.runs = run_all(made, asked)
                 ask(made, rung, "run")
                 made("models", "rollback", "--model", "robots")
+                if any(service["name"] == "hub" for service in services):
+                    rung.password = made("users", "add", "ann", "--json").json["password"]
                 ask(made, rung, "rolled back")
         yield Climb(made, rungs, load)
     finally:

@@ -1,5 +1,6 @@
 """A running tier can answer exactly the questions that the table in the design promises."""
 
+import getpass
 import json
 from datetime import datetime
 from typing import Any
@@ -26,7 +27,7 @@ ORDER = [tier.name for tier in all_tiers()]
 
 
 WHEN = ["grown", "run", "rolled back"]
-SERVING, SERVED_AT, RESTORE, REQUEST, SAID, FEATURES = list(FIRST)[1:7]
+SERVING, SERVED_AT, RESTORE, REQUEST, SAID, FEATURES, WHO = list(FIRST)[1:]
 
 
 def said(climb: Climb, tier: str, when: str) -> dict[str, dict[str, Any]]:
@@ -100,6 +101,18 @@ def test_a_request_and_what_was_said_about_it_are_in_the_log(climb: Climb, tier:
     answers = said(climb, tier, "grown")
     assert answers[REQUEST]["facts"]["id"]
     assert answers[SAID]["facts"]["id"] == climb.rungs[tier].judged
+
+
+def test_who_ran_it_and_who_may(climb: Climb) -> None:
+    """A run from before kraken, and one in Kubeflow; ann was added before the last question."""
+    grown, run, back = (said(climb, "kraken", when)[WHO]["facts"] for when in WHEN)
+    assert grown["by"] == getpass.getuser()
+    assert grown["may"]["models.promote"] == ["admin"]
+    started = {climb.run("kraken", "robots").name: getpass.getuser(), climb.rungs["kraken"].played: "admin in Airflow"}
+    assert run["by"] == started[run["run"]], "of the two runs, the one that ended last"
+    assert back["may"]["runs.start"] == ["admin", "ann"]
+    assert back["may"]["models.promote"] == ["admin"]
+    assert back["released_by"] == getpass.getuser()
 
 
 @pytest.mark.parametrize("tier", since("hephaestus"))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.agreement import answers, differences
+from tests.support.agreement import answers, differences, experiments
 from tests.support.climb import BUILT, DATASETS, DATASETS_OF, Climb
 
 pytestmark = pytest.mark.timeout(1800)
@@ -25,13 +25,15 @@ def results(request: pytest.FixtureRequest, climb: Climb) -> dict[str, Any]:
 
 
 def test_tiers_use_different_runners(climb: Climb) -> None:
-    """Five steps, a graph, tasks of Airflow, notebooks: else agreement would say nothing."""
+    """Five steps, a graph, tasks of Airflow, notebooks, a pipeline: else agreement would say nothing."""
     runners = {tier: json.loads((climb.run(tier, "robots") / "run.json").read_text())["runner"] for tier in BUILT}
     assert (runners["persephone"], runners["daedalus"]) == ("script", "graph")
     ran = {tier: {p.stem for p in (climb.run(tier, "robots") / "notebooks").glob("*.ipynb")} for tier in BUILT[3:]}
     assert "train" in ran["zeus"]
-    for tier in BUILT[BUILT.index("nemesis") :]:
+    for tier in BUILT[BUILT.index("nemesis") : BUILT.index("kraken")]:
         assert ran["zeus"] | {"quick_preprocessing"} == ran[tier]
+    assert ran["kraken"] == set(), "Kubeflow runs pipelines"
+    assert experiments(climb.run("kraken", "robots")), "Katib's Experiments tune"
     recorded = [tier for tier in BUILT if (climb.run(tier, "robots") / "version_control.json").exists()]
     assert recorded == BUILT[BUILT.index("odysseus") :]
     assert not (climb.run("prometheus", "robots") / "notebooks").exists()

@@ -9,7 +9,7 @@ from tests.support.bundles import bundle
 from tests.support.closed_folders import guarded
 from tests.support.compose import Composed
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -8,6 +8,7 @@ from tests.support.compose import Composed, docker_command
 
 
 @pytest.mark.docker
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_made_up_component_runs_in_its_own_image(composed: Composed, docker: Api) -> None:
     composed.settings["PANTHEON_TIERS"] = str(lantern.TIERS)

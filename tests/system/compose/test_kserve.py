@@ -37,6 +37,7 @@ def asked(client: Client) -> Iterator["Counter[tuple[int, bytes]]"]:
 
 
 @pytest.mark.docker
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_kserve_predicts_in_a_container_of_its_own(composed: Composed, docker: Api) -> None:
     composed("up", "hephaestus", "--without", f"{WITHOUT},feast", "--variant", "kserve", timeout=700)

@@ -12,6 +12,7 @@ from tests.system.endpoint.test_endpoint import ROW, WITHOUT
 
 
 @pytest.mark.docker
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_files_are_predicted_and_the_log_is_shown_judged_and_forgotten(composed: Composed, tmp_path: Path) -> None:
     composed("up", "epimetheus", "--without", WITHOUT, timeout=700)

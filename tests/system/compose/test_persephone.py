@@ -96,6 +96,7 @@ def test_a_service_cannot_write_files_that_the_host_trusts(persephone: Composed)
     assert tried.stderr.count("Read-only file system") == 2
     assert docker_command("exec", name, "ls", "/pantheon").split() == [
         "models",
+        "people",
         "repositories",
         "runs",
         "shared",

@@ -8,7 +8,7 @@ from tests.support import ROOT
 from tests.support.compose import Composed
 from tests.support.readme import commands
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_every_command_of_the_readme_works_in_containers(composed: Composed, stand_in: None, tmp_path: Path) -> None:

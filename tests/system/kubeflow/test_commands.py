@@ -22,6 +22,14 @@ spec:
   predictor:
     model: {modelFormat: {name: onnx}, storageUri: pantheon://robots/champion}
 """
+TRAINJOB = """
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata: {name: fit}
+spec:
+  runtimeRef: {name: plainml-distributed}
+  trainer: {command: [python, -c, "import time; time.sleep(600)"]}
+"""
 SHOP = "inferenceservice.serving.kserve.io"
 
 
@@ -79,6 +87,9 @@ def test_objects_have_the_manners_of_kubectl(tentacle: Pantheon, tmp_path: Path)
         (("delete", "isvc/nobody"), 1, "there is no inferenceservices 'nobody'"),
         (("apply", "-f", str(tmp_path / "none.yaml")), 1, f"{tmp_path / 'none.yaml'} cannot be read"),
         (("apply",), 2, "no file is named."),
+        (("suspend", "isvc", "shop"), 2, "inferenceservices have no action 'suspend'."),
+        (("resume", "trainjob/nobody"), 1, "there is no trainjobs 'nobody'"),
+        (("suspend", "trainjob"), 2, "no name is given. Names: `bin/pantheon get trainjob -A`"),
         (("get", "isvc/shop", "-o", "xml"), 2, "there is no output 'xml'."),
     ]:
         answer = tentacle(*arguments, check=False)
@@ -90,6 +101,14 @@ def test_objects_have_the_manners_of_kubectl(tentacle: Pantheon, tmp_path: Path)
     assert refused.message == "spec.predictr: there is no such field. Did you mean predictor?"
 
     assert tentacle("delete", "isvc", "nobody", "--ignore-not-found").out == ""
+    bad.write_text(TRAINJOB)
+    fit = "trainjob.trainer.kubeflow.org/fit"
+    assert tentacle("apply", str(bad)).out == f"{fit} created\n"
+    assert tentacle("suspend", "trainjob", "fit").out == f"{fit} suspended\n"
+    until(lambda: "Suspended" in tentacle("get", "trainjobs").out, what="its node has ended")
+    assert tentacle("resume", "trainjob/fit", "--json").json[0]["action"] == "resumed"
+    until(lambda: "Running" in tentacle("get", "trainjobs").out, what="it runs again")
+    assert tentacle("delete", "trainjob", "fit").status == 0
     file.write_text(MANIFEST)
     assert tentacle("delete", "-f", str(file)).out == f'{SHOP} "shop" deleted\n'
     assert tentacle("get", "isvc", check=False).out == ""

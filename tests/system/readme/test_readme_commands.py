@@ -16,8 +16,14 @@ from tests.support.readme import commands
 
 # Run elsewhere: by CI (which is how this test runs), or too long for a test.
 ELSEWHERE = {"make test", "make test-all", "make check", "make bench"}
-PAGES = [Path("README.md"), *[t.folder.relative_to(ROOT) / "README.md" for t in all_tiers() if t.built]]
-PAGES.append(Path("docs/operating.md"))  # at the last tier, so that everything is in the backup
+TIERS = [t.folder.relative_to(ROOT) / "README.md" for t in all_tiers() if t.built]
+PAGES = [
+    Path("README.md"),
+    *TIERS,
+    Path("docs/operating.md"),
+]  # the last at the last tier, so that everything is in the backup
+# The pages between have nearly the same commands as their neighbours, and each takes minutes.
+LONG = TIERS[1:-1]
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.long] * (page in LONG), id=str(page)) for page in PAGES]
+)
 def test_every_command_of_the_page_works(reader: Reader, page: Path) -> None:
     lines = commands(ROOT / page)
     assert lines

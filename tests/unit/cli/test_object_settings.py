@@ -87,3 +87,15 @@ def test_an_s3_that_containers_cannot_reach_is_refused_before_anything_changes(
     with pytest.raises(PantheonError, match="services on the engine compose cannot reach the S3 at") as error:
         storage.check_reachable(containers, place)
     assert "ENGINE=local" in error.value.cure and "S3_ENDPOINT_URL=none" in error.value.cure
+
+
+def test_a_cluster_lets_services_out_to_another_s3_which_is_not_called_by_an_address_of_this_machine(
+    deployment: Deployment,
+) -> None:
+    cluster = deployment.engine(find("nemesis"), "helm")
+    for endpoint in ("", "https://s3.example.org", "http://10.0.0.7:9000"):
+        storage.check_reachable(cluster, StoreLocation("theirs", endpoint, endpoint))
+    here = "http://127.0.0.1:9000"
+    with pytest.raises(PantheonError, match="run on other machines") as error:
+        storage.check_reachable(cluster, StoreLocation("theirs", here, here))
+    assert "an address that these machines can reach" in error.value.cure

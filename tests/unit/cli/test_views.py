@@ -10,7 +10,7 @@ import pytest
 
 from pantheon import terminal
 from pantheon.cli import feature_views, model_views, views
-from pantheon.deployment.preflight import Finding
+from pantheon.engines.findings import Finding
 from tests.support import ROOT
 
 NAME = "WBC [/ul] [red] [m^2] a:key:b"
@@ -35,8 +35,10 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     return read
 
 
+SERVICE = {"name": "button", "state": "failed", "why": NAME, "address": "", "memory_mb": 1, "uptime_seconds": 1.0}
+
+
 def status() -> dict[str, Any]:
-    service = {"name": "button", "state": "failed", "why": NAME, "address": "", "memory_mb": 1, "uptime_seconds": 1.0}
     rest = {
         "model": None,
         "waiting": [{"model": NAME, "version": "2", "since": WHEN, "by": NAME, "note": NAME}],
@@ -47,7 +49,7 @@ def status() -> dict[str, Any]:
         "refused": {"cause": NAME, "cure": "See `status`"},
         "logins": {},
     }
-    return {"name": "d1", "tier": "zeus", "engine": "local", "dataset": NAME, "services": [service], **rest}
+    return {"name": "d1", "tier": "zeus", "engine": "local", "dataset": NAME, "services": [SERVICE], **rest}
 
 
 def feature_view() -> dict[str, Any]:
@@ -122,6 +124,16 @@ def test_a_name_that_looks_like_markup_is_printed_literally(view: str, shown: An
     assert NAME in shown()
 
 
+def test_the_lines_below_the_services_are_aligned_to_the_longest_label(shown: Any) -> None:
+    login = {"title": "JupyterHub", "who": "", "file": "", "link": ""}
+    views.show_status(status() | {"logins": {"button": login}, "services": [SERVICE | {"address": "http://x"}]})
+    lines = {line.split()[0]: line for line in shown().splitlines() if line.strip()}
+    starts = {
+        len(lines[name]) - len(lines[name].removeprefix(name).lstrip()) for name in ("JupyterHub", "models", "state")
+    }
+    assert starts == {len("JupyterHub  ")}
+
+
 # What may stand in markup without ``plain``: our own marks, counts, durations, times and sizes.
 OURS = re.compile(r"(terminal\.)?plain\(|.*MARKS|ANSWERS\[|(mark|doubt)$|(len|(terminal\.)?seconds|when|bytes_)\(")
 
@@ -141,8 +153,18 @@ def test_every_value_in_printed_markup_is_escaped() -> None:
             for text in (each for each in call.args if isinstance(each, ast.JoinedStr)):
                 for part in (each for each in text.values if isinstance(each, ast.FormattedValue)):
                     printed += 1
-                    counted = part.format_spec is not None and ast.unparse(part.format_spec) == "f','"
+                    counted = part.format_spec is not None and "," in ast.unparse(part.format_spec)
                     if not counted and not OURS.match(ast.unparse(part.value)):
                         bare.append(f"{path.relative_to(ROOT)}:{call.lineno} {ast.unparse(part.value)}")
     assert printed > 50
     assert bare == []
+
+
+def test_a_run_is_shown_with_its_stages_in_order(shown: Any) -> None:
+    first = {"stage": "load_data", "state": "done", "started": WHEN, "seconds": 1.5, "summary": {"rows": NAME}}
+    later = {"stage": "train", "state": "failed", "started": "2026-11-22T10:00:05+00:00", "error": NAME}
+    outcome = {"decision": "refused", "reason": NAME}
+    views.show_run({"run": NAME, "stages": {"train": later, "load_data": first}, "outcome": outcome})
+    text = shown()
+    assert text.index("load_data") < text.index("train")
+    assert text.count(NAME) == 4

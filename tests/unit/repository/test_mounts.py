@@ -43,7 +43,8 @@ def test_commands_read_the_log_and_only_its_services_write_it() -> None:
     found = {service: dict(each) for service, each in mounts().items()}
     log, spool = PurePosixPath("predictions"), PurePosixPath("volumes/spool")
     assert (found["workflow"][log], found["workflow"][spool]) == (False, False)
-    assert {service for service, each in found.items() if each.get(log)} == {"predictions", "monitor"}  # its reports
+    writers = {"predictions", "monitor", "mover"}  # the monitor: its reports
+    assert {service for service, each in found.items() if each.get(log)} == writers
     assert {service for service, each in found.items() if each.get(spool)} == {"predictions", "endpoint"}
     for folder in ("models", "shared"):  # a bandit's shares are in the model store, whose locks are in shared/
         assert found["predictions"][PurePosixPath(folder)]

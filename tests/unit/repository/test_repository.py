@@ -55,12 +55,15 @@ def test_all_environments_agree_on_every_version() -> None:
     }
     shared = {package for package, _ in found["dev"]}
     # Airflow needs another protobuf, DVC's S3 another botocore, PyCaret another IPython, KServe another psutil,
-    # Evidently and Feast another pandas, kfp another requests. The first two and Evidently's import light modules of
-    # ours alone, a model of PyCaret's leaves it as ONNX; for Feast's and kfp's see below.
-    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve", "evidently", "feast", "kubeflow"}
+    # Evidently and Feast another pandas, kfp another requests, shap (oracles) another numpy.
+    # The first two and Evidently's import light modules of ours alone, a model of PyCaret's leaves it as ONNX; for
+    # Feast's and kfp's see below.
+    of_its_own = {"uv", "airflow", "dvc", "pycaret", "kserve", "evidently", "feast", "kubeflow", "oracles"}
+    of_its_own |= {"airflow-kubernetes"}
     for name, versions in found.items():
         known = {(package, version) for package, version in versions if package in shared}
         assert name in of_its_own or known <= found["dev"], name
+    assert found["airflow"] <= found["airflow-kubernetes"]
     assert found["workflow"] | found["serving"] | found["cli"] <= found["dev"], "the tests run on what is shipped"
     served = {package for package, _ in found["serving"]}
     same = {(package, version) for package, version in found["kserve"] if package in served}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pantheon import migration
+from pantheon import __version__, migration
 from pantheon import state as deployment
 from pantheon.errors import PantheonError
-from pantheon.state import OtherS3, Outcome, Route, Settings, StoreLocation
+from pantheon.state import VERSION, OtherS3, Outcome, Route, Settings, StoreLocation
 
 DAMAGE: dict[str, bytes | None] = {
     "empty": b"",
@@ -118,9 +118,20 @@ def test_settings_with_a_damaged_copy_are_named_with_a_remedy(state: Path, conte
 
 def test_settings_of_a_newer_pantheon_are_not_changed(state: Path) -> None:
     for file in ("settings.json", "settings.json.bak"):
-        (state / file).write_text('{"version": 99, "tier": {"new": "form"}}')
-    with pytest.raises(PantheonError, match="written by a newer Pantheon"):
+        (state / file).write_text('{"version": 99, "tier": {"new": "form"}, "pantheon": "7.0.0"}')
+    with pytest.raises(PantheonError, match=r"written by a newer Pantheon 7\.0\.0; this is ") as error:
         deployment.read_settings(state)
+    assert "`git pull`" in error.value.cure
+
+
+def test_settings_name_the_format_of_the_folder_and_the_release_that_wrote_it(state: Path) -> None:
+    deployment.write_settings(state, SETTINGS)
+    written = json.loads((state / "settings.json").read_text())
+    assert (written["version"], written["pantheon"]) == (VERSION, __version__)
+    written["pantheon"] = "0.0.1"  # an older release with the same format
+    (state / "settings.json").write_text(json.dumps(written))
+    found = deployment.read_settings(state)
+    assert found and not deployment.is_current(state, found), "the next command writes its own release"
 
 
 @pytest.mark.parametrize("s3", [{}, {"endpoint": "http://s3.example.org", "bucket": "b", "region": "eu-west-1"}])

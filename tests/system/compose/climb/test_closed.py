@@ -42,6 +42,16 @@ SEES = {  # service → what of secrets/ it can read
     "monitor": {"monitor_token", "alerts/settings.json", "s3/credentials"},
     "feast": {"feast_password", "feast_pgpass", "s3/credentials", *FEATURES},
     "valkey": {"valkey.conf"},
+    "kubeflow": {"kubeflow/key", "s3/credentials", *FEATURES},
+    "hub": {
+        *("hub_password", "hub_cookie_secret", "hub_proxy_token", "hub_servers_key", "hub_culler_token"),
+        *("hub_commands_token", "tensorboard_token", "dashboard_token"),
+    },
+    "hub-proxy": {"hub_proxy_token"},
+    "hub-servers": {"hub_servers_key", "s3/credentials", *FEATURES},
+    "tensorboard": {"tensorboard_token"},
+    "dashboard": {"dashboard_token", "kubeflow/key", "s3/credentials"},
+    "orders": {"kubeflow/key"},
 }
 ASK = """
 import sys, urllib.error, urllib.request
@@ -83,7 +93,8 @@ def test_no_service_listens_on_other_interfaces(last: Composed, docker: Api) -> 
         if pid := each["State"]["Pid"]:
             mine, its = (Path(f"/proc/{who}/ns/net").readlink() for who in ("self", pid))
             assert mine != its, "a container's own sockets are not this machine's"
-    assert published == {port + last.offset: "127.0.0.1" for port in (8080, 8081, 8888, 9000, 8085, 8000, 6566, 6567)}
+    ports = (8080, 8081, 8888, 9000, 8085, 8000, 6566, 6567, 8001, 6006)
+    assert published == {port + last.offset: "127.0.0.1" for port in ports}
     beyond = [
         connection.laddr
         for connection in psutil.net_connections("tcp")
@@ -102,18 +113,23 @@ def test_only_published_ports_are_reachable_and_services_have_no_outbound_access
     for service in ("airflow-scheduler", "postgres", "dataflow"):
         (network,) = json.loads(docker_command("inspect", f"{last.name}-{service}-1"))[0]["NetworkSettings"]["Networks"]
         assert network == f"{last.name}_inside"
-    for port in (5433, 8070, 8072, 8086, 9010, 9015, 6568, 6569):
+    for port in (5433, 8070, 8072, 8086, 9010, 9015, 6568, 6569, 8003, 8889, 8890, 8891, 8892):
         with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port + last.offset), 2):
             pass
 
 
-def test_airflow_jupyter_feast_and_the_dataflow_reject_requests_without_credentials(last: Composed) -> None:
-    lab, api = (f"http://127.0.0.1:{port + last.offset}" for port in (8888, 8081))
+def test_every_service_rejects_requests_without_credentials(last: Composed) -> None:
+    hub, api, dashboard, boards = (f"http://127.0.0.1:{port + last.offset}" for port in (8888, 8081, 8001, 6006))
     token = (last.state / "secrets" / "jupyter_token").read_text().strip()
-    assert status_of(f"{lab}/api/contents") == 403
-    assert status_of(f"{lab}/scheduler/jobs") == 403
-    assert status_of(f"{lab}/api/contents", Authorization="token wrong") == 403
-    assert status_of(f"{lab}/api/contents", Authorization=f"token {token}") == 200
+    assert status_of(f"{hub}/hub/api/users") == 403
+    assert status_of(f"{hub}/hub/api/users", Authorization="token wrong") == 403
+    assert (status_of(f"{dashboard}/"), status_of(f"{boards}/default/")) == (401, 401)
+    ask_from = ["exec", f"{last.name}-airflow-scheduler-1", "python", "-c", ASK]
+    lab = f"http://jupyter:{8892 + last.offset}"
+    assert docker_command(*ask_from, f"{lab}/api/contents", "GET") == "403\n"
+    assert docker_command(*ask_from, f"{lab}/scheduler/jobs", "GET") == "403\n"
+    assert docker_command(*ask_from, f"{lab}/api/contents", "GET", f"Authorization=token {token}") == "200\n"
+    assert docker_command(*ask_from, f"http://kubeflow:{8003 + last.offset}/kinds", "GET") == "401\n"
     assert status_of(f"{api}/api/v2/dags") == 401
     assert status_of(f"{api}/api/v2/dags/etl/dagRuns", {"logical_date": None}) == 401
     assert status_of(f"{api}/auth/token", {"username": "admin", "password": "wrong"}) == 401
@@ -169,7 +185,7 @@ def test_no_secret_is_visible_to_other_users(climb: Climb, last: Composed, docke
         "state": "".join(path.read_text() for path in (last.state / "state").glob("*.json")),
     }
     words = words_of(last)
-    assert len(words) == 24 and all(len(word) >= 40 for word in words.values())
+    assert len(words) == 33 and all(len(word) >= 40 for word in words.values())
     assert all(seen.values())
     assert [(place, name) for place, text in seen.items() for name, word in words.items() if word in text] == []
 

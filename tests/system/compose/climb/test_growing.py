@@ -10,7 +10,7 @@ from pantheon.engines.compose import images
 from pantheon.engines.compose.client import Api
 from pantheon.engines.compose.engine import ComposeEngine
 from pantheon.tiers import ROOT, find
-from tests.support.agreement import differences
+from tests.support.agreement import differences, experiments
 from tests.support.climb import BUILT
 from tests.support.command_line import make_pantheon
 from tests.support.compose import Composed
@@ -50,7 +50,7 @@ def test_up_first_prints_what_it_adds(climb: Climb) -> None:
     assert all(name in adds for name in AIRFLOW)
 
 
-def test_runs_through_airflow_and_jupyter_end_with_the_model_that_the_local_engine_makes(
+def test_runs_through_airflow_jupyter_and_kubeflow_end_with_the_model_that_the_local_engine_makes(
     climb: Climb, tmp_path: Path
 ) -> None:
     local = make_pantheon(tmp_path / "local", TRIALS="1")
@@ -67,7 +67,8 @@ def test_runs_through_airflow_and_jupyter_end_with_the_model_that_the_local_engi
         found = json.loads((climb.run(tier) / "metrics.json").read_text())
         assert list(differences(wanted, found)) == []
     assert (climb.run(LAST) / "version_control.json").exists()
-    executed = [json.loads(path.read_text()) for path in (climb.run(LAST) / "notebooks").glob("*.ipynb")]
+    assert experiments(climb.run(LAST)), "Katib's Experiments tune"
+    executed = [json.loads(path.read_text()) for path in (climb.run("nemesis") / "notebooks").glob("*.ipynb")]
     assert len(executed) >= 5
     assert all(any(cell.get("outputs") for cell in notebook["cells"]) for notebook in executed)
 

@@ -9,8 +9,8 @@ from pantheon.engines.compose.client import Api
 from tests.support.compose import Composed
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
-HANGING = ("postgres", "airflow-scheduler", "jupyter", "s3", "feast", "valkey")
+pytestmark = [pytest.mark.docker, pytest.mark.long, pytest.mark.timeout(1800)]
+HANGING = ("postgres", "airflow-scheduler", "jupyter", "s3", "feast", "valkey", "kubeflow", "hub")
 HEAL_SECONDS = 300.0
 
 

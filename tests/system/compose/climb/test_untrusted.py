@@ -10,7 +10,7 @@ from tests.support.compose_climb import EVERY, LAST
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 OUTPUT = {"runs", "models", "data", "extensions", "notebooks", "shared", "repositories", "volumes", "predictions"}
-OUTPUT |= {"features", "feast"}  # definitions of features run in Feast's container
+OUTPUT |= {"kubeflow", "features", "feast"}  # definitions of features run in Feast's container
 
 # In each container: the folders that it can really write to, and what it cannot reach. Standard library only.
 WRITABLE = r"""

@@ -101,6 +101,12 @@ def test_the_first_process_gathers_what_the_others_fit(tmp_path: Path) -> None:
     assert_same(again.gather("random_forest", task()), whole)
     assert said[before:] == ["continuing with the trees that are done"]
 
+    again.finish()
+    assert [path.name for path in tmp_path.rglob("*")] == ["plan.json"]
+    assert Exchange(tmp_path, 3, 0, said.append).is_finished()
+    Exchange(tmp_path, 3, 1, said.append).help()  # started again afterwards: it fits nothing
+    assert said[-1] == "waiting for the plan of node 0"
+
 
 @pytest.mark.parametrize("change", ["seed", "trees", "data", "nodes"])
 def test_trees_of_another_forest_are_refused(tmp_path: Path, change: str) -> None:

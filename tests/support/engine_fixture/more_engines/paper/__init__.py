@@ -6,6 +6,7 @@ from typing import Any
 from pantheon.engines import Engine, OnEvent, Options, Planned, ServiceStatus
 
 RANK = 100
+ON_HOST = True
 
 
 def available(environment: Mapping[str, str]) -> tuple[bool, str]:

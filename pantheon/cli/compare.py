@@ -21,6 +21,15 @@ Against = Annotated[
     str, typer.Option("--against", envvar="PANTHEON_AGAINST", help="an earlier report.json: show what changed")
 ]
 Out = Annotated[str, typer.Option("--out", metavar="NAME", help="where to write NAME.html, NAME.md and NAME.json")]
+Kills = Annotated[
+    str,
+    typer.Option(
+        "--kills",
+        envvar="PANTHEON_KILLS",
+        metavar="added|all",
+        help="kill only services that a tier adds, or all",
+    ),
+]
 Fresh = Annotated[bool, typer.Option("--fresh", envvar="PANTHEON_FRESH", help="measure again what is measured already")]
 
 
@@ -32,6 +41,7 @@ def compare(
     trials: Trials = None,
     against: Against = "",
     out: Out = "",
+    kills: Kills = "added",
     fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +62,7 @@ def compare(
     usable, left_out = plan.chosen_engines(engines)
     for name, why in left_out.items():
         terminal.say(f"[dim]without {terminal.plain(name)}: {terminal.plain(why)}[/]")
-    comparison = Comparison(Work(work_folder()), plan.cells(plan.chosen_tiers(tiers), usable, chosen))
+    comparison = Comparison(Work(work_folder()), plan.cells(plan.chosen_tiers(tiers), usable, chosen, kills))
     if fresh:
         comparison.work.forget(comparison.cells)
     interrupt_when_ended()

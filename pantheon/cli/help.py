@@ -46,7 +46,8 @@ TEXT = """[bold]Pantheon[/]: nine ML-platform architectures, one ML workflow.
 
 [bold]Compare[/]
   make compare       measure every tier on this machine, and write a report:  TIERS=zeus,nemesis ENGINES=local
-                     an interrupted comparison continues; FRESH=1 measures again; AGAINST=report.json shows what changed
+                     an interrupted comparison continues; FRESH=1 measures again; AGAINST=report.json shows
+                     what changed; KILLS=all kills every service in every tier that has it
 
 [bold]Teach[/]
   make workshop      a deployment for each person on this machine:  PEOPLE=20 TIER=zeus  MEMORY=2g CPUS=1

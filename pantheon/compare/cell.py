@@ -62,7 +62,8 @@ def measure(cell: Cell, commands: Commands, making: Making, taken: set[int], pro
     progress("questions")
     found["questions"] = [{key: answer[key] for key in ("question", "state")} for answer in ready.ask()]
     found["questions_answered"] = sum(each["state"] == "answered" for each in found["questions"])
-    found |= kills.kill_each(ready, commands, progress)
+    found |= kills.kill_each(ready, commands, killed_before(cell, commands.name), progress)
+    found["kills_before"] = cell.before.name if cell.before else ""
 
     progress("down")
     found["down_s"], _ = commands("down")
@@ -84,6 +85,13 @@ def free_offset(cell: Cell, name: str, taken: set[int]) -> int:
         "Stop other deployments: `down`",
         1,
     )
+
+
+def killed_before(cell: Cell, name: str) -> set[str]:
+    """Return the services that are killed in the cell of an earlier tier."""
+    if cell.before is None:
+        return set()
+    return {plan.name for plan in Deployment(name).engine(cell.before, cell.engine).planned()}
 
 
 def software(cell: Cell, name: str, making: Making) -> dict[str, Any]:

@@ -46,7 +46,10 @@ def _of_machine(before: Report, after: Report) -> Iterator[Change]:
 
 
 def _of_cell(tier: str, engine: str, before: Figures, after: Figures) -> Iterator[Change]:
+    same_kills = before.get("kills_before", "") == after.get("kills_before", "")
     for figure in ALL:
+        if figure.key.startswith("kills_") and not same_kills:
+            continue  # other services were killed
         old, new = before.get(figure.key), after.get(figure.key)
         if old is None and new is None:
             continue

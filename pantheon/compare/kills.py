@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -71,22 +71,29 @@ class Runs:
             self._process = None if self._done else self._begin()
 
 
-def kill_each(probes: Probes, commands: Commands, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Kill every service of a deployment.
+def kill_each(
+    probes: Probes, commands: Commands, before: Collection[str], progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Kill the services of a deployment, except those that an earlier tier has too.
 
     Args:
         commands: of the same deployment; starts the runs.
+        before: the services of the earlier tier.
         progress: called with the name of the service that is killed next.
 
     Returns:
         Figures of the report: ``kills`` with one object per service, and the totals.
     """
     engine = probes.engine
-    before = kept(probes)
+    owned = kept(probes)
     began = time.time()
     found: list[dict[str, Any]] = []
     spans: list[tuple[float, float]] = []
     services = [status for status in engine.status() if status.pid and status.state in UP]
+    services = [status for status in services if status.name not in before]
+    if not services:
+        return {"kills": [], "kills_healed": None, "kills_slowest_s": None, "kills_unanswered": None,
+                "kills_unlogged": None, "kills_lost": []}  # fmt: skip
     with Stream(probes) as stream, Runs(commands) as runs:
         for service in services:
             progress(f"kill -9 {service.name}")
@@ -101,11 +108,11 @@ def kill_each(probes: Probes, commands: Commands, progress: Callable[[str], None
     healed = [each["healthy_s"] for each in found if each["healthy_s"] is not None]
     return {
         "kills": found,
-        "kills_healed": len(healed) if found else None,  # of an engine on other machines: nothing is killed
+        "kills_healed": len(healed),
         "kills_slowest_s": max(healed, default=None),
-        "kills_unanswered": sum(not answered for _, _, answered in stream.asked) if found else None,
+        "kills_unanswered": sum(not answered for _, _, answered in stream.asked),
         "kills_unlogged": unlogged(probes, stream.answered, began),
-        "kills_lost": lost(before, kept(probes)),
+        "kills_lost": lost(owned, kept(probes)),
     }
 
 

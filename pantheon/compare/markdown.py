@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pantheon.compare import changes
 from pantheon.compare.figures import BY_KEY, GROUPS, MISSING
 from pantheon.compare.report import Report, cells_of, engines_of
-from pantheon.compare.words import KILLS, healing, how, machine_line, noise, questions_of
+from pantheon.compare.words import KILLS, healing, how, killed_before, machine_line, noise, questions_of
 
 
 def render(report: Report, before: Report | None) -> str:
@@ -69,7 +69,7 @@ def _kills(report: Report) -> list[str]:
              kill["run"]]
             for kill in cell["kills"]
         ]  # fmt: skip
-        parts += [f"### {title}", table(KILLS, rows)]
+        parts += [f"### {title}", killed_before(cell), table(KILLS, rows) if rows else ""]
         if cell["kills_lost"]:
             parts.append(f"Lost: {', '.join(cell['kills_lost'])}.")
     return parts

@@ -10,7 +10,7 @@ from pantheon.compare import changes
 from pantheon.compare.charts import Row, bars
 from pantheon.compare.figures import BY_KEY, GROUPS, MISSING
 from pantheon.compare.report import Figures, Report, cells_of, engines_of
-from pantheon.compare.words import KILLS, equality, healing, how, machine_line, noise, questions_of
+from pantheon.compare.words import KILLS, equality, healing, how, killed_before, machine_line, noise, questions_of
 
 CHARTS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (  # title; key and name of each series
     ("Memory", (("memory_idle_mb", "idle"), ("memory_peak_mb", "peak of a run"))),
@@ -209,8 +209,10 @@ def _kills(engine: str, cell: Figures) -> str:
     lost = ", ".join(cell["kills_lost"])
     whole = "<p>Afterwards, every version, finished run and answer was still there.</p>"
     after = f'<p class="bad">Lost: {escape(lost)}.</p>' if lost else whole
-    title = f"Each service killed with SIGKILL ({escape(engine)})"
-    return f"<details><summary>{title}</summary>{table(KILLS, rows)}{after}</details>"
+    title = f"Services killed with SIGKILL ({escape(engine)})"
+    begin = f"<p>{escape(killed_before(cell))}</p>" if killed_before(cell) else ""
+    shown = f"{table(KILLS, rows)}{after}" if rows else ""
+    return f"<details><summary>{title}</summary>{begin}{shown}</details>"
 
 
 def _changes(report: Report, before: Report | None) -> str:

@@ -11,6 +11,8 @@ from pantheon.engines import modules
 from pantheon.errors import PantheonError
 from pantheon.tiers import ROOT, Tier
 
+ADDED, ALL = "added", "all"  # which services of a tier are killed
+
 
 @dataclass(frozen=True)
 class Data:
@@ -28,11 +30,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Cell:
-    """One tier on one engine."""
+    """One tier on one engine; services that the tier ``before`` has too, if any, are killed only there."""
 
     tier: Tier
     engine: str
     data: Data
+    before: Tier | None = None
 
     @property
     def name(self) -> str:
@@ -40,12 +43,13 @@ class Cell:
 
     @property
     def fingerprint(self) -> str:
-        """Changes if Pantheon's version, the tier's definition, the environments or the data change."""
+        """Changes if Pantheon's version, the tier's definition, the environments, the data or what is killed change."""
         files = components.files(self.tier.compose_file)
         files += sorted((ROOT / "requirements").glob("*.txt"))
         if self.data.data and (file := Path(self.data.data)).is_file():
             files.append(file)
-        digest = hashlib.sha256(f"{__version__} {self.data}".encode())
+        before = self.before.name if self.before else ""
+        digest = hashlib.sha256(f"{__version__} {self.data} {before}".encode())
         for file in files:
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
@@ -90,6 +94,16 @@ def chosen_engines(text: str) -> tuple[list[str], dict[str, str]]:
     return engines, left_out
 
 
-def cells(tiers_: list[Tier], engines: list[str], data: Data) -> list[Cell]:
-    """Return the cells, engine by engine, each from the first tier to the last."""
-    return [Cell(tier, engine, data) for engine in engines for tier in tiers_]
+def cells(tiers_: list[Tier], engines: list[str], data: Data, kills: str = ADDED) -> list[Cell]:
+    """Return the cells, engine by engine, each from the first tier to the last.
+
+    Args:
+        kills: ``added``: each service is killed in the first of these tiers that has it; ``all``: in every one.
+
+    Raises:
+        PantheonError: ``kills`` is neither.
+    """
+    if kills not in (ADDED, ALL):
+        raise PantheonError(f"there is no KILLS={kills}.", f"Use KILLS={ADDED} or KILLS={ALL}.")
+    before = [None, *tiers_] if kills == ADDED else [None] * len(tiers_)
+    return [Cell(tier, engine, data, old) for engine in engines for tier, old in zip(tiers_, before, strict=False)]

@@ -48,6 +48,15 @@ def healing(kill: dict[str, Any]) -> str:
     return durations.words(kill["healthy_s"])
 
 
+def killed_before(cell: Figures) -> str:
+    """Return which services were killed in another cell, as a sentence; empty for none."""
+    before = cell.get("kills_before", "")
+    if not before:
+        return ""
+    only = "Only the services that this tier adds were killed; " if cell["kills"] else "This tier adds no service; "
+    return f"{only}the others were killed in {before} or an earlier tier."
+
+
 def questions_of(cell: Figures) -> dict[str, str]:
     """Return the state of each question: ``answered``, ``unanswered`` or ``cannot``."""
     return {str(each["question"]): str(each["state"]) for each in cell["questions"]}
@@ -63,8 +72,9 @@ def how(report: Report) -> list[str]:
         "Memory is the proportional set size of all processes, or what the engine reports where these cannot be seen. "
         "Disk counts a file once that several environments share. A prediction is one row to the page's "
         "`POST /predict`, over kept connections from the same machine: the load takes its share of the cores.",
-        "For the kills, each service's main process gets SIGKILL while runs of the workflow are under way and "
-        "predictions are asked for without a pause. `ask`, `status` and every page are asked right after the kill. "
+        "For the kills, each service's main process gets SIGKILL, in the first of the tiers that has it, or, with "
+        "KILLS=all, in every one, while runs of the workflow are under way and predictions are asked for without a "
+        "pause. `ask`, `status` and every page are asked right after the kill. "
         "A run that failed counts for the last service that was killed before.",
         equality(report),
     ]

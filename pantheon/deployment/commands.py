@@ -37,6 +37,7 @@ SETTINGS = {  # options that are make settings (upper case there); a test compar
         "tiers",
         "engines",
         "against",
+        "kills",
         "fresh",
         "needs",
         "page",

@@ -56,6 +56,7 @@ def cell(**given: Any) -> dict[str, Any]:
                 "unanswered": 7, "slowest_answer_s": 0.1, "run": "went on",
             }
         ],
+        "kills_before": "",
         "kills_healed": 1,
         "kills_slowest_s": 0.7,
         "kills_unanswered": 7,

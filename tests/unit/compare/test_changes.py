@@ -40,6 +40,16 @@ def test_cells_that_only_one_report_has_and_another_machine_are_shown() -> None:
     ]
 
 
+def test_kills_of_other_services_are_not_compared() -> None:
+    before, after = (
+        report({"zeus": {"local": cell(kills_healed=7)}}),
+        report({"zeus": {"local": cell(kills_healed=2, kills_before="prometheus")}}),
+    )
+    assert changes.between(before, after) == []
+    assert "prometheus or an earlier tier" in page.render(after, None)
+    assert "prometheus or an earlier tier" in markdown.render(after, None)
+
+
 def test_the_page_and_the_markdown_show_changes() -> None:
     before, after = report({"zeus": {"local": cell()}}), report({"zeus": {"local": cell(start_s=12.0)}})
     for text in (page.render(after, before), markdown.render(after, before)):

@@ -52,6 +52,17 @@ def test_a_failed_run_counts_for_the_last_service_killed_before_it_failed() -> N
     assert found == ["failed after another kill", "failed: the task was killed", "went on"]
 
 
+def test_a_service_is_killed_in_the_first_tier_that_has_it_or_in_all() -> None:
+    tiers = [find("persephone"), find("zeus")]
+    added, every = (plan.cells(tiers, ["local", "compose"], Data(), kills=which) for which in ("added", "all"))
+    assert [each.before for each in added] == [None, tiers[0]] * 2
+    assert [each.before for each in every] == [None] * 4
+    assert added[0].fingerprint == every[0].fingerprint, "the first tier is measured in the same way"
+    assert added[1].fingerprint != every[1].fingerprint
+    with pytest.raises(PantheonError, match="KILLS=some"):
+        plan.cells(tiers, ["local"], Data(), kills="some")
+
+
 def test_what_is_lost_is_named() -> None:
     assert kills.lost({"version": {"1", "2"}, "run": {"a"}}, {"version": {"1"}, "run": {"a", "b"}}) == ["version 2"]
 

@@ -3,7 +3,7 @@
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _disk = os.statvfs(sys.prefix)
 if _disk.f_bavail * _disk.f_frsize < 50_000_000:

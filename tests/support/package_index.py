@@ -97,15 +97,22 @@ def index(folder: Path, wheels: dict[str, bytes]) -> Iterator[Index]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that distrusts the certificate ends its handshake."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # Each handshake in its own thread: a client that distrusts the certificate, or says nothing, holds up nobody.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     made = Index(ca, f"https://localhost:{server.server_port}/simple", wheels)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield made
-    server.shutdown()
-    server.server_close()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @dataclass
@@ -134,12 +141,11 @@ def proxy() -> Iterator[Proxy]:
                 while True:
                     for ready in select.select([client, server], [], [])[0]:
                         try:
-                            part = ready.recv(65536)
-                        except ConnectionError:
-                            part = b""
-                        if not part:
+                            if not (part := ready.recv(65536)):
+                                return
+                            (server if ready is client else client).sendall(part)
+                        except ConnectionError:  # one side has ended
                             return
-                        (server if ready is client else client).sendall(part)
 
     def accept() -> None:
         while True:
@@ -152,5 +158,7 @@ def proxy() -> Iterator[Proxy]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         made = Proxy(f"http://127.0.0.1:{listener.getsockname()[1]}")
         threading.Thread(target=accept, daemon=True).start()
-        yield made
-        listener.shutdown(socket.SHUT_RDWR)
+        try:
+            yield made
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
